@@ -1,0 +1,96 @@
+/** \file campaign.h
+ * Prior, simulator, and the maps of a campaign on disk and back in batches.  \defgroup campaign Campaign
+ */
+#ifndef NEPHRITE_CAMPAIGN_H
+#define NEPHRITE_CAMPAIGN_H
+
+#include "nephrite/field.h"
+
+enum { NEPHRITE_MAX_PARAMETERS = 64, NEPHRITE_WCDM_PARAMETERS = 6 };
+
+/** The options every program shares: where, seed, threads. */
+typedef struct {
+  char config[OPTION_TEXT_SIZE];   /**< the campaign file */
+  char campaign[OPTION_TEXT_SIZE]; /**< directory of its products; default campaigns/<config name> */
+  int64_t seed;
+  PetscInt threads;
+  PetscBool dry_run;
+} CampaignConfig;
+extern const OptionTable campaign_options;
+
+enum { PRIOR_ENTRIES = NEPHRITE_WCDM_PARAMETERS + 3 + 2 * NEPHRITE_MAX_BINS };
+
+/** The `prior` section, each entry as the user writes it ("normal:MEAN,STD" and so on), in the order Omega_c Omega_b
+ * sigma_8 h n_s w_0, w_a A_IA eta_IA, delta_z_<bin> of every bin, m_<bin> of every bin. */
+typedef struct {
+  char distribution[PRIOR_ENTRIES][OPTION_TEXT_SIZE];
+} PriorConfig;
+extern const OptionTable prior_options;
+
+typedef struct Prior Prior;
+PetscErrorCode prior_create(const PriorConfig *config, PetscInt bins, Prior **prior);
+/** Parameters of theta: the six of wCDM in the order Omega_c Omega_b sigma_8 h n_s w_0, then those optional ones that are
+ * not fixed. */
+PetscInt prior_count(const Prior *prior);
+const char *prior_name(const Prior *prior, PetscInt parameter);
+/** Realisation \p index of the prior: keyed draws, repeated until physical.  \param[out] theta [prior_count()]
+ * \param[out] redrawn how many unphysical draws were replaced, may be NULL */
+PetscErrorCode prior_draw(const Prior *prior, uint64_t seed, uint64_t index, double *theta, PetscInt *redrawn);
+PetscErrorCode prior_log_density(const Prior *prior, const double *theta, double *log_density); /**< -inf outside */
+/** Mean and standard deviation of each parameter's distribution (before the physical cut). */
+PetscErrorCode prior_moments(const Prior *prior, double *mean, double *std);
+PetscErrorCode prior_cosmology(const Prior *prior, const double *theta, Cosmology *cosmology, Systematics *systematics);
+PetscErrorCode prior_destroy(Prior **prior);
+
+/** theta and key to a convergence map: prior, cosmology, spectra, field in one.  One per thread or rank. */
+typedef struct Simulator Simulator;
+typedef struct {
+  int64_t redrawn;          /**< unphysical or impossible draws replaced */
+  int64_t linear_redshifts; /**< realisations in which some redshift had no nonlinear scale */
+} SimulatorCounts;
+PetscErrorCode simulator_create(const SurveyConfig *survey, const Prior *prior, int64_t seed, Simulator **simulator);
+/** Realisation \p index: a function of (configuration, seed, index) alone.  A draw for which no log-normal field exists is
+ * redrawn and counted as well.  \param[out] kappa [bins][ny][nx]  \param[out] theta [prior_count()] */
+PetscErrorCode simulator_realisation(Simulator *simulator, int64_t index, float *kappa, double *theta,
+                                     SimulatorCounts *counts);
+/** C_ij(ell) and shifts at given parameters (the Wiener filter and reports want them).  Borrowed until the next call. */
+PetscErrorCode simulator_spectra(Simulator *simulator, const double *theta, const LensingSpectra **spectra);
+PetscErrorCode simulator_destroy(Simulator **simulator);
+
+/** The `simulate` section. */
+typedef struct {
+  int64_t realisations;
+  PetscInt shard_size;
+  PetscInt group_size;
+} SimulateConfig;
+extern const OptionTable simulate_options;
+
+/** Make what is missing of a campaign's shards and its index.  Collective on \p comm.  Stops after the current shard when
+ * interrupted, with NEPHRITE_ERR_INTERRUPTED. */
+PetscErrorCode campaign_simulate(MPI_Comm comm, const Options *options, const CampaignConfig *campaign,
+                                 const SurveyConfig *survey, const Prior *prior, const SimulateConfig *simulate);
+
+/** The maps of a campaign on disk, checked against the index. */
+typedef struct CampaignReader CampaignReader;
+/** Open <directory>/sims/campaign.h5.  Not collective.  Errors: NEPHRITE_ERR_INPUT (missing, damaged, made with another
+ * configuration than \p options). */
+PetscErrorCode campaign_reader_open(const char *directory, const Options *options, CampaignReader **reader);
+int64_t campaign_reader_count(const CampaignReader *reader);
+/** One realisation, its digest verified. */
+PetscErrorCode campaign_reader_get(CampaignReader *reader, int64_t index, float *kappa, double *theta);
+PetscErrorCode campaign_reader_close(CampaignReader **reader);
+
+/** Where training takes its maps from: shards (a keyed permutation per epoch) or fresh simulations. */
+typedef struct BatchSource BatchSource;
+/** \param first, count  the realisations to draw from: training and held-out maps are disjoint ranges of one campaign */
+PetscErrorCode batch_source_from_shards(const char *directory, const Options *options, int64_t first, int64_t count,
+                                        int64_t seed, BatchSource **source);
+/** Online: item i is the realisation of index first + i, never twice. */
+PetscErrorCode batch_source_online(const SurveyConfig *survey, const Prior *prior, int64_t seed, int64_t first,
+                                   BatchSource **source);
+/** Item \p position of the endless training sequence (step x batch + place in the batch): independent of ranks.
+ * \param[out] realisation the index of the map in its campaign, may be NULL */
+PetscErrorCode batch_source_get(BatchSource *source, int64_t position, float *kappa, double *theta, int64_t *realisation);
+PetscErrorCode batch_source_destroy(BatchSource **source);
+
+#endif

@@ -1,0 +1,31 @@
+/** \file field.h
+ * Convergence maps with given C_ij(ell): Gaussian or log-normal (physics, Maps 1-5).  \defgroup field Field
+ */
+#ifndef NEPHRITE_FIELD_H
+#define NEPHRITE_FIELD_H
+
+#include "nephrite/lensing.h"
+
+/** A grid with its transforms and work space.  Use: set the spectra of a cosmology, then realise any number of maps. */
+typedef struct Field Field;
+
+/** \param pixel side in radians */
+PetscErrorCode field_create(FieldModel model, PetscInt bins, PetscInt ny, PetscInt nx, double pixel, Field **field);
+/** Prepare L(k) and sigma_i^2 from C_ij(ell) and the shifts.
+ * Errors: NEPHRITE_ERR_INPUT, naming the pair, where xi_ij <= -lambda_i lambda_j: no log-normal field exists. */
+PetscErrorCode field_set_spectra(Field *field, const LensingSpectra *spectra);
+/** White noise in, convergence out.  \param white [bins][ny][nx] standard normal  \param[out] kappa [bins][ny][nx] */
+PetscErrorCode field_realise(Field *field, const double *white, double *kappa);
+/** The same with white noise keyed by \p key (position = index in [bins][ny][nx]), to float. */
+PetscErrorCode field_realise_keyed(Field *field, RandomKey key, float *kappa);
+/** Variance of the Gaussian field of each bin (sigma_i^2 of the log-normal). \param[out] variance [bins] */
+PetscErrorCode field_gaussian_variance(const Field *field, double *variance);
+/** Share of (mode, eigenvalue) pairs that were negative and set to zero. */
+double field_negative_fraction(const Field *field);
+PetscErrorCode field_destroy(Field **field);
+
+/** P_ij(k) = C_ij(|k|)/pixel^2 on the grid, 0 at k = 0; natural cubic spline in log-log, constant beyond the ends.
+ * \param[out] power [bins(bins+1)/2][ny][nx/2+1] */
+PetscErrorCode field_spectrum(const LensingSpectra *spectra, PetscInt ny, PetscInt nx, double pixel, double *power);
+
+#endif

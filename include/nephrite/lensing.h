@@ -1,0 +1,118 @@
+/** \file lensing.h
+ * From matter to what a lensing survey sees: source bins, C_ij(ell), log-normal shifts, shear, shape noise, masks.
+ * \defgroup lensing Lensing
+ */
+#ifndef NEPHRITE_LENSING_H
+#define NEPHRITE_LENSING_H
+
+#include "nephrite/cosmology.h"
+
+enum { NEPHRITE_MAX_BINS = 16 };
+
+typedef enum { FIELD_LOGNORMAL, FIELD_GAUSSIAN } FieldModel;
+typedef enum { OBSERVATION_SHEAR, OBSERVATION_CONVERGENCE } ObservationKind;
+
+/** The `survey` section of a campaign file.  Angles as the user writes them; see survey_pixel() for radians. */
+typedef struct {
+  PetscInt map_size[2];          /**< nx, ny as written; use survey_nx(), survey_ny() */
+  double field_of_view_deg;      /**< side along x */
+  PetscInt bins;                 /**< tomographic bins */
+  int field;                     /**< ::FieldModel */
+  int observation;               /**< ::ObservationKind */
+  double galaxies_per_arcmin2;   /**< of all bins together */
+  double sigma_e;                /**< ellipticity dispersion per component */
+  double smail_z0, smail_alpha, smail_beta; /**< p(z) ~ z^beta exp(-(z/z0)^alpha) */
+  double photoz_scatter;         /**< sigma_z/(1+z) */
+  char n_of_z[OPTION_TEXT_SIZE]; /**< a user's own table, or "" */
+  char mask[OPTION_TEXT_SIZE];   /**< file, "random" or "none" */
+  char shift_table[OPTION_TEXT_SIZE]; /**< a user's own shifts, or "" */
+} SurveyConfig;
+
+extern const OptionTable survey_options; /**< fills SurveyConfig */
+PetscErrorCode survey_config_check(const SurveyConfig *survey); /**< what ranges alone cannot say */
+static inline PetscInt survey_nx(const SurveyConfig *survey)
+{
+  return survey->map_size[0];
+}
+static inline PetscInt survey_ny(const SurveyConfig *survey)
+{
+  return survey->map_size[1];
+}
+double survey_pixel(const SurveyConfig *survey);     /**< side of a pixel, radians */
+double survey_noise_std(const SurveyConfig *survey); /**< shape noise per pixel, bin and component, dimensionless */
+
+/** Nuisances of lensing, all 0 for none. */
+typedef struct {
+  double A_IA, eta_IA;
+  double delta_z[NEPHRITE_MAX_BINS]; /**< n_i(z) -> n_i(z - delta_z_i) */
+  double m[NEPHRITE_MAX_BINS];       /**< kappa_i -> (1 + m_i) kappa_i */
+} Systematics;
+
+/** Source redshift distributions n_i(z), unit integral, for one survey. */
+typedef struct SourceBins SourceBins;
+PetscErrorCode source_bins_create(const SurveyConfig *survey, SourceBins **bins);
+/** From a table.  \param z [count] increasing  \param n_of_z [bins][count] */
+PetscErrorCode source_bins_from_table(PetscInt bins, PetscInt count, const double *z, const double *n_of_z,
+                                      SourceBins **source_bins);
+PetscInt source_bins_count(const SourceBins *bins);
+double source_bins_z_max(const SourceBins *bins);
+double source_bins_density(const SourceBins *bins, PetscInt bin, double z);
+PetscErrorCode source_bins_destroy(SourceBins **bins);
+
+/** Two-point theory of one cosmology: what a field is made from. */
+typedef struct {
+  PetscInt bins, ell_count;
+  double *ell;   /* [ell_count] increasing */
+  double *power; /* [bins (bins+1)/2][ell_count], pairs (0,0),(0,1)…(0,n-1),(1,1)… */
+  double *shift; /* [bins] log-normal shift lambda_i */
+} LensingSpectra;
+PetscErrorCode lensing_spectra_create(PetscInt bins, PetscInt ell_count, LensingSpectra **spectra);
+PetscErrorCode lensing_spectra_destroy(LensingSpectra **spectra);
+static inline PetscInt lensing_pair(PetscInt bins, PetscInt i, PetscInt j) /**< index of the pair, i and j in any order */
+{
+  const PetscInt a = i < j ? i : j, b = i < j ? j : i;
+  return a * bins - a * (a - 1) / 2 + (b - a);
+}
+
+/** Everything about C_ij(ell) and the shifts that depends on the survey alone, computed once.  Evaluation is per cosmology. */
+typedef struct LensingModel LensingModel;
+/** \param ell_count, ell  where C_ij is wanted  \param pixel  side of a pixel in radians (the shifts belong to it) */
+PetscErrorCode lensing_model_create(const SourceBins *bins, PetscInt ell_count, const double *ell, double pixel,
+                                    LensingModel **model);
+/** The ell table that a map of this survey needs: interpolation good to 1e-4.  \param[out] ell free with PetscFree() */
+PetscErrorCode lensing_ell_table(const SurveyConfig *survey, PetscInt *count, double **ell);
+/** C_ij(ell) and lambda_i.  \param systematics may be NULL
+ * \param[out] linear_redshifts  redshifts without a nonlinear scale (counted, see physics), may be NULL */
+PetscErrorCode lensing_model_evaluate(LensingModel *model, const Cosmology *cosmology, const Systematics *systematics,
+                                      LensingSpectra *spectra, PetscInt *linear_redshifts);
+PetscErrorCode lensing_model_destroy(LensingModel **model);
+
+/** Shear of a periodic convergence map and back, on one rank (Kaiser & Squires 1993; physics, Maps 6). */
+typedef struct ShearTransform ShearTransform;
+PetscErrorCode shear_transform_create(PetscInt ny, PetscInt nx, ShearTransform **transform);
+/** \param kappa [ny][nx]  \param[out] gamma1, gamma2 [ny][nx] */
+PetscErrorCode shear_from_convergence(ShearTransform *transform, const double *kappa, double *gamma1, double *gamma2);
+/** \param[out] e_mode, b_mode [ny][nx]; b_mode may be NULL */
+PetscErrorCode convergence_from_shear(ShearTransform *transform, const double *gamma1, const double *gamma2,
+                                      double *e_mode, double *b_mode);
+PetscErrorCode shear_transform_destroy(ShearTransform **transform);
+
+/** Turns convergence maps into noisy observations, and observations into what the network is shown.  One per thread. */
+typedef struct Observer Observer;
+PetscErrorCode observer_create(const SurveyConfig *survey, Observer **observer);
+/** Values of one raw observation: [bins][2][ny][nx] for shear, [bins][ny][nx] for convergence. */
+size_t observer_raw_size(const Observer *observer);
+/** Channels the network is shown, each [ny][nx]: bins E-modes (and bins B-modes when there is a mask, and the mask), or
+ * bins convergences (and the mask). */
+PetscInt observer_channels(const Observer *observer);
+/** Observe a map: shear it, add noise keyed by \p noise.  \param kappa [bins][ny][nx]  \param[out] raw observer_raw_size()
+ * \param[out] mask [ny][nx] 1 = observed; NULL where the survey has no mask (masked raw pixels are 0) */
+PetscErrorCode observer_observe(Observer *observer, RandomKey noise, const float *kappa, float *raw, float *mask);
+/** What the network is shown of a raw observation, not yet normalised.  \param mask may be NULL
+ * \param[out] channels [observer_channels()][ny][nx] */
+PetscErrorCode observer_present(Observer *observer, const float *raw, const float *mask, float *channels);
+/** Standard deviation of the noise per pixel and bin.  \param[out] noise_std [bins] */
+PetscErrorCode observer_noise_std(const Observer *observer, double *noise_std);
+PetscErrorCode observer_destroy(Observer **observer);
+
+#endif

@@ -1,0 +1,101 @@
+/** \file network.h
+ * The conditional diffusion transformer, forward and backward by hand (network.md in the manual's notation).
+ * \defgroup network Network
+ */
+#ifndef NEPHRITE_NETWORK_H
+#define NEPHRITE_NETWORK_H
+
+#include "nephrite/support.h"
+
+/** The network's arithmetic: float in production, double in the build that tests hold to finite differences. */
+#ifdef NEPHRITE_FLOAT64
+typedef double Scalar;
+#define NEPHRITE_H5_SCALAR H5T_NATIVE_DOUBLE
+#define NEPHRITE_MPI_SCALAR MPI_DOUBLE
+#else
+typedef float Scalar;
+#define NEPHRITE_H5_SCALAR H5T_NATIVE_FLOAT
+#define NEPHRITE_MPI_SCALAR MPI_FLOAT
+#endif
+
+typedef enum { CONDITIONING_TOKENS, CONDITIONING_CHANNELS } Conditioning;
+
+/** The `network` section of a campaign file. */
+typedef struct {
+  PetscInt depth, width, heads, patch, observation_patch, observation_start, cosmology_tokens, bottleneck;
+  PetscInt time_frequencies;
+  int conditioning; /**< ::Conditioning */
+  double rms_epsilon, time_floor, rope_base, time_max_period, dropout;
+} NetworkConfig;
+extern const OptionTable network_options;
+
+/** The architecture together with the shape of its data.  It determines every tensor. */
+typedef struct {
+  PetscInt ny, nx, bins, observation_channels, parameters;
+  NetworkConfig config;
+} NetworkShape;
+/** Errors: NEPHRITE_ERR_CONFIG: a patch that is larger than the map, heads that do not divide the width, … */
+PetscErrorCode network_shape_check(const NetworkShape *shape);
+
+/** One parameter tensor: its name, shape and place in the flat vector of all parameters. */
+typedef struct {
+  char name[96];
+  int rank;
+  PetscInt shape[2];
+  size_t offset, size;
+} NetworkTensor;
+
+typedef enum { NETWORK_INFERENCE, NETWORK_TRAINING } NetworkMode;
+
+typedef struct Network Network;
+
+/** Lay out parameters and arena for batches of at most \p batch samples; weights are zero until initialised or copied in.
+ * \param mode  NETWORK_TRAINING also holds gradients and what backward needs */
+PetscErrorCode network_create(const NetworkShape *shape, PetscInt batch, NetworkMode mode, Network **network);
+PetscErrorCode network_destroy(Network **network);
+
+const NetworkShape *network_shape(const Network *network);
+size_t network_parameter_count(const Network *network);
+PetscInt network_tensor_count(const Network *network);
+const NetworkTensor *network_tensor(const Network *network, PetscInt tensor);
+size_t network_arena_bytes(const Network *network); /**< all memory of this network */
+double network_forward_flops(const Network *network); /**< per sample; a training sample costs three times that */
+Scalar *network_weights(Network *network);  /**< [network_parameter_count()], tensors in order of ::NetworkTensor */
+Scalar *network_gradient(Network *network); /**< the same order; NULL in NETWORK_INFERENCE */
+/** Starting values, each tensor with its own random numbers (network.md, section 5). */
+PetscErrorCode network_initialise(Network *network, int64_t seed);
+
+/** What goes in, normalised; maps are [batch][channel][ny][nx]. */
+typedef struct {
+  PetscInt batch;
+  const Scalar *z;           /* [batch][bins][ny][nx] */
+  const Scalar *z_theta;     /* [batch][parameters] */
+  const Scalar *observation; /* [batch][observation_channels][ny][nx]; NULL: that of the last call */
+  const Scalar *t;           /* [batch] */
+  const uint64_t *dropout;   /* [batch] random index of each sample, for the dropout stream; NULL: no dropout */
+  int64_t seed;              /* of the dropout stream */
+} NetworkInput;
+
+/** x̂ and θ̂.  \param[out] x [batch][bins][ny][nx]  \param[out] theta [batch][parameters] */
+PetscErrorCode network_forward(Network *network, const NetworkInput *input, Scalar *x, Scalar *theta);
+
+/** Called during backward as soon as gradient[offset, offset + count) is final, in order of decreasing offset; ranges
+ * cover everything exactly once.  Lets the reduction overlap with the computation. */
+typedef PetscErrorCode (*GradientReady)(void *context, size_t offset, size_t count);
+
+/** Gradients of the inputs, where wanted (any may be NULL). */
+typedef struct {
+  Scalar *z, *z_theta, *observation, *t;
+} NetworkInputGradient;
+
+/** Add the gradient of the last forward's loss to network_gradient().
+ * \param x_bar, theta_bar  ∂loss/∂x̂ and ∂loss/∂θ̂  \param ready may be NULL  \param input_gradient may be NULL */
+PetscErrorCode network_backward(Network *network, const Scalar *x_bar, const Scalar *theta_bar, GradientReady ready,
+                                void *context, const NetworkInputGradient *input_gradient);
+PetscErrorCode network_zero_gradient(Network *network);
+
+/** Activations by the names of the reference file ("time", "tokens", "observation_tokens", "block.0", …), copied out for
+ * checks.  NETWORK_TRAINING only.  \param[out] values may be NULL to learn the count */
+PetscErrorCode network_activation(const Network *network, const char *name, size_t *count, Scalar *values);
+
+#endif

@@ -1,0 +1,302 @@
+/** \file support.h
+ * Errors, options, keyed randomness, rank groups, work queue, progress, interrupts and HDF5 products.
+ *
+ * Nothing in here knows cosmology or networks.  \defgroup support Support
+ */
+#ifndef NEPHRITE_SUPPORT_H
+#define NEPHRITE_SUPPORT_H
+
+#include <hdf5.h>
+#include <petscsys.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+/* PETSc before 3.19 has no name for success. */
+#ifndef PETSC_SUCCESS
+#define PETSC_SUCCESS 0
+#endif
+
+/* ------------------------------------------------------------------ errors */
+
+/** The classes of failure.  Each is an exit code (sysexits.h) plus 1000, out of the way of PETSc's own codes. */
+enum {
+  NEPHRITE_ERR_CONFIG = 1064,      /**< usage or configuration */
+  NEPHRITE_ERR_INPUT = 1065,       /**< damaged or incompatible input */
+  NEPHRITE_ERR_INTERNAL = 1070,    /**< our fault */
+  NEPHRITE_ERR_IO = 1074,          /**< disk full, permission, missing directory */
+  NEPHRITE_ERR_INTERRUPTED = 1075, /**< asked to stop; progress is saved, run again */
+};
+
+/** Route PETSc's errors into the record that error_message() reads, printing nothing.  Once, after PetscInitialize(). */
+PetscErrorCode error_install(void);
+/** The message of the most recent failure of this rank, one line; "" if there was none.  Valid until the next failure. */
+const char *error_message(void);
+/** Replace the recorded message (agreement between ranks uses it). */
+void error_set_message(const char *message);
+/** Forget the recorded message: for code that handles a failure as an expected result. */
+void error_clear(void);
+/** The exit code of a program that ends with \p error: 0, 64, 65, 70, 74 or 75 (PETSc's and MPI's own codes are 70). */
+int error_exit_code(PetscErrorCode error);
+
+/* Library calls inside our functions.  \p what names the file, dataset or quantity at hand. */
+PetscErrorCode error_from_hdf5(PetscErrorCode error_class, const char *expression, const char *what);
+PetscErrorCode error_from_errno(int number, const char *action, const char *what);
+
+/** Call HDF5 where a failure is the disk's (writing). */
+#define NEPHRITE_HDF5_WRITE(expression, what)                                                                          \
+  do {                                                                                                                 \
+    if ((expression) < 0) PetscCall(error_from_hdf5(NEPHRITE_ERR_IO, #expression, what));                              \
+  } while (0)
+/** Call HDF5 where a failure is the file's (reading). */
+#define NEPHRITE_HDF5_READ(expression, what)                                                                           \
+  do {                                                                                                                 \
+    if ((expression) < 0) PetscCall(error_from_hdf5(NEPHRITE_ERR_INPUT, #expression, what));                           \
+  } while (0)
+/** Call GSL (with its abort handler off: error_install() sees to that). */
+#define NEPHRITE_GSL(expression, what)                                                                                 \
+  do {                                                                                                                 \
+    const int gsl_status_ = (expression);                                                                              \
+    PetscCheck(!gsl_status_, PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL, "%s: GSL error %d in %s", what, gsl_status_,      \
+               #expression);                                                                                           \
+  } while (0)
+
+/* ------------------------------------------------------------------ keyed randomness */
+
+/** What a random number is for.  The numbers are part of every product's meaning: never reorder them. */
+typedef enum {
+  STREAM_PARAMETERS = 1,
+  STREAM_FIELD = 2,
+  STREAM_NOISE = 3,
+  STREAM_TIME = 4,
+  STREAM_DIFFUSION_NOISE = 5,
+  STREAM_AUGMENTATION = 6,
+  STREAM_DROPOUT = 7,
+  STREAM_INITIAL_WEIGHTS = 8,
+  STREAM_POSTERIOR = 9,
+  STREAM_CALIBRATION = 10,
+  STREAM_ORDER = 11,
+} RandomStream;
+
+/** Names a sequence of random numbers: Philox 4x64 with key (seed, stream) and counter (index, position). */
+typedef struct {
+  uint64_t seed;
+  RandomStream stream;
+  uint64_t index; /**< of the realisation, tensor, draw, … the numbers belong to */
+} RandomKey;
+
+/** out[k] = uniform in (0, 1), a function of (key, position + k) alone.  Safe in threads. */
+void random_uniform(RandomKey key, uint64_t position, size_t count, double *out);
+/** out[k] = standard normal, a function of (key, position + k) alone. */
+void random_normal(RandomKey key, uint64_t position, size_t count, double *out);
+/** The same numbers as random_normal(), rounded to float. */
+void random_normal_float(RandomKey key, uint64_t position, size_t count, float *out);
+/** 64 random bits, a function of (key, position). */
+uint64_t random_bits(RandomKey key, uint64_t position);
+/** out = a uniformly random order of 0 … count-1. */
+void random_permutation(RandomKey key, int64_t count, int64_t *out);
+
+/* ------------------------------------------------------------------ rank groups and agreement */
+
+/** Make one rank's failure everyone's.  Collective on \p comm.
+ * \param local  this rank's error, or PETSC_SUCCESS
+ * Returns PETSC_SUCCESS on every rank, or on every rank the error of the lowest failing rank, with its message recorded. */
+PetscErrorCode group_agree(MPI_Comm comm, PetscErrorCode local);
+/** Split \p world into groups of \p group_size consecutive ranks.  Collective.
+ * \param[out] comm    this rank's group; free with MPI_Comm_free()
+ * \param[out] group   its number, 0 … groups-1   \param[out] groups  how many there are
+ * Errors: NEPHRITE_ERR_CONFIG if the number of ranks is not a multiple of group_size. */
+PetscErrorCode group_split(MPI_Comm world, PetscInt group_size, MPI_Comm *comm, PetscInt *group, PetscInt *groups);
+
+/* ------------------------------------------------------------------ work queue */
+
+/** Units 0 … count-1, each taken by one rank, in order, with one-sided fetch-and-op: no manager rank. */
+typedef struct WorkQueue WorkQueue;
+PetscErrorCode work_queue_create(MPI_Comm comm, int64_t count, WorkQueue **queue); /**< Collective. */
+/** Not collective.  \param[out] unit  -1 when none is left */
+PetscErrorCode work_queue_take(WorkQueue *queue, int64_t *unit);
+PetscErrorCode work_queue_destroy(WorkQueue **queue); /**< Collective: waits for every rank. */
+
+/* ------------------------------------------------------------------ progress */
+
+/** Lines on standard output of rank 0, at most one every few seconds: "simulate  1024/4096 maps  25%  310.2 maps/s  left 0:10". */
+typedef struct Progress Progress;
+/** \param already  units done by an earlier run, not counted in the rate */
+PetscErrorCode progress_create(MPI_Comm comm, const char *task, const char *unit, int64_t total, int64_t already,
+                               Progress **progress);
+/** Not collective; does something on rank 0 only.  \param done units done in all  \param note more words, may be NULL */
+PetscErrorCode progress_update(Progress *progress, int64_t done, const char *note);
+/** Print the closing line (total time, mean rate).  Not collective. */
+PetscErrorCode progress_finish(Progress *progress, int64_t done);
+PetscErrorCode progress_destroy(Progress **progress);
+
+/* ------------------------------------------------------------------ interrupts */
+
+/** Take SIGUSR1, SIGTERM and SIGHUP as "finish the unit at hand and stop".  Once, after PetscInitialize(). */
+PetscErrorCode interrupt_install(void);
+/** Has this rank been asked to stop?  Not collective. */
+PetscBool interrupt_seen(void);
+/** Has any rank been asked to stop?  Collective. */
+PetscErrorCode interrupt_agreed(MPI_Comm comm, PetscBool *stop);
+
+/* ------------------------------------------------------------------ options */
+
+typedef enum {
+  VALUE_INT,      /**< PetscInt */
+  VALUE_INT64,    /**< int64_t (seeds, counts of maps) */
+  VALUE_REAL,     /**< double */
+  VALUE_TEXT,     /**< char[OPTION_TEXT_SIZE] */
+  VALUE_CHOICE,   /**< int, the index into choices "a|b|c" */
+  VALUE_FLAG,     /**< PetscBool: true|false, or the bare option */
+  VALUE_INT_PAIR, /**< PetscInt[2]; one number given stands for both */
+} ValueType;
+
+enum { OPTION_TEXT_SIZE = 1024 };
+
+/** Which products an option's value is part of; a product made with another value is refused. */
+typedef enum {
+  SCOPE_RUN = 0,             /**< how a run is done (threads, paths): part of no product */
+  SCOPE_SIMULATION = 1 << 0, /**< the maps: survey, prior, seed */
+  SCOPE_NETWORK = 1 << 1,    /**< the architecture */
+  SCOPE_TRAINING = 1 << 2,   /**< the course of training */
+  SCOPE_POSTERIOR = 1 << 3,  /**< the draws */
+} OptionScope;
+
+/** One option: -help, the manual, range checks and "did you mean" all come from this line. */
+typedef struct {
+  const char *name;     /**< joined with '_', as in the YAML file: "survey_sigma_e" */
+  ValueType type;
+  size_t offset;        /**< of the member in the config struct it fills */
+  const char *unit;     /**< "deg"; "" if dimensionless or text */
+  const char *fallback; /**< the default, as a user would write it; NULL: must be given */
+  double low, high;     /**< inclusive range of numbers; ignored for others */
+  const char *choices;  /**< "a|b|c" for VALUE_CHOICE, else NULL */
+  unsigned scope;       /**< OR of OptionScope */
+  const char *sentence; /**< what it means, one sentence without a period at the end */
+} OptionSpec;
+
+/** The options of one section, filling one struct. */
+typedef struct {
+  const char *section;
+  const OptionSpec *specs;
+  size_t count;
+} OptionTable;
+
+/** The whole configuration of a run: campaign file, overridden by the command line, checked. */
+typedef struct Options Options;
+
+/** Read the campaign file (-config) and the command line, and check every name and value.  Collective on \p comm.
+ * \param tables  every table any program has, so that one file serves all programs; borrowed for the life of \p options
+ * Errors: NEPHRITE_ERR_CONFIG: unknown name (with the nearest known one), value of the wrong kind or out of range, YAML
+ * syntax, required option missing.  NEPHRITE_ERR_INPUT: -config names no readable file. */
+PetscErrorCode options_create(MPI_Comm comm, int argc, char *const *argv, const OptionTable *const *tables,
+                              size_t table_count, Options **options);
+/** Fill the struct that \p table describes.  Not collective. */
+PetscErrorCode options_fill(const Options *options, const OptionTable *table, void *config);
+/** Did the user give this option, or is it at its default? */
+PetscBool options_given(const Options *options, const char *name);
+/** The value as text, as it stands in the effective configuration; NULL if there is no such option.  Borrowed. */
+const char *options_text(const Options *options, const char *name);
+/** The effective configuration, every default filled in, as YAML that runs as is; only options whose scope meets
+ * \p scope (~0u: all).  \param[out] yaml  free with PetscFree() */
+PetscErrorCode options_yaml(const Options *options, unsigned scope, char **yaml);
+/** Compare with the effective configuration stored in a product.  Errors: NEPHRITE_ERR_INPUT naming the options within
+ * \p scope that differ, with both values. \param path of the product, for the message */
+PetscErrorCode options_require_same(const Options *options, unsigned scope, const char *yaml, const char *path);
+/** Print every option with unit, default, range and sentence. */
+PetscErrorCode options_print_help(const OptionTable *const *tables, size_t table_count, FILE *out);
+PetscErrorCode options_destroy(Options **options);
+
+/* ------------------------------------------------------------------ products: whole-or-absent HDF5 files */
+
+enum { PRODUCT_MAX_RANK = 6 };
+
+/** How a dataset is guarded beside Fletcher32: by a digest of each row (index along the first axis), which includes the
+ * row's index and the dataset's name, or by one of the whole dataset. */
+typedef enum { DIGEST_WHOLE, DIGEST_ROWS } ProductDigest;
+
+typedef struct {
+  const char *name; /**< may hold '/': groups are made as needed */
+  hid_t type;       /**< H5T_NATIVE_FLOAT, H5T_NATIVE_DOUBLE, H5T_NATIVE_INT64, … in memory; stored little-endian */
+  int rank;         /**< 0 for a scalar */
+  hsize_t shape[PRODUCT_MAX_RANK];
+  ProductDigest digest; /**< DIGEST_ROWS also makes one chunk per row */
+  const char *units;    /**< "1" if dimensionless */
+  const char *description;
+} ProductDataset;
+
+/** What every product says of itself at its root. */
+typedef struct {
+  const char *kind;          /**< "shard", "campaign", "checkpoint", "history", "posterior", "calibration" */
+  int format_version;        /**< of that kind */
+  const char *configuration; /**< effective configuration, YAML */
+  int64_t seed;
+} ProductInfo;
+
+typedef struct ProductWriter ProductWriter;
+
+/** Begin a product.  Collective on \p comm.  Nothing bears \p path before product_commit(); until then the file is
+ * "<path>.part".  \param bytes_expected refuses early if the file system has less room; 0 to skip
+ * Errors: NEPHRITE_ERR_IO. */
+PetscErrorCode product_create(MPI_Comm comm, const char *path, const ProductInfo *info, int64_t bytes_expected,
+                              ProductWriter **writer);
+/** Declare a dataset.  Collective; all ranks alike. */
+PetscErrorCode product_declare(ProductWriter *writer, const ProductDataset *dataset);
+/** Write rows [first, first + count) of a dataset.  Collective: a rank with nothing to write passes count 0.
+ * For DIGEST_WHOLE, exactly one rank writes all rows and the others pass 0; a scalar has one row. */
+PetscErrorCode product_write(ProductWriter *writer, const char *name, hsize_t first, hsize_t count, const void *values);
+/** Attributes of a dataset or group, or of the root if \p object is NULL.  Collective; all ranks alike. */
+PetscErrorCode product_attribute_text(ProductWriter *writer, const char *object, const char *name, const char *text);
+PetscErrorCode product_attribute_real(ProductWriter *writer, const char *object, const char *name, int count,
+                                      const double *values);
+PetscErrorCode product_attribute_int(ProductWriter *writer, const char *object, const char *name, int count,
+                                     const int64_t *values);
+/** A dataset that joins whole datasets of other products along the first axis, found relative to this file's directory.
+ * Collective. \param files [count] names relative to this product's directory \param rows [count] rows of each */
+PetscErrorCode product_declare_virtual(ProductWriter *writer, const ProductDataset *dataset, int count,
+                                       const char *const *files, const hsize_t *rows);
+/** Flush, sync, close, rename to the final name, sync the directory.  Collective.
+ * \param[out] digest  of all datasets together, may be NULL */
+PetscErrorCode product_commit(ProductWriter *writer, uint64_t *digest);
+/** Give the writer back; what was not committed is removed.  Collective. */
+PetscErrorCode product_writer_destroy(ProductWriter **writer);
+
+typedef struct ProductReader ProductReader;
+
+/** Open a product for reading.  Not collective: each rank may open what it needs.
+ * Errors: NEPHRITE_ERR_INPUT if it is missing, no HDF5 file, truncated, of another kind or of a newer format version. */
+PetscErrorCode product_open(const char *path, const char *kind, int format_version, ProductReader **reader);
+/** \param[out] rank, shape may be NULL.  Errors: NEPHRITE_ERR_INPUT if there is no such dataset. */
+PetscErrorCode product_shape(ProductReader *reader, const char *name, int *rank, hsize_t shape[PRODUCT_MAX_RANK]);
+PetscErrorCode product_has(ProductReader *reader, const char *name, PetscBool *has);
+/** Read rows [first, first + count), converted to \p type, and verify their digests (DIGEST_WHOLE: when all rows are
+ * read).  Errors: NEPHRITE_ERR_INPUT naming file, dataset and row. */
+PetscErrorCode product_read(ProductReader *reader, const char *name, hid_t type, hsize_t first, hsize_t count,
+                            void *values);
+PetscErrorCode product_read_attribute_text(ProductReader *reader, const char *object, const char *name, char **text);
+PetscErrorCode product_read_attribute_real(ProductReader *reader, const char *object, const char *name, int count,
+                                           double *values);
+PetscErrorCode product_read_attribute_int(ProductReader *reader, const char *object, const char *name, int count,
+                                          int64_t *values);
+/** The digest of all datasets together, from the stored row digests (product_verify() checks those against the data). */
+PetscErrorCode product_digest(ProductReader *reader, uint64_t *digest);
+/** Read everything and verify every digest.  Errors: NEPHRITE_ERR_INPUT naming file, dataset and row. */
+PetscErrorCode product_verify(ProductReader *reader);
+PetscErrorCode product_close(ProductReader **reader);
+
+/** A plain HDF5 file that nephrite did not make (reference files, a user's observation, a shift table): the same reading
+ * calls, without provenance or digests.  Errors as product_open(). */
+PetscErrorCode product_open_foreign(const char *path, ProductReader **reader);
+
+/** Make a directory and its parents.  Collective: one rank makes it.  Errors: NEPHRITE_ERR_IO. */
+PetscErrorCode product_directory(MPI_Comm comm, const char *path);
+/** Does a file of this name exist?  Rank 0 looks, all learn.  Collective. */
+PetscErrorCode product_exists(MPI_Comm comm, const char *path, PetscBool *exists);
+
+/** A lock on a stage of a campaign, so that it is not run twice at once: a file with host, process and job id.
+ * Collective.  Errors: NEPHRITE_ERR_INTERRUPTED if another live process holds it. */
+typedef struct StageLock StageLock;
+PetscErrorCode stage_lock_create(MPI_Comm comm, const char *directory, const char *stage, StageLock **lock);
+PetscErrorCode stage_lock_destroy(StageLock **lock);
+
+#endif

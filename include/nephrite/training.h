@@ -1,0 +1,83 @@
+/** \file training.h
+ * Objective, optimiser, gradient reduction, averaged weights, checkpoints and the loop.  \defgroup training Training
+ */
+#ifndef NEPHRITE_TRAINING_H
+#define NEPHRITE_TRAINING_H
+
+#include "nephrite/campaign.h"
+#include "nephrite/network.h"
+
+typedef enum { SOURCE_SHARDS, SOURCE_ONLINE } TrainSource;
+typedef enum { SCHEDULE_CONSTANT, SCHEDULE_LINEAR, SCHEDULE_COSINE } TrainSchedule;
+
+/** The `train` section of a campaign file. */
+typedef struct {
+  int64_t steps;
+  PetscInt batch;               /**< global: all ranks together */
+  PetscInt micro_batch;         /**< samples a rank holds at once (gradient accumulation) */
+  double learning_rate, final_learning_rate;
+  int64_t warmup;               /**< steps of linear warm-up */
+  int schedule;                 /**< ::TrainSchedule */
+  double beta1, beta2, epsilon, weight_decay, clip, ema_decay;
+  double time_mean, time_scale; /**< mu and sigma of the logit-normal times */
+  double theta_weight;          /**< factor on the parameters' part of the loss; 1 as published */
+  int source;                   /**< ::TrainSource */
+  int64_t held_out;             /**< realisations kept for validation: the last ones of the campaign */
+  int64_t validate_every, checkpoint_every;
+  PetscInt keep;                /**< newest checkpoints kept, beside the best */
+  PetscBool freeze_position;
+} TrainConfig;
+extern const OptionTable train_options;
+
+/** Statistics that normalise data for the network; part of every checkpoint. */
+typedef struct {
+  PetscInt bins, parameters;
+  double map_std[NEPHRITE_MAX_BINS];
+  double theta_mean[NEPHRITE_MAX_PARAMETERS], theta_std[NEPHRITE_MAX_PARAMETERS];
+} Normalisation;
+
+/** AdamW with clipping over all parameters, and the exponential average of the weights (network.md, section 8). */
+typedef struct Optimizer Optimizer;
+typedef struct {
+  double beta1, beta2, epsilon, weight_decay, clip, ema_decay;
+} OptimizerConfig;
+PetscErrorCode optimizer_create(const OptimizerConfig *config, size_t count, const Scalar *weights, Optimizer **optimizer);
+/** One step.  \param step 1, 2, …  \param[in,out] gradient is clipped in place  \param[out] norm before clipping
+ * Errors: NEPHRITE_ERR_INTERNAL if the norm is not finite; nothing is changed then. */
+PetscErrorCode optimizer_step(Optimizer *optimizer, int64_t step, double learning_rate, Scalar *weights, Scalar *gradient,
+                              double *norm);
+Scalar *optimizer_ema(Optimizer *optimizer); /**< [count], and the moments: */
+Scalar *optimizer_m(Optimizer *optimizer);
+Scalar *optimizer_v(Optimizer *optimizer);
+PetscErrorCode optimizer_destroy(Optimizer **optimizer);
+
+/** The flow-matching loss and where it starts backward (network.md, section 6). */
+typedef struct {
+  double total; /* sum over samples of the loss of a sample */
+  double field, theta; /* sums over samples of its two parts */
+} Loss;
+/** \param x_hat … [batch]… \param global_batch divides the gradient  \param[out] x_bar, theta_bar may be NULL */
+PetscErrorCode objective_loss(const NetworkShape *shape, double theta_weight, PetscInt batch, PetscInt global_batch,
+                              const Scalar *x, const Scalar *theta, const Scalar *t, const Scalar *x_hat,
+                              const Scalar *theta_hat, Loss *loss, Scalar *x_bar, Scalar *theta_bar);
+
+/** A trained model for inference: shape, normalisation and averaged weights, from a checkpoint. */
+typedef struct {
+  NetworkShape shape;
+  Normalisation normalisation;
+  int64_t step;
+  char *configuration; /* YAML of the run that made it */
+  Scalar *weights;     /* [network_parameter_count()] EMA weights */
+  size_t weight_count;
+} Model;
+/** \param path  a checkpoint, or a campaign directory (its best or newest sound checkpoint).  Not collective.
+ * Errors: NEPHRITE_ERR_INPUT. */
+PetscErrorCode model_load(const char *path, Model **model);
+PetscErrorCode model_destroy(Model **model);
+
+/** Train to the end, from the newest sound checkpoint if there is one.  Collective on \p comm. */
+PetscErrorCode training_run(MPI_Comm comm, const Options *options, const CampaignConfig *campaign,
+                            const SurveyConfig *survey, const Prior *prior, const SimulateConfig *simulate,
+                            const NetworkConfig *network, const TrainConfig *train);
+
+#endif

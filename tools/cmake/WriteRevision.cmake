@@ -1,0 +1,13 @@
+execute_process(COMMAND git describe --always --dirty --abbrev=12 WORKING_DIRECTORY ${SOURCE}
+  OUTPUT_VARIABLE revision OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET RESULT_VARIABLE status)
+if(NOT status EQUAL 0)
+  set(revision unknown)
+endif()
+set(text "#define NEPHRITE_VERSION \"${VERSION}\"\n#define NEPHRITE_REVISION \"${revision}\"\n")
+set(old "")
+if(EXISTS ${HEADER})
+  file(READ ${HEADER} old)
+endif()
+if(NOT "${old}" STREQUAL "${text}")
+  file(WRITE ${HEADER} "${text}")
+endif()
