@@ -13,21 +13,27 @@ typedef enum { SCHEDULE_CONSTANT, SCHEDULE_LINEAR, SCHEDULE_COSINE } TrainSchedu
 /** The `train` section of a campaign file. */
 typedef struct {
   int64_t steps;
-  PetscInt batch;               /**< global: all ranks together */
-  PetscInt micro_batch;         /**< samples a rank holds at once (gradient accumulation) */
+  PetscInt batch; /**< global: all ranks together */
+  PetscInt micro_batch; /**< samples a rank holds at once (gradient accumulation) */
   double learning_rate, final_learning_rate;
-  int64_t warmup;               /**< steps of linear warm-up */
-  int schedule;                 /**< ::TrainSchedule */
+  int64_t warmup; /**< steps of linear warm-up */
+  int schedule; /**< ::TrainSchedule */
   double beta1, beta2, epsilon, weight_decay, clip, ema_decay;
   double time_mean, time_scale; /**< mu and sigma of the logit-normal times */
-  double theta_weight;          /**< factor on the parameters' part of the loss; 1 as published */
-  int source;                   /**< ::TrainSource */
-  int64_t held_out;             /**< realisations kept for validation: the last ones of the campaign */
+  double theta_weight; /**< factor on the parameters' part of the loss; 1 as published */
+  int source; /**< ::TrainSource */
+  int64_t held_out; /**< realisations kept for validation: the last ones of the campaign */
   int64_t validate_every, checkpoint_every;
-  PetscInt keep;                /**< newest checkpoints kept, beside the best */
+  int64_t validations; /**< held-out realisations used in a validation, at most */
+  PetscInt keep; /**< newest checkpoints kept, beside the best */
+  double cache_gib; /**< memory per rank for maps that were read and verified */
   PetscBool freeze_position;
+  char start_from[OPTION_TEXT_SIZE]; /**< checkpoint whose averaged weights a new training starts with, or "" */
 } TrainConfig;
 extern const OptionTable train_options;
+/** What ranges alone cannot say.  Errors: NEPHRITE_ERR_CONFIG: warm-up as long as the training, nothing left to train
+ * on. */
+PetscErrorCode train_config_check(const TrainConfig *train, const SimulateConfig *simulate);
 
 /** Statistics that normalise data for the network; part of every checkpoint. */
 typedef struct {
@@ -41,11 +47,12 @@ typedef struct Optimizer Optimizer;
 typedef struct {
   double beta1, beta2, epsilon, weight_decay, clip, ema_decay;
 } OptimizerConfig;
-PetscErrorCode optimizer_create(const OptimizerConfig *config, size_t count, const Scalar *weights, Optimizer **optimizer);
+PetscErrorCode optimizer_create(const OptimizerConfig *config, size_t count, const Scalar *weights,
+                                Optimizer **optimizer);
 /** One step.  \param step 1, 2, …  \param[in,out] gradient is clipped in place  \param[out] norm before clipping
  * Errors: NEPHRITE_ERR_INTERNAL if the norm is not finite; nothing is changed then. */
-PetscErrorCode optimizer_step(Optimizer *optimizer, int64_t step, double learning_rate, Scalar *weights, Scalar *gradient,
-                              double *norm);
+PetscErrorCode optimizer_step(Optimizer *optimizer, int64_t step, double learning_rate, Scalar *weights,
+                              Scalar *gradient, double *norm);
 Scalar *optimizer_ema(Optimizer *optimizer); /**< [count], and the moments: */
 Scalar *optimizer_m(Optimizer *optimizer);
 Scalar *optimizer_v(Optimizer *optimizer);
@@ -67,7 +74,7 @@ typedef struct {
   Normalisation normalisation;
   int64_t step;
   char *configuration; /* YAML of the run that made it */
-  Scalar *weights;     /* [network_parameter_count()] EMA weights */
+  Scalar *weights; /* [network_parameter_count()] EMA weights */
   size_t weight_count;
 } Model;
 /** \param path  a checkpoint, or a campaign directory (its best or newest sound checkpoint).  Not collective.
