@@ -47,26 +47,49 @@ typedef struct Optimizer Optimizer;
 typedef struct {
   double beta1, beta2, epsilon, weight_decay, clip, ema_decay;
 } OptimizerConfig;
+/** \param weights [count] the average starts as these; copied
+ * \param[out] optimizer  owned by the caller; give it back with optimizer_destroy() */
 PetscErrorCode optimizer_create(const OptimizerConfig *config, size_t count, const Scalar *weights,
                                 Optimizer **optimizer);
-/** One step.  \param step 1, 2, …  \param[in,out] gradient is clipped in place  \param[out] norm before clipping
+/** Leave weights [offset, offset + count) out of every step and of the norm.  One range; the last call holds. */
+PetscErrorCode optimizer_freeze(Optimizer *optimizer, size_t offset, size_t count);
+/** One step.  Not collective: every rank makes the same step with the reduced gradient.
+ * \param step 1, 2, …  \param[in,out] weights [count]  \param gradient [count], not clipped
+ * \param[out] norm of the gradient before clipping
  * Errors: NEPHRITE_ERR_INTERNAL if the norm is not finite; nothing is changed then. */
 PetscErrorCode optimizer_step(Optimizer *optimizer, int64_t step, double learning_rate, Scalar *weights,
-                              Scalar *gradient, double *norm);
-Scalar *optimizer_ema(Optimizer *optimizer); /**< [count], and the moments: */
-Scalar *optimizer_m(Optimizer *optimizer);
-Scalar *optimizer_v(Optimizer *optimizer);
+                              const Scalar *gradient, double *norm);
+Scalar *optimizer_ema(Optimizer *optimizer); /**< [count] averaged weights */
+Scalar *optimizer_m(Optimizer *optimizer); /**< [count] mean of gradients, not corrected for its start at 0 */
+Scalar *optimizer_v(Optimizer *optimizer); /**< [count] mean of squared gradients, likewise */
 PetscErrorCode optimizer_destroy(Optimizer **optimizer);
 
 /** The flow-matching loss and where it starts backward (network.md, section 6). */
 typedef struct {
-  double total; /* sum over samples of the loss of a sample */
-  double field, theta; /* sums over samples of its two parts */
+  double total; /**< sum over samples of the loss of a sample */
+  double field, theta; /**< sums over samples of its two parts, each a mean over its terms and not weighted */
 } Loss;
-/** \param x_hat … [batch]… \param global_batch divides the gradient  \param[out] x_bar, theta_bar may be NULL */
-PetscErrorCode objective_loss(const NetworkShape *shape, double theta_weight, PetscInt batch, PetscInt global_batch,
-                              const Scalar *x, const Scalar *theta, const Scalar *t, const Scalar *x_hat,
-                              const Scalar *theta_hat, Loss *loss, Scalar *x_bar, Scalar *theta_bar);
+
+/** Clean data, as normalised, and the network's answer. */
+typedef struct {
+  PetscInt batch; /**< samples at hand */
+  PetscInt global_batch; /**< samples of the whole step, which the gradient is divided by */
+  const Scalar *x; /* [batch][bins][ny][nx] */
+  const Scalar *theta; /* [batch][parameters] */
+  const Scalar *t; /* [batch] */
+  const Scalar *x_hat; /* [batch][bins][ny][nx] */
+  const Scalar *theta_hat; /* [batch][parameters] */
+} ObjectiveBatch;
+
+/** \param theta_weight  factor on the parameters' part; 1 as published
+ * \param[out] x_bar, theta_bar  d(mean loss of the step)/d(x_hat, theta_hat), may be NULL
+ * Errors: NEPHRITE_ERR_INTERNAL if the loss of a sample is not finite. */
+PetscErrorCode objective_loss(const NetworkShape *shape, double theta_weight, const ObjectiveBatch *batch, Loss *loss,
+                              Scalar *x_bar, Scalar *theta_bar);
+/** z = t clean + (1 - t) noise.  \param clean, noise, z [count] */
+void objective_mix(size_t count, Scalar t, const Scalar *clean, const Scalar *noise, Scalar *z);
+/** The logit-normal time of a standard normal: sigmoid((normal + mean) scale). */
+double objective_time(double mean, double scale, double normal);
 
 /** A trained model for inference: shape, normalisation and averaged weights, from a checkpoint. */
 typedef struct {

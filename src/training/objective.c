@@ -1,0 +1,79 @@
+/** \file objective.c  The flow-matching loss: noisy data, its weight, where backward starts.  \ingroup training */
+#include "nephrite/training.h"
+
+#include <math.h>
+
+/* Sums are taken over a fixed number of pieces, so that they do not depend on the number of threads. */
+enum { PIECES = 32 };
+
+void objective_mix(size_t count, Scalar t, const Scalar *restrict clean, const Scalar *restrict noise,
+                   Scalar *restrict z)
+{
+  for (size_t i = 0; i < count; i++) z[i] = t * clean[i] + (1 - t) * noise[i];
+}
+
+double objective_time(double mean, double scale, double normal)
+{
+  return 1 / (1 + exp(-(normal + mean) * scale)); /* Esser et al. 2024: logit-normal */
+}
+
+/* sum of (prediction - clean)^2, and bar = factor (prediction - clean) where bar is wanted */
+static double squared_error(size_t count, const Scalar *restrict clean, const Scalar *restrict prediction,
+                            double factor, Scalar *restrict bar)
+{
+  double sum = 0;
+
+  if (bar)
+    for (size_t i = 0; i < count; i++) bar[i] = (Scalar)(factor * ((double)prediction[i] - (double)clean[i]));
+  for (size_t i = 0; i < count; i++) {
+    const double error = (double)prediction[i] - (double)clean[i];
+
+    sum += error * error;
+  }
+  return sum;
+}
+
+static double squared_error_in_pieces(size_t count, const Scalar *clean, const Scalar *prediction, double factor,
+                                      Scalar *bar)
+{
+  double partial[PIECES], sum = 0;
+
+#pragma omp parallel for schedule(static)
+  for (int piece = 0; piece < PIECES; piece++) {
+    const size_t first = count * (size_t)piece / PIECES, end = count * (size_t)(piece + 1) / PIECES;
+
+    partial[piece] = squared_error(end - first, clean + first, prediction + first, factor, bar ? bar + first : NULL);
+  }
+  for (int piece = 0; piece < PIECES; piece++) sum += partial[piece];
+  return sum;
+}
+
+PetscErrorCode objective_loss(const NetworkShape *shape, double theta_weight, const ObjectiveBatch *batch, Loss *loss,
+                              Scalar *x_bar, Scalar *theta_bar)
+{
+  const size_t pixels = (size_t)shape->bins * (size_t)shape->ny * (size_t)shape->nx;
+  const size_t parameters = (size_t)shape->parameters;
+  const double terms = (double)(pixels + parameters);
+
+  PetscFunctionBeginUser;
+  *loss = (Loss){0};
+  for (size_t b = 0; b < (size_t)batch->batch; b++) {
+    /* The velocity is (clean - z)/(1 - t); near t = 1 its error is held finite by the floor (Li & He 2025). */
+    const double d = fmax(1 - (double)batch->t[b], shape->config.time_floor);
+    const double factor = 2 / (d * d * terms * batch->global_batch);
+    const double field = squared_error_in_pieces(pixels, batch->x + b * pixels, batch->x_hat + b * pixels, factor,
+                                                 x_bar ? x_bar + b * pixels : NULL) /
+                         (d * d);
+    const double theta = squared_error(parameters, batch->theta + b * parameters, batch->theta_hat + b * parameters,
+                                       theta_weight * factor, theta_bar ? theta_bar + b * parameters : NULL) /
+                         (d * d);
+
+    PetscCheck(isfinite(field) && isfinite(theta), PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL,
+               "the loss of sample %zu of the batch is not finite: field part %g, parameter part %g, at time %g", b,
+               field, theta, (double)batch->t[b]);
+    loss->total += (field + theta_weight * theta) / terms;
+    loss->field += field / (double)pixels;
+    loss->theta += theta / (double)parameters;
+  }
+  PetscFunctionReturn(PETSC_SUCCESS);
+}

@@ -1,0 +1,145 @@
+/* nephrite-test: float64 */
+#include "nephrite/training.h"
+#include "nephrite_test.h"
+
+enum { BATCH = 3, BINS = 2, NY = 4, NX = 6, PARAMETERS = 6, PIXELS = BINS * NY * NX };
+
+static const NetworkShape shape = {
+    .ny = NY, .nx = NX, .bins = BINS, .parameters = PARAMETERS, .config = {.time_floor = 0.05}};
+
+typedef struct {
+  Scalar x[BATCH * PIXELS], x_hat[BATCH * PIXELS], theta[BATCH * PARAMETERS], theta_hat[BATCH * PARAMETERS], t[BATCH];
+} Data;
+
+static void fill(uint64_t index, size_t count, Scalar *out)
+{
+  double normal;
+
+  for (size_t i = 0; i < count; i++) {
+    random_normal((RandomKey){3, STREAM_NOISE, index}, i, 1, &normal);
+    out[i] = (Scalar)normal;
+  }
+}
+
+static ObjectiveBatch make(Data *data, PetscInt global_batch)
+{
+  const Scalar t[BATCH] = {0.1, 0.7, 0.99}; /* the last has 1 - t below the floor */
+
+  fill(0, BATCH * PIXELS, data->x);
+  fill(1, BATCH * PIXELS, data->x_hat);
+  fill(2, BATCH * PARAMETERS, data->theta);
+  fill(3, BATCH * PARAMETERS, data->theta_hat);
+  memcpy(data->t, t, sizeof t);
+  return (ObjectiveBatch){BATCH, global_batch, data->x, data->theta, data->t, data->x_hat, data->theta_hat};
+}
+
+static void the_loss_is_the_velocity_error_over_all_terms(void **state)
+{
+  Data data;
+  const ObjectiveBatch batch = make(&data, BATCH);
+  const double d[BATCH] = {0.9, 0.3, 0.05};
+  double total = 0, field = 0, theta = 0;
+  Loss loss;
+
+  (void)state;
+  for (int b = 0; b < BATCH; b++) {
+    double pixels = 0, parameters = 0;
+
+    for (int i = b * PIXELS; i < (b + 1) * PIXELS; i++) pixels += pow((data.x_hat[i] - data.x[i]) / d[b], 2);
+    for (int i = b * PARAMETERS; i < (b + 1) * PARAMETERS; i++)
+      parameters += pow((data.theta_hat[i] - data.theta[i]) / d[b], 2);
+    total += (pixels + 2.5 * parameters) / (PIXELS + PARAMETERS);
+    field += pixels / PIXELS;
+    theta += parameters / PARAMETERS;
+  }
+  assert_ok(objective_loss(&shape, 2.5, &batch, &loss, NULL, NULL));
+  assert_close(loss.total, total, 1e-13);
+  assert_close(loss.field, field, 1e-13);
+  assert_close(loss.theta, theta, 1e-13);
+}
+
+/* The loss is quadratic, so central differences are exact up to rounding. */
+static double slope(const ObjectiveBatch *batch, Scalar *value)
+{
+  const double h = 1e-2;
+  Loss up, down;
+
+  *value += h;
+  assert_ok(objective_loss(&shape, 2.5, batch, &up, NULL, NULL));
+  *value -= 2 * h;
+  assert_ok(objective_loss(&shape, 2.5, batch, &down, NULL, NULL));
+  *value += h;
+  return (up.total - down.total) / (2 * h) / batch->global_batch;
+}
+
+static void backward_starts_with_the_slope_of_the_mean_loss_of_the_step(void **state)
+{
+  Data data;
+  const ObjectiveBatch batch = make(&data, 12); /* this rank has 3 of 12 samples */
+  Scalar x_bar[BATCH * PIXELS], theta_bar[BATCH * PARAMETERS];
+  Loss loss;
+
+  (void)state;
+  assert_ok(objective_loss(&shape, 2.5, &batch, &loss, x_bar, theta_bar));
+  for (size_t i = 0; i < BATCH * PIXELS; i += 7) assert_close(slope(&batch, &data.x_hat[i]), x_bar[i], 1e-9);
+  for (size_t i = 0; i < BATCH * PARAMETERS; i++) assert_close(slope(&batch, &data.theta_hat[i]), theta_bar[i], 1e-9);
+}
+
+static void a_perfect_answer_has_no_loss_and_no_gradient(void **state)
+{
+  Data data;
+  ObjectiveBatch batch = make(&data, BATCH);
+  Scalar x_bar[BATCH * PIXELS], theta_bar[BATCH * PARAMETERS];
+  Loss loss;
+
+  (void)state;
+  batch.x_hat = data.x;
+  batch.theta_hat = data.theta;
+  assert_ok(objective_loss(&shape, 1, &batch, &loss, x_bar, theta_bar));
+  assert_true(loss.total == 0 && loss.field == 0 && loss.theta == 0);
+  for (size_t i = 0; i < BATCH * PIXELS; i++) assert_true(x_bar[i] == 0);
+  for (size_t i = 0; i < BATCH * PARAMETERS; i++) assert_true(theta_bar[i] == 0);
+}
+
+static void an_answer_that_is_no_number_is_refused_naming_the_sample(void **state)
+{
+  Data data;
+  const ObjectiveBatch batch = make(&data, BATCH);
+  Loss loss;
+
+  (void)state;
+  data.x_hat[PIXELS + 3] = NAN;
+  assert_fails(objective_loss(&shape, 1, &batch, &loss, NULL, NULL), NEPHRITE_ERR_INTERNAL, "sample 1 of the batch");
+  data.x_hat[PIXELS + 3] = 0;
+  data.theta_hat[0] = INFINITY;
+  assert_fails(objective_loss(&shape, 1, &batch, &loss, NULL, NULL), NEPHRITE_ERR_INTERNAL, "sample 0 of the batch");
+}
+
+static void mixing_goes_from_noise_at_time_0_to_the_clean_map_at_time_1(void **state)
+{
+  const Scalar clean[] = {1, 2}, noise[] = {-3, 5};
+  Scalar z[2];
+
+  (void)state;
+  objective_mix(2, 0, clean, noise, z);
+  assert_true(z[0] == -3 && z[1] == 5);
+  objective_mix(2, 1, clean, noise, z);
+  assert_true(z[0] == 1 && z[1] == 2);
+  objective_mix(2, 0.25, clean, noise, z);
+  assert_within(z[0], 0.25 - 2.25, 1e-15);
+  assert_within(z[1], 0.5 + 3.75, 1e-15);
+}
+
+static void the_median_time_is_that_of_the_published_logit(void **state)
+{
+  (void)state;
+  assert_close(objective_time(-0.8, 0.8, 0), 1 / (1 + exp(0.64)), 1e-15);
+  assert_close(log(objective_time(-0.8, 0.8, 1) / (1 - objective_time(-0.8, 0.8, 1))), 0.2 * 0.8, 1e-13);
+}
+
+NEPHRITE_TEST_MAIN(cmocka_unit_test(the_loss_is_the_velocity_error_over_all_terms),
+                   cmocka_unit_test(backward_starts_with_the_slope_of_the_mean_loss_of_the_step),
+                   cmocka_unit_test(a_perfect_answer_has_no_loss_and_no_gradient),
+                   cmocka_unit_test(an_answer_that_is_no_number_is_refused_naming_the_sample),
+                   cmocka_unit_test(mixing_goes_from_noise_at_time_0_to_the_clean_map_at_time_1),
+                   cmocka_unit_test(the_median_time_is_that_of_the_published_logit))
