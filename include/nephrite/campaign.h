@@ -11,7 +11,7 @@ enum { NEPHRITE_MAX_PARAMETERS = 64, NEPHRITE_WCDM_PARAMETERS = 6 };
 /** The options every program shares: where, seed, threads. */
 typedef struct {
   char config[OPTION_TEXT_SIZE];   /**< the campaign file */
-  char campaign[OPTION_TEXT_SIZE]; /**< directory of its products; default campaigns/<config name> */
+  char campaign[OPTION_TEXT_SIZE]; /**< directory of its products; default campaigns/ and the name of the campaign file */
   int64_t seed;
   PetscInt threads;
   PetscBool dry_run;
@@ -72,7 +72,7 @@ PetscErrorCode campaign_simulate(MPI_Comm comm, const Options *options, const Ca
 
 /** The maps of a campaign on disk, checked against the index. */
 typedef struct CampaignReader CampaignReader;
-/** Open <directory>/sims/campaign.h5.  Not collective.  Errors: NEPHRITE_ERR_INPUT (missing, damaged, made with another
+/** Open `sims/campaign.h5` of \p directory.  Not collective.  Errors: NEPHRITE_ERR_INPUT (missing, damaged, made with another
  * configuration than \p options). */
 PetscErrorCode campaign_reader_open(const char *directory, const Options *options, CampaignReader **reader);
 int64_t campaign_reader_count(const CampaignReader *reader);
