@@ -1,0 +1,98 @@
+#include "nephrite_test.h"
+
+#include "nephrite/network.h"
+
+#include <stdlib.h>
+
+/* The published network on the published data. */
+static NetworkShape published(void)
+{
+  return (NetworkShape){.ny = 128,
+                        .nx = 128,
+                        .bins = 5,
+                        .observation_channels = 5,
+                        .parameters = 6,
+                        .config = {.depth = 12,
+                                   .width = 768,
+                                   .heads = 12,
+                                   .patch = 8,
+                                   .observation_patch = 8,
+                                   .cosmology_tokens = 16,
+                                   .bottleneck = 128,
+                                   .time_frequencies = 256,
+                                   .conditioning = CONDITIONING_TOKENS,
+                                   .dropout = 0.3,
+                                   .rms_epsilon = 1e-6,
+                                   .time_floor = 0.05,
+                                   .rope_base = 1e4,
+                                   .time_max_period = 1e4}};
+}
+
+static void the_published_shape_is_accepted(void **state)
+{
+  const NetworkShape shape = published();
+
+  (void)state;
+  assert_ok(network_shape_check(&shape));
+}
+
+static void a_shape_that_no_network_can_have_is_refused_by_the_option_s_name(void **state)
+{
+  NetworkShape bad[12];
+  const char *words[] = {"network_heads",
+                         "network_width is 760",
+                         "network_width is 60",
+                         "network_patch is 129",
+                         "network_patch",
+                         "network_observation_patch",
+                         "network_observation_start",
+                         "network_observation_start is -1",
+                         "must be even",
+                         "network_dropout is 1",
+                         "_bottleneck",
+                         "map of 0,128"};
+
+  (void)state;
+  for (int i = 0; i < 12; i++) bad[i] = published();
+  bad[0].config.heads = 0;
+  bad[1].config.width = 760;
+  bad[2].config.width = 60, bad[2].config.heads = 10; /* six numbers per head: no two pairs for each axis */
+  bad[3].config.patch = 129;
+  bad[4].config.patch = 0;
+  bad[5].config.observation_patch = 256;
+  bad[6].config.observation_start = 12;
+  bad[7].config.observation_start = -1;
+  bad[8].config.time_frequencies = 255;
+  bad[9].config.dropout = 1;
+  bad[10].config.bottleneck = 0;
+  bad[11].ny = 0;
+  for (int i = 0; i < 12; i++) assert_fails(network_shape_check(&bad[i]), NEPHRITE_ERR_CONFIG, words[i]);
+}
+
+static void conditioning_by_channels_asks_nothing_of_the_observation_s_own_options(void **state)
+{
+  NetworkShape shape = published();
+
+  (void)state;
+  shape.config.conditioning = CONDITIONING_CHANNELS;
+  shape.config.observation_patch = 0;
+  shape.config.observation_start = 99;
+  assert_ok(network_shape_check(&shape));
+}
+
+static void every_option_has_a_default_within_its_range(void **state)
+{
+  (void)state;
+  for (size_t i = 0; i < network_options.count; i++) {
+    const OptionSpec *spec = &network_options.specs[i];
+    if (spec->type == VALUE_CHOICE) continue;
+    const double fallback = strtod(spec->fallback, NULL);
+
+    if (!(fallback >= spec->low && fallback <= spec->high)) fail_msg("%s: default %g", spec->name, fallback);
+  }
+}
+
+NEPHRITE_TEST_MAIN(cmocka_unit_test(the_published_shape_is_accepted),
+                   cmocka_unit_test(a_shape_that_no_network_can_have_is_refused_by_the_option_s_name),
+                   cmocka_unit_test(conditioning_by_channels_asks_nothing_of_the_observation_s_own_options),
+                   cmocka_unit_test(every_option_has_a_default_within_its_range))
