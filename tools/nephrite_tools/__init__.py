@@ -1,0 +1,1 @@
+"""What a person runs around nephrite's programs: reading products, figures, the report."""

@@ -1,0 +1,190 @@
+"""Put a report together: figures, the table of numbers, provenance."""
+
+import datetime
+import tempfile
+import pathlib
+
+import h5py
+import numpy as np
+
+from . import figures_calibration, figures_maps, figures_parameters, figures_run, page, products, style
+from .statistics import Geometry
+
+BONFERRONI = 0.01  # a set of ranks is called inconsistent below this p-value, once multiplied by their number
+
+
+def report(directory, output):
+    """Write output/index.html with its figures and numbers.  Files appear under their names when they are whole."""
+    campaign = products.Campaign(directory)
+    style.apply()
+    output.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=output, prefix=".making-") as scratch:
+        making = pathlib.Path(scratch)
+        contents = Contents(campaign, making)
+        contents.collect()
+        subtitle = f"made {datetime.datetime.now().astimezone():%Y-%m-%d %H:%M %Z} from {campaign.directory.resolve()}"
+        page.write(
+            making / "index.html",
+            f"Campaign {campaign.directory.resolve().name}",
+            subtitle,
+            contents.summary,
+            contents.figures,
+            provenance(campaign),
+            stored_configuration(campaign),
+        )
+        for path in sorted(making.iterdir(), key=lambda p: p.name == "index.html"):  # the page last
+            path.replace(output / path.name)
+
+
+class Contents:
+    """The figures of one campaign and the rows of its table, for whatever products there are."""
+
+    def __init__(self, campaign, directory):
+        self.campaign = campaign
+        self.directory = directory
+        self.options = campaign.configuration()
+        self.figures = []
+        self.summary = []
+
+    def add(self, figure):
+        if figure is not None:
+            self.figures.append(figure)
+
+    def row(self, quantity, value, meaning=""):
+        self.summary.append((quantity, value, meaning))
+
+    def collect(self):
+        self.simulations()
+        self.training()
+        self.posteriors()
+        self.calibration()
+        self.run_times()
+
+    def simulations(self):
+        if not self.campaign.sims:
+            return
+        with h5py.File(self.campaign.sims, "r") as file:
+            count, bins, ny, nx = file["kappa"].shape
+        self.row("simulations", f"{count:,}", f"{bins} tomographic bins of {nx} × {ny} pixels")
+
+    def training(self):
+        if not self.campaign.history:
+            return
+        history = figures_run.history(self.campaign.history)
+        figure, last = figures_run.training(self.directory, history)
+        self.add(figure)
+        if figure is None:
+            return
+        rate = np.median(history["samples_per_second"])
+        self.row("training", f"{int(history['step'][-1]):,} steps", f"{rate:.1f} samples per second")
+        if last:
+            words = ", ".join(f"{'parameters' if k == 'theta' else k} {v:.4g}" for k, v in last.items())
+            self.row("held-out loss, last", words, "per pixel and per parameter, with the averaged weights")
+
+    def posteriors(self):
+        found = self.campaign.posteriors()
+        if not found:
+            return
+        example = found[0]
+        _, prior = self.campaign.prior_samples()
+        draws = example.map("kappa")
+        if draws is not None:
+            ny, nx = draws.shape[-2:]
+            geometry = Geometry(ny, nx, float(self.options.get("survey_field_of_view", 5)))
+            scale = self.map_scale(draws)
+            self.row(
+                "posterior",
+                f"{len(found)} × {draws.shape[0]} draws",
+                "observations × joint draws of maps and parameters",
+            )
+            self.add(figures_maps.example_maps(self.directory, example, geometry, scale))
+        self.add(figures_parameters.triangle(self.directory, example, prior, self.bounds(example.names)))
+        figure, ratio = figures_parameters.against_truth(self.directory, found, prior)
+        self.add(figure)
+        if "S8" in ratio:
+            self.row(
+                "S8, posterior width / prior width",
+                f"{ratio['S8']:.3f}",
+                "median over observations; 1 if the data said nothing",
+            )
+        if draws is not None:
+            self.add(figures_maps.spectra(self.directory, example, geometry))
+            self.add(figures_maps.one_point(self.directory, example, scale))
+            self.recovery(found, geometry)
+
+    def recovery(self, found, geometry):
+        figure, summary = figures_maps.recovery(self.directory, found, geometry)
+        self.add(figure)
+        for name, values in (summary or {}).items():
+            words = ", ".join(f"{value:.3f}" for value in values)
+            self.row(f"correlation with truth, {name}", words, "over pixels, bin by bin, averaged over observations")
+
+    def map_scale(self, draws):
+        """Standard deviation of kappa per bin over the prior, from a share of the simulations; else over the draws."""
+        if self.campaign.sims:
+            with h5py.File(self.campaign.sims, "r") as file:
+                return file["kappa"][:256].std(axis=(0, 2, 3))
+        return draws.std(axis=(0, 2, 3))
+
+    def bounds(self, names):
+        return figures_parameters.hard_bounds(names, self.options)
+
+    def calibration(self):
+        if not self.campaign.calibration:
+            return
+        spaces, ranks, size = products.calibration(self.campaign.calibration)
+        if size:
+            self.row("calibration set", size, "truths × draws, none of them trained on")
+        if spaces:
+            self.add(figures_calibration.mira(self.directory, spaces))
+            self.add(figures_calibration.tarp(self.directory, spaces))
+        for space in spaces:
+            self.row(
+                f"MIRA, {space.title}",
+                f"{space.score:.4f} ± {space.error:.4f}",
+                page.Verdict(
+                    abs(space.significance) < 3,
+                    f"{space.significance:+.1f} σ from {space.expected:.4f}; TARP deviates by {space.deviation:.3f} at most",
+                ),
+            )
+        if ranks:
+            self.add(figures_calibration.sbc(self.directory, ranks))
+            least = min(ranks, key=lambda r: r.p_value)
+            corrected = min(1.0, least.p_value * len(ranks))
+            self.row(
+                "SBC, least p-value",
+                f"{corrected:.2g}",
+                page.Verdict(corrected > BONFERRONI, f"{least.name}, times {len(ranks)} scalars tested"),
+            )
+
+    def run_times(self):
+        stages = self.campaign.stages()
+        if not stages:
+            return
+        self.add(figures_run.run_times(self.directory, stages))
+        total = sum(seconds for _, seconds, _ in stages)
+        words = ", ".join(f"{stage} {seconds:.0f} s" for stage, seconds, _ in stages)
+        self.row("wall time", f"{total:.0f} s", f"{words}; {stages[-1][2]} ranks")
+
+
+def provenance(campaign):
+    """Root attributes of the products of each stage, configuration apart."""
+    rows = []
+    for path in reversed(campaign.products()):
+        with h5py.File(path, "r") as file:
+            parts = [
+                f"{key} {products.text(value)}"
+                for key, value in sorted(file.attrs.items())
+                if key not in ("configuration", "kind")
+            ]
+        rows.append((str(path.relative_to(campaign.directory)), "", "; ".join(parts)))
+    return [(name, what) for name, _, what in rows]
+
+
+def stored_configuration(campaign):
+    """The effective configuration of the latest stage, as it runs."""
+    for path in campaign.products():
+        with h5py.File(path, "r") as file:
+            if "configuration" in file.attrs:
+                return products.text(file.attrs["configuration"])
+    return ""

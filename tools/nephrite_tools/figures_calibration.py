@@ -1,0 +1,200 @@
+"""Figures of calibration.h5: MIRA scores, TARP coverage, SBC ranks."""
+
+import dataclasses
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from . import style
+
+
+@dataclasses.dataclass
+class Space:
+    """MIRA and TARP of one space (theta, map, joint, …) in one metric."""
+
+    name: str
+    metric: str
+    score: float
+    error: float
+    expected: float
+    alpha: np.ndarray
+    ecp: np.ndarray
+    ecp_error: np.ndarray
+
+    @property
+    def title(self):
+        return f"{self.name}, {self.metric}" if self.metric else self.name
+
+    @property
+    def significance(self):
+        """Deviation of the score from its value when calibrated, in its own standard errors."""
+        return (self.score - self.expected) / self.error if self.error > 0 else np.inf
+
+    @property
+    def deviation(self):
+        """max |ECP - alpha|."""
+        return float(np.max(np.abs(self.ecp - self.alpha))) if self.alpha.size else np.nan
+
+
+@dataclasses.dataclass
+class Ranks:
+    """SBC of one scalar."""
+
+    name: str
+    histogram: np.ndarray  # [bins]
+    expected: np.ndarray  # [bins]
+    p_value: float
+
+
+def mira(directory, spaces):
+    """Scores with their errors against the value that a calibrated posterior has."""
+    figure, ax = plt.subplots(figsize=(style.WIDTH, 0.75 + 0.28 * len(spaces)))
+    y = np.arange(len(spaces))[::-1]
+    expected = spaces[0].expected
+    ax.axvline(expected, color=style.TRUTH, lw=0.9, ls="--")
+    ax.errorbar(
+        [s.score for s in spaces],
+        y,
+        xerr=[s.error for s in spaces],
+        fmt="o",
+        ms=4,
+        color=style.POSTERIOR,
+        capsize=2.5,
+        lw=1,
+    )
+    low = min(min(s.score - 2 * s.error for s in spaces), expected - 0.02)
+    high = max(max(s.score + 2 * s.error for s in spaces), expected + 0.02)
+    ax.set_xlim(low - 0.1 * (high - low), high + 0.28 * (high - low))
+    for k, space in enumerate(spaces):
+        ax.text(
+            0.99,
+            y[k],
+            f"{space.significance:+.1f} σ",
+            transform=ax.get_yaxis_transform(),
+            ha="right",
+            va="center",
+            fontsize=8,
+        )
+    ax.set_yticks(y)
+    ax.set_yticklabels([space.title for space in spaces], fontsize=8.5)
+    ax.set_ylim(-0.6, len(spaces) - 0.4)
+    ax.tick_params(axis="y", length=0)
+    ax.set_xlabel(f"MIRA score (calibrated: {expected:.4f};  lower: over-confident or biased;  higher: too wide)")
+    rows = [
+        [s.name, s.metric, float(s.score), float(s.error), float(s.expected), float(s.significance)] for s in spaces
+    ]
+    return style.save(
+        directory,
+        "mira",
+        "MIRA",
+        "The score of every space, exact in the reference draw, with its bootstrap error over truths. A deviation counts "
+        "against the error, not against 0. The score sees width and bias together, and bias can hide excess width: read "
+        "it beside the ranks below.",
+        figure,
+        ["space", "metric", "score", "error", "expected", "sigma"],
+        rows,
+    )
+
+
+def tarp(directory, spaces):
+    """Expected coverage against credibility."""
+    spaces = [s for s in spaces if s.alpha.size]
+    columns = min(4, len(spaces))
+    lines = (len(spaces) + columns - 1) // columns
+    figure, axes = plt.subplots(
+        lines,
+        columns,
+        figsize=(style.WIDTH * columns / 4, lines * style.WIDTH / 4 * 1.12),
+        squeeze=False,
+        sharex=True,
+        sharey=True,
+        gridspec_kw={"wspace": 0.08, "hspace": 0.22},
+    )
+    rows = []
+    for ax, space in zip(axes.ravel(), spaces):
+        ax.plot([0, 1], [0, 1], color=style.TRUTH, lw=0.7, ls="--")
+        for width, alpha in ((2, 0.18), (1, 0.35)):
+            spread = width * space.ecp_error
+            ax.fill_between(
+                space.alpha, space.ecp - spread, space.ecp + spread, color=style.POSTERIOR, alpha=alpha, lw=0
+            )
+        ax.plot(space.alpha, space.ecp, color=style.POSTERIOR)
+        ax.set_title(space.title, fontsize=8.5)
+        ax.text(0.05, 0.93, f"max {space.deviation:.3f}", transform=ax.transAxes, va="top", fontsize=8)
+        ax.set_xlim(0, 1)
+        ax.set_ylim(0, 1)
+        ax.set_aspect("equal")
+        ax.set_xticks([0, 0.5, 1])
+        ax.set_yticks([0, 0.5, 1])
+        for k in range(space.alpha.size):
+            rows.append([space.name, space.metric, *map(float, (space.alpha[k], space.ecp[k], space.ecp_error[k]))])
+    for ax in axes.ravel()[len(spaces) :]:
+        ax.set_visible(False)
+    for ax in axes[-1]:
+        ax.set_xlabel("credibility")
+    for ax in axes[:, 0]:
+        ax.set_ylabel("expected coverage")
+    return style.save(
+        directory,
+        "tarp",
+        "TARP coverage",
+        "The share of truths inside the region of each credibility, with 1 and 2 standard errors from the bootstrap over "
+        "truths; calibrated on the diagonal. Too wide: S-shaped, low then high; too narrow: the reverse; biased: to one side.",
+        figure,
+        ["space", "metric", "alpha", "ecp", "error"],
+        rows,
+    )
+
+
+def sbc(directory, ranks):
+    """Histograms of the truth's rank among the draws."""
+    columns = min(4, len(ranks))
+    lines = (len(ranks) + columns - 1) // columns
+    figure, axes = plt.subplots(
+        lines,
+        columns,
+        figsize=(style.WIDTH * columns / 4, 1.6 * lines + 0.3),
+        squeeze=False,
+        sharey=True,
+        gridspec_kw={"wspace": 0.08, "hspace": 0.42},
+    )
+    rows = []
+    for ax, scalar in zip(axes.ravel(), ranks):
+        bins = scalar.histogram.size
+        edges = np.arange(bins + 1) / bins
+        expected = np.append(scalar.expected, scalar.expected[-1])
+        total = max(scalar.histogram.sum(), 1)
+        scatter = np.sqrt(expected * (1 - expected / total))
+        for width, alpha in ((2, 0.25), (1, 0.45)):
+            ax.fill_between(
+                edges,
+                expected - width * scatter,
+                expected + width * scatter,
+                step="post",
+                color="0.7",
+                alpha=alpha,
+                lw=0,
+            )
+        ax.stairs(scalar.histogram, edges, color=style.POSTERIOR, lw=1.2)
+        ax.set_title(f"{style.label(scalar.name)}   p = {scalar.p_value:.2g}", fontsize=8.5)
+        ax.set_xlim(0, 1)
+        ax.set_xticks([0, 0.5, 1])
+        for k in range(bins):
+            rows.append([scalar.name, k, float(scalar.histogram[k]), float(scalar.expected[k]), float(scalar.p_value)])
+    top = max(max(s.histogram.max(), (s.expected + 3 * np.sqrt(s.expected)).max()) for s in ranks)
+    axes[0, 0].set_ylim(0, 1.1 * top)
+    for ax in axes.ravel()[len(ranks) :]:
+        ax.set_visible(False)
+    for ax in axes[:, 0]:
+        ax.set_ylabel("truths")
+    figure.supxlabel("rank of the truth among its draws, as a fraction", y=-0.02 if lines > 1 else -0.08, fontsize=9)
+    return style.save(
+        directory,
+        "sbc",
+        "Ranks (SBC)",
+        "Where the truth ranks among its draws, for each parameter; flat when calibrated, within the grey bands of 1 and 2 "
+        "standard deviations. ∪: too narrow; ∩: too wide; a slope: biased. p is that of the χ² test.",
+        figure,
+        ["scalar", "bin", "count", "expected", "p_value"],
+        rows,
+    )

@@ -1,0 +1,142 @@
+"""Say what is in a product: kind, provenance, datasets with shapes and units, and whether it is whole.
+
+A campaign directory stands for all its products.  Exit code 0 if everything named is whole, 65 if not, 64 for wrong usage.
+"""
+
+import argparse
+import pathlib
+import sys
+
+import h5py
+import numpy as np
+
+from .products import text
+
+OK, DAMAGED = 0, 65
+READ_AT_ONCE = 64 << 20  # bytes
+
+
+def datasets(file):
+    """Every dataset of a file in order of name."""
+    found = []
+    file.visititems(lambda name, item: found.append((name, item)) if isinstance(item, h5py.Dataset) else None)
+    return found
+
+
+def missing_sources(path, dataset):
+    """Files that a virtual dataset is made of and that are not there."""
+    if not dataset.is_virtual:
+        return []
+    names = sorted({source.file_name for source in dataset.virtual_sources()})
+    return [name for name in names if name != "." and not (path.parent / name).exists()]
+
+
+def read_everything(dataset):
+    """Read a dataset in pieces, so that HDF5 recomputes the Fletcher32 of every chunk; OSError where one differs."""
+    if dataset.shape == () or dataset.size == 0:
+        dataset[()]
+        return
+    row = max(1, dataset.dtype.itemsize * int(np.prod(dataset.shape[1:], dtype=np.int64)))
+    step = max(1, READ_AT_ONCE // row)
+    for start in range(0, dataset.shape[0], step):
+        dataset[start : start + step]
+
+
+def faults_of(path, file, verify):
+    """What is wrong with a product, one line each."""
+    faults = []
+    ours = "format_version" in file.attrs  # files of others may do without checksums
+    for name, dataset in datasets(file):
+        missing = missing_sources(path, dataset)
+        if missing:
+            faults.append(f"{name}: {len(missing)} of its files are missing, first {missing[0]}")
+        if not verify:
+            continue
+        if ours and not dataset.is_virtual and not dataset.fletcher32 and dataset.size:
+            faults.append(f"{name}: no checksum")
+        try:
+            read_everything(dataset)
+        except OSError as error:
+            faults.append(f"{name}: {str(error).splitlines()[0]}")
+    return faults
+
+
+def describe(path, show_configuration):
+    """The lines about one product, from its attributes."""
+    lines = []
+    with h5py.File(path, "r") as file:
+        attributes = {key: value for key, value in file.attrs.items() if key != "configuration"}
+        kind = text(attributes.pop("kind", "no product of nephrite"))
+        version = attributes.pop("format_version", None)
+        lines.append(("kind", kind + (f", format version {int(np.ravel(version)[0])}" if version is not None else "")))
+        lines += [(key, text(value)) for key, value in sorted(attributes.items())]
+        rows = [("dataset", "shape", "type", "units", "description")]
+        for name, dataset in datasets(file):
+            shape = "×".join(map(str, dataset.shape)) or "scalar"
+            kind = str(dataset.dtype) + (" virtual" if dataset.is_virtual else "")
+            notes = [text(dataset.attrs.get(key, "")) for key in ("units", "description")]
+            rows.append((name, shape, kind, *notes))
+        stored = file.attrs.get("configuration") if show_configuration else None
+    width = max(len(key) for key, _ in lines)
+    printed = [f"  {key:{width}}  {value}" for key, value in lines]
+    widths = [max(len(row[k]) for row in rows) for k in range(4)]
+    for row in rows:
+        printed.append("  " + "  ".join(f"{cell:{w}}" for cell, w in zip(row, widths)) + f"  {row[4]}")
+    if stored is not None:
+        printed += ["  configuration"] + ["    " + line for line in text(stored).splitlines()]
+    return printed
+
+
+def inspect(path, arguments):
+    """Print one product; True if it is whole."""
+    print(path)
+    if path.suffix == ".part":
+        print("  INCOMPLETE: being written, or left by a run that was killed (the next run replaces it)")
+        return False
+    if not path.exists():
+        print("  MISSING: there is no such file")
+        return False
+    try:
+        printed = describe(path, arguments.configuration)
+        with h5py.File(path, "r") as file:
+            faults = faults_of(path, file, arguments.verify)
+    except OSError as error:
+        print(f"  DAMAGED: cannot be opened as HDF5: {str(error).splitlines()[0]}")
+        return False
+    print("\n".join(printed))
+    for fault in faults:
+        print(f"  DAMAGED: {fault}")
+    if not faults:
+        print("  whole" + (", every checksum recomputed" if arguments.verify else ""))
+    return not faults
+
+
+def files_of(path):
+    """The products that a path stands for."""
+    if path.is_dir():
+        return sorted(p for p in path.rglob("*") if p.suffix in (".h5", ".part") and "report" not in p.parts)
+    return [path]
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(prog="tools/inspect", description=__doc__.split("\n\n")[0])
+    parser.add_argument("path", nargs="+", type=pathlib.Path, help="a product, or a campaign directory for all of them")
+    parser.add_argument("--verify", action="store_true", help="read everything, so that every checksum is recomputed")
+    parser.add_argument("--configuration", action="store_true", help="print the stored configuration too")
+    try:
+        arguments = parser.parse_args(arguments)
+    except SystemExit as stop:
+        return 64 if stop.code else 0
+    whole = True
+    for path in arguments.path:
+        found = files_of(path)
+        if not found:
+            print(f"{path}\n  no products in it")
+            whole = False
+        for file in found:
+            whole &= inspect(file, arguments)
+    return OK if whole else DAMAGED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

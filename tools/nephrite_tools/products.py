@@ -1,0 +1,153 @@
+"""The products of one campaign, read as the report wants them.
+
+Every product is HDF5 with provenance at its root; doc/manual.md has the layouts.  Nothing here writes.
+"""
+
+import csv
+import dataclasses
+import pathlib
+
+import h5py
+import numpy as np
+import yaml
+
+WCDM = ["Omega_c", "Omega_b", "sigma_8", "h", "n_s", "w_0"]
+
+
+def text(value):
+    """An attribute as str, whatever kind of string it is stored as."""
+    if isinstance(value, bytes):
+        return value.decode()
+    if isinstance(value, np.ndarray) and value.size == 1:
+        return text(value.ravel()[0])
+    return str(value)
+
+
+def words(value):
+    """An attribute that lists names: an array of strings, or one string with blanks or commas between."""
+    if isinstance(value, np.ndarray) and value.size > 1:
+        return [text(item) for item in value]
+    return text(value).replace(",", " ").split()
+
+
+def parameter_names(file, theta="theta"):
+    """The names of the columns of a dataset theta[..., p]."""
+    for holder in (file.get(theta), file):
+        if holder is not None and "parameters" in holder.attrs:
+            return words(holder.attrs["parameters"])
+    count = file[theta].shape[-1]
+    return WCDM[:count] if count <= len(WCDM) else WCDM + [f"theta_{i}" for i in range(len(WCDM), count)]
+
+
+def flatten(tree, prefix=""):
+    """{'survey': {'bins': 5}} -> {'survey_bins': 5}."""
+    flat = {}
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            flat.update(flatten(value, f"{prefix}{key}_"))
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def configuration(file):
+    """The effective configuration stored in a product, as {option: value}."""
+    stored = file.attrs.get("configuration")
+    return flatten(yaml.safe_load(text(stored)) or {}) if stored is not None else {}
+
+
+@dataclasses.dataclass
+class Posterior:
+    """Draws for one observation; maps are read only when asked for."""
+
+    path: pathlib.Path
+    row: int  # in files with a leading observation axis, else -1
+    names: list
+    theta: np.ndarray  # [draw, p]
+    truth_theta: np.ndarray  # [p] or None
+
+    def map(self, dataset):
+        """kappa[draw, bin, y, x], truth/kappa[bin, y, x], …; None where the file has none."""
+        with h5py.File(self.path, "r") as file:
+            if dataset not in file:
+                return None
+            return np.asarray(file[dataset][self.row] if self.row >= 0 else file[dataset][()], np.float32)
+
+    def first(self, *datasets):
+        for dataset in datasets:
+            values = self.map(dataset)
+            if values is not None:
+                return values
+        return None
+
+
+class Campaign:
+    """A campaign directory."""
+
+    def __init__(self, directory):
+        self.directory = pathlib.Path(directory)
+        self.sims = self._path("sims/campaign.h5")
+        self.history = self._path("training.h5")
+        self.calibration = self._path("calibration.h5")
+        self.posterior_files = sorted((self.directory / "posterior").glob("*.h5"))
+        self.stage_file = self._path("stages.csv")
+
+    def _path(self, name):
+        path = self.directory / name
+        return path if path.exists() else None
+
+    def inputs(self):
+        """Every file that the report depends on."""
+        single = [self.sims, self.history, self.calibration, self.stage_file]
+        return [path for path in single if path] + self.posterior_files
+
+    def products(self):
+        """Products that carry provenance, newest stage first."""
+        found = [self.calibration, *self.posterior_files[:1], self.history, self.sims]
+        return [path for path in found if path]
+
+    def configuration(self):
+        """Options of all stages; of an option that several products hold, the latest stage's value."""
+        options = {}
+        for path in reversed(self.products()):
+            with h5py.File(path, "r") as file:
+                options.update(configuration(file))
+        return options
+
+    def posteriors(self):
+        """Every observation's draws, in order."""
+        found = []
+        for path in self.posterior_files:
+            with h5py.File(path, "r") as file:
+                if "theta" not in file:
+                    continue
+                names, theta = parameter_names(file), file["theta"][()]
+                truth = file["truth/theta"][()] if "truth/theta" in file else None
+            if theta.ndim == 2:
+                found.append(Posterior(path, -1, names, theta, truth))
+            else:
+                for row in range(theta.shape[0]):
+                    found.append(Posterior(path, row, names, theta[row], None if truth is None else truth[row]))
+        return found
+
+    def prior_samples(self):
+        """(names, theta[i, p]) of the simulations: the prior as it was really drawn from."""
+        if not self.sims:
+            return None, None
+        with h5py.File(self.sims, "r") as file:
+            return parameter_names(file), file["theta"][()]
+
+    def stages(self):
+        """[(stage, seconds, ranks)], runs of a stage added up, in the order of first appearance."""
+        if not self.stage_file:
+            return []
+        seconds, ranks = {}, {}
+        with open(self.stage_file, newline="") as file:
+            for row in csv.DictReader(file):
+                seconds[row["stage"]] = seconds.get(row["stage"], 0.0) + float(row["seconds"])
+                ranks[row["stage"]] = int(row["ranks"])
+        return [(stage, seconds[stage], ranks[stage]) for stage in seconds]
+
+
+def calibration(path):
+    return [], [], None
