@@ -11,16 +11,20 @@ enum { MESSAGE_SIZE = 1024 };
 /* The counterpart of PETSc's own error stack, and like it one per process. */
 static char recorded_message[MESSAGE_SIZE];
 
-/* PETSc calls this where an error is first seen and again in every caller on the way out; the first call has the words. */
-static PetscErrorCode record_error(MPI_Comm comm, int line, const char *function, const char *file, PetscErrorCode error,
-                                   PetscErrorType type, const char *message, void *context)
+/* PETSc calls this where an error is first seen and again in every caller on the way out; the first call has the words.
+ */
+static PetscErrorCode record_error(MPI_Comm comm, int line, const char *function, const char *file,
+                                   PetscErrorCode error, PetscErrorType type, const char *message, void *context)
 {
   (void)comm, (void)context;
   if (type == PETSC_ERROR_INITIAL) {
     const PetscBool ours = error > 1000 && error_exit_code(error) != 70 ? PETSC_TRUE : PETSC_FALSE;
 
-    if (ours) snprintf(recorded_message, sizeof recorded_message, "%s", message);
-    else snprintf(recorded_message, sizeof recorded_message, "%s (%s, %s:%d, code %d)", message, function, file, line, (int)error);
+    if (ours)
+      snprintf(recorded_message, sizeof recorded_message, "%s", message);
+    else
+      snprintf(recorded_message, sizeof recorded_message, "%s (%s, %s:%d, code %d)", message, function, file, line,
+               (int)error);
     for (char *c = recorded_message; *c; c++)
       if (*c == '\n') *c = ' ';
   }
@@ -55,12 +59,15 @@ void error_clear(void)
 int error_exit_code(PetscErrorCode error)
 {
   switch ((int)error) {
-  case 0: return 0;
+  case 0:
+    return 0;
   case NEPHRITE_ERR_CONFIG:
   case NEPHRITE_ERR_INPUT:
   case NEPHRITE_ERR_IO:
-  case NEPHRITE_ERR_INTERRUPTED: return (int)error - 1000;
-  default: return NEPHRITE_ERR_INTERNAL - 1000;
+  case NEPHRITE_ERR_INTERRUPTED:
+    return (int)error - 1000;
+  default:
+    return NEPHRITE_ERR_INTERNAL - 1000;
   }
 }
 

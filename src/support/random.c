@@ -1,4 +1,5 @@
-/** \file random.c  Random numbers that are a function of their key and position, never of call order.  \ingroup support */
+/** \file random.c  Random numbers that are a function of their key and position, never of call order.  \ingroup support
+ */
 #include "nephrite/support.h"
 
 #include <math.h>

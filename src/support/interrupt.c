@@ -1,0 +1,44 @@
+/** \file interrupt.c  Signals that ask a program to stop in good order.  \ingroup support */
+#include "nephrite/support.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+
+/* A signal handler can reach nothing but a global. */
+static volatile sig_atomic_t stop_requested = 0;
+
+static void request_stop(int signal_number)
+{
+  (void)signal_number;
+  stop_requested = 1;
+}
+
+PetscErrorCode interrupt_install(void)
+{
+  static const int signals[] = {SIGUSR1, SIGTERM, SIGHUP};
+  struct sigaction action;
+
+  PetscFunctionBeginUser;
+  memset(&action, 0, sizeof action);
+  action.sa_handler = request_stop;
+  action.sa_flags = SA_RESTART; /* a write in progress is not to fail because of it */
+  for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
+    if (sigaction(signals[i], &action, NULL)) PetscCall(error_from_errno(errno, "install", "the signal handler"));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscBool interrupt_seen(void)
+{
+  return stop_requested ? PETSC_TRUE : PETSC_FALSE;
+}
+
+PetscErrorCode interrupt_agreed(MPI_Comm comm, PetscBool *stop)
+{
+  int mine = stop_requested ? 1 : 0, any = 0;
+
+  PetscFunctionBeginUser;
+  PetscCallMPI(MPI_Allreduce(&mine, &any, 1, MPI_INT, MPI_MAX, comm));
+  *stop = any ? PETSC_TRUE : PETSC_FALSE;
+  PetscFunctionReturn(PETSC_SUCCESS);
+}

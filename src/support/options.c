@@ -1,0 +1,293 @@
+/** \file options.c  The campaign file and the command line, checked as a whole.  \ingroup support
+ *
+ * Both are read into an options database of our own, so that PETSc's (-log_view and the like) stays PETSc's business
+ * and nothing is ever silently ignored: every name in ours is either declared in a table or refused.
+ */
+#include "support/internal.h"
+
+#include <string.h>
+
+/* Options of PETSc itself that a user may give beside ours; they end at '*'. */
+static const char *const petsc_options[] = {
+    "log_*",
+    "malloc*",
+    "options_left*",
+    "options_view*",
+    "options_monitor*",
+    "info*",
+    "no_signal_handler",
+    "on_error_*",
+    "memory_*",
+    "start_in_debugger",
+    "debugger_*",
+    "mpi*",
+    "get_total_flops",
+    "petsc*",
+    "checkstack",
+    "not_shared_tmp",
+    "shared_tmp",
+    "tmp",
+    "saws*",
+    "viewer_*",
+    "fp_trap",
+    "error_output_*",
+    "use_gpu_*",
+    "device_*",
+    "x_virtual",
+};
+
+static PetscBool is_petsc_option(const char *name)
+{
+  for (size_t i = 0; i < sizeof petsc_options / sizeof *petsc_options; i++) {
+    const size_t length = strcspn(petsc_options[i], "*");
+    const PetscBool prefix = petsc_options[i][length] == '*' ? PETSC_TRUE : PETSC_FALSE;
+
+    if (!strncmp(name, petsc_options[i], length) && (prefix || !name[length])) return PETSC_TRUE;
+  }
+  return PETSC_FALSE;
+}
+
+PetscInt option_find(const Options *options, const char *name)
+{
+  for (PetscInt i = 0; i < options->count; i++)
+    if (!strcmp(options->spec[i]->name, name)) return i;
+  return -1;
+}
+
+/* Levenshtein's distance, one row at a time. */
+static size_t edit_distance(const char *a, const char *b)
+{
+  enum { LONGEST = 64 };
+  size_t row[LONGEST + 1];
+  const size_t na = strlen(a), nb = strlen(b);
+
+  if (na > LONGEST || nb > LONGEST) return LONGEST;
+  for (size_t j = 0; j <= nb; j++) row[j] = j;
+  for (size_t i = 1; i <= na; i++) {
+    size_t diagonal = row[0];
+    row[0] = i;
+    for (size_t j = 1; j <= nb; j++) {
+      const size_t change = diagonal + (a[i - 1] != b[j - 1]);
+      const size_t insertion = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
+      diagonal = row[j];
+      row[j] = change < insertion ? change : insertion;
+    }
+  }
+  return row[nb];
+}
+
+static const char *nearest_name(const Options *options, const char *name)
+{
+  PetscInt best = 0;
+  size_t least = SIZE_MAX;
+
+  for (PetscInt i = 0; i < options->count; i++) {
+    const size_t distance = edit_distance(name, options->spec[i]->name);
+    if (distance < least) least = distance, best = i;
+  }
+  return options->spec[best]->name;
+}
+
+/* Take one name and value from the database, or refuse it. */
+static PetscErrorCode take_option(Options *options, const char *name, const char *value, const char *origin)
+{
+  const PetscInt i = option_find(options, name);
+  const char *text = value ? value : "";
+
+  PetscFunctionBeginUser;
+  if (i < 0 && is_petsc_option(name)) PetscFunctionReturn(PETSC_SUCCESS);
+  PetscCheck(i >= 0, PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG, "%s: unknown option %s; did you mean %s?", origin, name,
+             nearest_name(options, name));
+  if (!*text && options->spec[i]->type == VALUE_FLAG) text = "true";
+  PetscCheck(*text || options->spec[i]->type == VALUE_TEXT, PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
+             "%s: option %s has no value", origin, name);
+  PetscCall(PetscFree(options->text[i]));
+  PetscCall(PetscStrallocpy(text, &options->text[i]));
+  options->given[i] = PETSC_TRUE;
+  PetscCall(option_check_value(options->spec[i], text, origin));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode take_database(Options *options, PetscOptions database, const char *origin)
+{
+  PetscInt count = 0;
+  char **names = NULL, **values = NULL;
+  PetscErrorCode error = PETSC_SUCCESS;
+
+  PetscFunctionBeginUser;
+  PetscCall(
+      PetscOptionsLeftGet(database, &count, &names, &values)); /* nothing was asked of it yet: this is all of it */
+  for (PetscInt i = 0; i < count && !error; i++) error = take_option(options, names[i], values[i], origin);
+  PetscCall(PetscOptionsLeftRestore(database, &count, &names, &values));
+  PetscFunctionReturn(error);
+}
+
+/* Rank 0 reads the file; its text, or the reason why there is none, goes to all. */
+static PetscErrorCode read_file(MPI_Comm comm, const char *path, char **text)
+{
+  PetscMPIInt rank;
+  int length = 0;
+  PetscErrorCode error = PETSC_SUCCESS;
+
+  PetscFunctionBeginUser;
+  *text = NULL;
+  PetscCallMPI(MPI_Comm_rank(comm, &rank));
+  if (rank == 0) error = file_read_text(path, text, &length);
+  PetscCall(group_agree(comm, error));
+  PetscCallMPI(MPI_Bcast(&length, 1, MPI_INT, 0, comm));
+  if (rank != 0) PetscCall(PetscCalloc1((size_t)length + 1, text));
+  PetscCallMPI(MPI_Bcast(*text, length, MPI_CHAR, 0, comm));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode take_file(MPI_Comm comm, Options *options, const char *path)
+{
+  char *text = NULL;
+  PetscOptions database = NULL;
+  PetscErrorCode error;
+
+  PetscFunctionBeginUser;
+  PetscCall(read_file(comm, path, &text));
+  PetscCall(PetscOptionsCreate(&database));
+  error = PetscOptionsInsertStringYAML(database, text);
+  if (error) {
+    error =
+        PetscError(PETSC_COMM_SELF, __LINE__, PETSC_FUNCTION_NAME, __FILE__, NEPHRITE_ERR_CONFIG, PETSC_ERROR_INITIAL,
+                   "%s is not valid YAML (a mapping of sections to options is expected)", path);
+  } else
+    error = take_database(options, database, path);
+  PetscCall(PetscOptionsDestroy(&database));
+  PetscCall(PetscFree(text));
+  PetscFunctionReturn(error);
+}
+
+static PetscErrorCode take_arguments(Options *options, int argc, char *const *argv)
+{
+  PetscOptions database = NULL;
+  PetscErrorCode error;
+  char **copy = NULL; /* PETSc wants it writable, and leaves it as it is */
+
+  PetscFunctionBeginUser;
+  PetscCall(PetscMalloc1((size_t)argc + 1, &copy));
+  for (int i = 0; i < argc; i++) copy[i] = argv[i];
+  PetscCall(PetscOptionsCreate(&database));
+  PetscCall(PetscOptionsInsertArgs(database, argc, copy));
+  PetscCall(PetscFree(copy));
+  error = take_database(options, database, "command line");
+  PetscCall(PetscOptionsDestroy(&database));
+  PetscFunctionReturn(error);
+}
+
+/* Words that are neither options nor their values would be dropped silently by the database. */
+static PetscErrorCode refuse_stray_words(int argc, char *const *argv)
+{
+  PetscFunctionBeginUser;
+  for (int i = 0; i < argc; i++) {
+    const PetscBool option = argv[i][0] == '-' && strspn(argv[i] + 1, "0123456789.") == 0 ? PETSC_TRUE : PETSC_FALSE;
+    const PetscBool after_option = i > 0 && argv[i - 1][0] == '-' ? PETSC_TRUE : PETSC_FALSE;
+
+    PetscCheck(option || after_option, PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
+               "command line: \"%s\" belongs to no option; options are written -name value", argv[i]);
+  }
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode fill_defaults(Options *options)
+{
+  PetscFunctionBeginUser;
+  for (PetscInt i = 0; i < options->count; i++) {
+    if (options->text[i]) continue;
+    PetscCheck(options->spec[i]->fallback, PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG, "option %s must be given: %s",
+               options->spec[i]->name, options->spec[i]->sentence);
+    PetscCall(PetscStrallocpy(options->spec[i]->fallback, &options->text[i]));
+    PetscCall(option_check_value(options->spec[i], options->text[i], "default"));
+  }
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode flatten_tables(Options *options, const OptionTable *const *tables, size_t table_count)
+{
+  size_t count = 0;
+
+  PetscFunctionBeginUser;
+  for (size_t t = 0; t < table_count; t++) count += tables[t]->count;
+  PetscCall(PetscMalloc1(table_count, &options->tables));
+  for (size_t t = 0; t < table_count; t++) options->tables[options->table_count++] = tables[t];
+  PetscCall(PetscCalloc3(count, &options->spec, count, &options->text, count, &options->given));
+  for (size_t t = 0; t < table_count; t++)
+    for (size_t s = 0; s < tables[t]->count; s++) options->spec[options->count++] = &tables[t]->specs[s];
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode read_everything(MPI_Comm comm, int argc, char *const *argv, Options *options)
+{
+  PetscInt config;
+
+  PetscFunctionBeginUser;
+  PetscCall(refuse_stray_words(argc, argv));
+  PetscCall(
+      take_arguments(options, argc, argv)); /* tells the name of the file, which the command line then overrides */
+  config = option_find(options, "config");
+  if (config >= 0 && options->text[config] && *options->text[config]) {
+    char *path = NULL;
+    PetscErrorCode error;
+
+    PetscCall(PetscStrallocpy(options->text[config], &path));
+    error = take_file(comm, options, path);
+    if (!error) error = take_arguments(options, argc, argv);
+    PetscCall(PetscFree(path));
+    PetscCall(error);
+  }
+  PetscCall(fill_defaults(options));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode options_create(MPI_Comm comm, int argc, char *const *argv, const OptionTable *const *tables,
+                              size_t table_count, Options **options)
+{
+  Options *o = NULL;
+
+  PetscFunctionBeginUser;
+  PetscCall(PetscNew(&o));
+  *options = o;
+  PetscCall(flatten_tables(o, tables, table_count));
+  PetscCall(group_agree(comm, read_everything(comm, argc, argv, o)));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscBool options_given(const Options *options, const char *name)
+{
+  const PetscInt i = option_find(options, name);
+
+  return i >= 0 ? options->given[i] : PETSC_FALSE;
+}
+
+const char *options_text(const Options *options, const char *name)
+{
+  const PetscInt i = option_find(options, name);
+
+  return i >= 0 ? options->text[i] : NULL;
+}
+
+PetscErrorCode options_fill(const Options *options, const OptionTable *table, void *config)
+{
+  PetscFunctionBeginUser;
+  for (size_t s = 0; s < table->count; s++) {
+    const PetscInt i = option_find(options, table->specs[s].name);
+
+    PetscCheck(i >= 0, PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL, "section %s was not read", table->section);
+    PetscCall(option_store_value(options->spec[i], options->text[i], config));
+  }
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode options_destroy(Options **options)
+{
+  PetscFunctionBeginUser;
+  if (!*options) PetscFunctionReturn(PETSC_SUCCESS);
+  for (PetscInt i = 0; i < (*options)->count; i++) PetscCall(PetscFree((*options)->text[i]));
+  PetscCall(PetscFree3((*options)->spec, (*options)->text, (*options)->given));
+  PetscCall(PetscFree((*options)->tables));
+  PetscCall(PetscFree(*options));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}

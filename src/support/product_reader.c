@@ -1,0 +1,457 @@
+/** \file product_reader.c  Products back from disk, every row checked against its digest.  \ingroup support */
+#include "support/internal.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+/* A dataset that was read before: handles and digests are kept, since maps are read one at a time. */
+typedef struct Opened {
+  struct Opened *next;
+  char name[128];
+  hid_t id, type; /* type: native counterpart of the stored one */
+  int rank;
+  hsize_t shape[PRODUCT_MAX_RANK];
+  size_t row_bytes, digests;
+  uint64_t *digest; /* [digests]; NULL in foreign files */
+} Opened;
+
+struct ProductReader {
+  char path[PETSC_MAX_PATH_LEN];
+  hid_t file;
+  PetscBool foreign;
+  Opened *opened;
+};
+
+/* ---- opening ---- */
+
+static PetscErrorCode open_file(const char *path, PetscBool foreign, ProductReader **reader)
+{
+  ProductReader *r = NULL;
+
+  PetscFunctionBeginUser;
+  PetscCall(PetscNew(&r));
+  *reader = r;
+  r->file = -1;
+  r->foreign = foreign;
+  PetscCall(PetscStrncpy(r->path, path, sizeof r->path));
+  if (access(path, R_OK)) {
+    const int reason = errno;
+    SETERRQ(PETSC_COMM_SELF, NEPHRITE_ERR_INPUT, "%s: cannot be read: %s", path, strerror(reason));
+  }
+  r->file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
+  NEPHRITE_HDF5_READ(r->file, path);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode product_open_foreign(const char *path, ProductReader **reader)
+{
+  PetscFunctionBeginUser;
+  PetscCall(open_file(path, PETSC_TRUE, reader));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode product_open(const char *path, const char *kind, int format_version, ProductReader **reader)
+{
+  char *stored = NULL;
+  int64_t version = 0;
+  PetscBool same;
+
+  PetscFunctionBeginUser;
+  PetscCall(open_file(path, PETSC_FALSE, reader));
+  PetscCall(product_read_attribute_text(*reader, NULL, "kind", &stored));
+  same = strcmp(stored, kind) ? PETSC_FALSE : PETSC_TRUE;
+  PetscCall(PetscFree(stored));
+  PetscCheck(same, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT, "%s: is not a %s of nephrite", path, kind);
+  PetscCall(product_read_attribute_int(*reader, NULL, "format_version", 1, &version));
+  PetscCheck(version >= 1 && version <= format_version, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
+             "%s: has format version %d of a %s; this build reads up to %d", path, (int)version, kind, format_version);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode free_opened(Opened **opened)
+{
+  PetscFunctionBeginUser;
+  while (*opened) {
+    Opened *next = (*opened)->next;
+
+    if ((*opened)->id >= 0) H5Dclose((*opened)->id);
+    if ((*opened)->type >= 0) H5Tclose((*opened)->type);
+    PetscCall(PetscFree((*opened)->digest));
+    PetscCall(PetscFree(*opened));
+    *opened = next;
+  }
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode product_close(ProductReader **reader)
+{
+  PetscFunctionBeginUser;
+  if (!*reader) PetscFunctionReturn(PETSC_SUCCESS);
+  PetscCall(free_opened(&(*reader)->opened));
+  if ((*reader)->file >= 0) H5Fclose((*reader)->file);
+  PetscCall(PetscFree(*reader));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* ---- datasets ---- */
+
+static PetscErrorCode describe(const ProductReader *r, Opened *d)
+{
+  const hid_t stored = H5Dget_type(d->id), space = H5Dget_space(d->id);
+
+  PetscFunctionBeginUser;
+  NEPHRITE_HDF5_READ(stored, r->path);
+  NEPHRITE_HDF5_READ(space, r->path);
+  d->type = H5Tget_native_type(stored, H5T_DIR_ASCEND);
+  NEPHRITE_HDF5_READ(d->type, r->path);
+  d->rank = H5Sget_simple_extent_ndims(space);
+  PetscCheck(d->rank >= 0 && d->rank <= PRODUCT_MAX_RANK, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
+             "%s: dataset %s has %d axes; at most %d are read", r->path, d->name, d->rank, PRODUCT_MAX_RANK);
+  NEPHRITE_HDF5_READ(H5Sget_simple_extent_dims(space, d->shape, NULL), r->path);
+  H5Tclose(stored);
+  H5Sclose(space);
+  d->row_bytes = H5Tget_size(d->type);
+  for (int axis = 1; axis < d->rank; axis++) d->row_bytes *= d->shape[axis];
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* Digests of a virtual dataset are those of the files it joins; they are not its own. */
+static PetscErrorCode load_digests(ProductReader *r, Opened *d)
+{
+  char name[160];
+  hid_t dataset, space;
+
+  PetscFunctionBeginUser;
+  snprintf(name, sizeof name, PRODUCT_DIGEST_GROUP "/%s", d->name);
+  if (H5Lexists(r->file, PRODUCT_DIGEST_GROUP, H5P_DEFAULT) <= 0 || H5Lexists(r->file, name, H5P_DEFAULT) <= 0)
+    SETERRQ(PETSC_COMM_SELF, NEPHRITE_ERR_INPUT, "%s: dataset %s has no digest", r->path, d->name);
+  dataset = H5Dopen2(r->file, name, H5P_DEFAULT);
+  NEPHRITE_HDF5_READ(dataset, r->path);
+  space = H5Dget_space(dataset);
+  d->digests = (size_t)H5Sget_simple_extent_npoints(space);
+  H5Sclose(space);
+  PetscCall(PetscMalloc1(d->digests, &d->digest));
+  const herr_t status = H5Dread(dataset, H5T_NATIVE_UINT64, H5S_ALL, H5S_ALL, H5P_DEFAULT, d->digest);
+  H5Dclose(dataset);
+  NEPHRITE_HDF5_READ(status, name);
+  PetscCheck(d->digests == 1 || d->digests == d->shape[0], PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
+             "%s: dataset %s has %zu digests for %llu rows", r->path, d->name, d->digests,
+             (unsigned long long)d->shape[0]);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscBool is_virtual(hid_t dataset)
+{
+  const hid_t creation = H5Dget_create_plist(dataset);
+  const H5D_layout_t layout = creation >= 0 ? H5Pget_layout(creation) : H5D_LAYOUT_ERROR;
+
+  if (creation >= 0) H5Pclose(creation);
+  return layout == H5D_VIRTUAL ? PETSC_TRUE : PETSC_FALSE;
+}
+
+static PetscErrorCode find_dataset(ProductReader *r, const char *name, Opened **found)
+{
+  Opened *d = r->opened;
+
+  PetscFunctionBeginUser;
+  while (d && strcmp(d->name, name)) d = d->next;
+  *found = d;
+  if (d) PetscFunctionReturn(PETSC_SUCCESS);
+  PetscCall(PetscNew(&d));
+  d->next = r->opened;
+  d->id = d->type = -1;
+  r->opened = d; /* named only when it is whole, so that a failure leaves no half-opened dataset to be found */
+  d->id = H5Dopen2(r->file, name, H5P_DEFAULT);
+  if (d->id < 0) {
+    H5Eclear2(H5E_DEFAULT);
+    SETERRQ(PETSC_COMM_SELF, NEPHRITE_ERR_INPUT, "%s: has no readable dataset %s", r->path, name);
+  }
+  PetscCall(PetscStrncpy(d->name, name, sizeof d->name));
+  const PetscErrorCode described = describe(r, d);
+  const PetscErrorCode error = !described && !r->foreign && !is_virtual(d->id) ? load_digests(r, d) : described;
+  if (error) d->name[0] = '\0';
+  *found = d;
+  PetscFunctionReturn(error);
+}
+
+PetscErrorCode product_shape(ProductReader *r, const char *name, int *rank, hsize_t shape[PRODUCT_MAX_RANK])
+{
+  Opened *d = NULL;
+
+  PetscFunctionBeginUser;
+  PetscCall(find_dataset(r, name, &d));
+  if (rank) *rank = d->rank;
+  if (shape) memcpy(shape, d->shape, sizeof d->shape);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode product_has(ProductReader *r, const char *name, PetscBool *has)
+{
+  char part[256];
+
+  PetscFunctionBeginUser;
+  PetscCall(PetscStrncpy(part, name, sizeof part));
+  *has = PETSC_TRUE;
+  for (char *c = part; *c && *has; c++) { /* every group on the way has to exist before the next is asked for */
+    if (*c != '/' || c == part) continue;
+    *c = '\0';
+    if (H5Lexists(r->file, part, H5P_DEFAULT) <= 0) *has = PETSC_FALSE;
+    *c = '/';
+  }
+  if (*has && H5Lexists(r->file, name, H5P_DEFAULT) <= 0) *has = PETSC_FALSE;
+  H5Eclear2(H5E_DEFAULT);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode read_rows(ProductReader *r, Opened *d, hid_t type, hsize_t range[2], void *values)
+{
+  const hid_t in_file = H5Dget_space(d->id);
+  hsize_t offset[PRODUCT_MAX_RANK] = {range[0]}, extent[PRODUCT_MAX_RANK];
+  hid_t in_memory = -1;
+  herr_t status = 0;
+
+  PetscFunctionBeginUser;
+  memcpy(extent, d->shape, sizeof extent);
+  extent[0] = range[1];
+  if (d->rank) {
+    in_memory = H5Screate_simple(d->rank, extent, NULL);
+    status = H5Sselect_hyperslab(in_file, H5S_SELECT_SET, offset, NULL, extent, NULL);
+  } else
+    in_memory = H5Screate(H5S_SCALAR);
+  if (status >= 0) status = H5Dread(d->id, type, in_memory, in_file, H5P_DEFAULT, values);
+  H5Sclose(in_memory);
+  H5Sclose(in_file);
+  if (status < 0) {
+    char what[PETSC_MAX_PATH_LEN + 200];
+
+    snprintf(what, sizeof what, "%s: dataset %s, rows %llu to %llu", r->path, d->name, (unsigned long long)range[0],
+             (unsigned long long)(range[0] + range[1] - 1));
+    PetscCall(error_from_hdf5(NEPHRITE_ERR_INPUT, "H5Dread()", what));
+  }
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode check_digests(const ProductReader *r, const Opened *d, hsize_t first, hsize_t count,
+                                    const void *values)
+{
+  const char *bytes = values;
+  const PetscBool by_row = d->digests == d->shape[0] && d->rank ? PETSC_TRUE : PETSC_FALSE;
+  const hsize_t rows = d->rank ? d->shape[0] : 1;
+
+  PetscFunctionBeginUser;
+  if (by_row && d->digests > 1) {
+    for (hsize_t i = 0; i < count; i++)
+      PetscCheck(product_row_digest(d->name, first + i, bytes + i * d->row_bytes, d->row_bytes) == d->digest[first + i],
+                 PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
+                 "%s: row %llu of dataset %s does not match its digest: the file is damaged", r->path,
+                 (unsigned long long)(first + i), d->name);
+    PetscFunctionReturn(PETSC_SUCCESS);
+  }
+  if (first == 0 && count == rows)
+    PetscCheck(product_row_digest(d->name, 0, bytes, count * d->row_bytes) == d->digest[0], PETSC_COMM_SELF,
+               NEPHRITE_ERR_INPUT, "%s: dataset %s does not match its digest: the file is damaged", r->path, d->name);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode product_read(ProductReader *r, const char *name, hid_t type, hsize_t first, hsize_t count, void *values)
+{
+  Opened *d = NULL;
+  hsize_t range[2] = {first, count};
+
+  PetscFunctionBeginUser;
+  PetscCall(find_dataset(r, name, &d));
+  PetscCheck(first + count <= (d->rank ? d->shape[0] : 1), PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
+             "%s: dataset %s has %llu rows; rows %llu to %llu are wanted", r->path, name,
+             (unsigned long long)(d->rank ? d->shape[0] : 1), (unsigned long long)first,
+             (unsigned long long)(first + count - 1));
+  if (!count) PetscFunctionReturn(PETSC_SUCCESS);
+  if (d->digest && H5Tequal(type, d->type) > 0) {
+    PetscCall(read_rows(r, d, type, range, values));
+    PetscCall(check_digests(r, d, first, count, values));
+    PetscFunctionReturn(PETSC_SUCCESS);
+  }
+  if (d->digest) { /* the digest is of the stored type: check that, then read again converted */
+    void *stored = NULL;
+
+    PetscCall(PetscMalloc(count * d->row_bytes, &stored));
+    PetscCall(read_rows(r, d, d->type, range, stored));
+    PetscCall(check_digests(r, d, first, count, stored));
+    PetscCall(PetscFree(stored));
+  }
+  PetscCall(read_rows(r, d, type, range, values));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* ---- attributes ---- */
+
+static PetscErrorCode open_attribute(ProductReader *r, const char *object, const char *name, hid_t *attribute)
+{
+  PetscFunctionBeginUser;
+  *attribute = H5Aopen_by_name(r->file, object ? object : "/", name, H5P_DEFAULT, H5P_DEFAULT);
+  if (*attribute < 0) {
+    H5Eclear2(H5E_DEFAULT);
+    SETERRQ(PETSC_COMM_SELF, NEPHRITE_ERR_INPUT, "%s: %s has no attribute %s", r->path, object ? object : "the root",
+            name);
+  }
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* Fixed-length text; a user's file may hold variable-length text as well (h5py writes it so). */
+static PetscErrorCode read_text(ProductReader *r, const char *name, hid_t attribute, hid_t type, char **text)
+{
+  PetscFunctionBeginUser;
+  if (H5Tis_variable_str(type) > 0) {
+    const hid_t memory = H5Tcopy(H5T_C_S1);
+    char *value = NULL;
+    herr_t status;
+
+    H5Tset_size(memory, H5T_VARIABLE);
+    H5Tset_cset(memory, H5Tget_cset(type));
+    status = H5Aread(attribute, memory, &value);
+    if (status >= 0) PetscCall(PetscStrallocpy(value ? value : "", text));
+    if (status >= 0 && value) H5free_memory(value);
+    H5Tclose(memory);
+    NEPHRITE_HDF5_READ(status, r->path);
+    PetscFunctionReturn(PETSC_SUCCESS);
+  }
+  const size_t size = H5Tget_size(type);
+  PetscCheck(H5Tget_class(type) == H5T_STRING && size < 1 << 24, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
+             "%s: attribute %s is not text", r->path, name);
+  PetscCall(PetscCalloc1(size + 1, text));
+  NEPHRITE_HDF5_READ(H5Aread(attribute, type, *text), r->path);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode product_read_attribute_text(ProductReader *r, const char *object, const char *name, char **text)
+{
+  hid_t attribute, type;
+  PetscErrorCode error;
+
+  PetscFunctionBeginUser;
+  *text = NULL;
+  PetscCall(open_attribute(r, object, name, &attribute));
+  type = H5Aget_type(attribute);
+  error = read_text(r, name, attribute, type, text);
+  H5Tclose(type);
+  H5Aclose(attribute);
+  if (error) PetscCall(PetscFree(*text));
+  PetscFunctionReturn(error);
+}
+
+static PetscErrorCode read_numbers(ProductReader *r, const char *object, const char *name, hid_t type, int count,
+                                   void *values)
+{
+  hid_t attribute, space;
+  hssize_t points;
+  herr_t status = -1;
+
+  PetscFunctionBeginUser;
+  PetscCall(open_attribute(r, object, name, &attribute));
+  space = H5Aget_space(attribute);
+  points = H5Sget_simple_extent_npoints(space);
+  if (points == count) status = H5Aread(attribute, type, values);
+  H5Sclose(space);
+  H5Aclose(attribute);
+  PetscCheck(points == count, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT, "%s: attribute %s has %d values, not %d", r->path,
+             name, (int)points, count);
+  NEPHRITE_HDF5_READ(status, r->path);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode product_read_attribute_real(ProductReader *r, const char *object, const char *name, int count,
+                                           double *values)
+{
+  PetscFunctionBeginUser;
+  PetscCall(read_numbers(r, object, name, H5T_NATIVE_DOUBLE, count, values));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode product_read_attribute_int(ProductReader *r, const char *object, const char *name, int count,
+                                          int64_t *values)
+{
+  PetscFunctionBeginUser;
+  PetscCall(read_numbers(r, object, name, H5T_NATIVE_INT64, count, values));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* ---- the whole product ---- */
+
+enum { VERIFY_BYTES = 1 << 24 };
+
+static PetscErrorCode verify_dataset(ProductReader *r, const char *name)
+{
+  Opened *d = NULL;
+  void *rows = NULL;
+
+  PetscFunctionBeginUser;
+  PetscCall(find_dataset(r, name, &d));
+  if (!d->digest) PetscFunctionReturn(PETSC_SUCCESS);
+  const hsize_t total = d->rank ? d->shape[0] : 1;
+  const hsize_t wanted = d->digests == 1 ? total : PetscMax(VERIFY_BYTES / PetscMax(d->row_bytes, 1), 1);
+  const hsize_t step = PetscMin(wanted, total);
+  PetscCall(PetscMalloc(PetscMax(step * d->row_bytes, 1), &rows));
+  PetscErrorCode error = PETSC_SUCCESS;
+  for (hsize_t first = 0; first < total && !error; first += step)
+    error = product_read(r, name, d->type, first, PetscMin(step, total - first), rows);
+  PetscCall(PetscFree(rows));
+  PetscFunctionReturn(error);
+}
+
+/* What to do with each dataset, and the first error of doing it. */
+typedef struct {
+  ProductReader *reader;
+  ProductDigestState *state; /* NULL: verify; otherwise add the digests */
+  PetscErrorCode error;
+} Walk;
+
+static PetscErrorCode walk_dataset(Walk *walk, const char *name)
+{
+  Opened *d = NULL;
+
+  PetscFunctionBeginUser;
+  if (!walk->state) PetscFunctionReturn(verify_dataset(walk->reader, name));
+  PetscCall(find_dataset(walk->reader, name, &d));
+  if (d->digest) PetscCall(product_digest_add(walk->state, name, d->digests, d->digest));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* HDF5 visits objects in the order of their full names, group by group. */
+static herr_t visit(hid_t root, const char *name, const H5O_info_t *info, void *context)
+{
+  Walk *walk = context;
+  const size_t prefix = strlen(PRODUCT_DIGEST_GROUP);
+
+  (void)root;
+  if (info->type != H5O_TYPE_DATASET || !strncmp(name, PRODUCT_DIGEST_GROUP "/", prefix + 1)) return 0;
+  walk->error = walk_dataset(walk, name);
+  return walk->error ? 1 : 0;
+}
+
+static PetscErrorCode walk_product(Walk *walk)
+{
+  PetscFunctionBeginUser;
+  NEPHRITE_HDF5_READ(H5Ovisit2(walk->reader->file, H5_INDEX_NAME, H5_ITER_INC, visit, walk, H5O_INFO_BASIC),
+                     walk->reader->path);
+  PetscFunctionReturn(walk->error);
+}
+
+PetscErrorCode product_digest(ProductReader *r, uint64_t *digest)
+{
+  Walk walk = {.reader = r};
+
+  PetscFunctionBeginUser;
+  PetscCall(product_digest_begin(&walk.state));
+  const PetscErrorCode error = walk_product(&walk);
+  PetscCall(product_digest_end(&walk.state, digest));
+  PetscFunctionReturn(error);
+}
+
+PetscErrorCode product_verify(ProductReader *r)
+{
+  Walk walk = {.reader = r};
+
+  PetscFunctionBeginUser;
+  PetscCall(walk_product(&walk));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
