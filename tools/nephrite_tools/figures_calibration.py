@@ -46,6 +46,31 @@ class Ranks:
     p_value: float
 
 
+def _panels(lines, columns, height):
+    """Panels of one size, four to the width of the page."""
+    return plt.subplots(
+        lines,
+        columns,
+        figsize=(style.WIDTH * columns / 4, height * lines + 0.35),
+        squeeze=False,
+        sharey=True,
+        gridspec_kw={"wspace": 0.08, "hspace": 0.42},
+    )
+
+
+def _finish(figure, axes, used, ylabel, xlabel):
+    """Axes from 0 to 1, labels outside, and no empty panels."""
+    for ax in axes.ravel():
+        ax.set_xlim(0, 1)
+        ax.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
+    for ax in axes.ravel()[used:]:
+        ax.set_visible(False)
+    for ax in axes[:, 0]:
+        ax.set_ylabel(ylabel)
+    inch = 1 / figure.get_figheight()
+    figure.supxlabel(xlabel, y=axes[-1, 0].get_position().y0 - 0.36 * inch, fontsize=9)
+
+
 def mira(directory, spaces):
     """Scores with their errors against the value that a calibrated posterior has."""
     figure, ax = plt.subplots(figsize=(style.WIDTH, 0.75 + 0.28 * len(spaces)))
@@ -101,45 +126,27 @@ def tarp(directory, spaces):
     spaces = [s for s in spaces if s.alpha.size]
     columns = min(4, len(spaces))
     lines = (len(spaces) + columns - 1) // columns
-    figure, axes = plt.subplots(
-        lines,
-        columns,
-        figsize=(style.WIDTH * columns / 4, lines * style.WIDTH / 4 * 1.12),
-        squeeze=False,
-        sharex=True,
-        sharey=True,
-        gridspec_kw={"wspace": 0.08, "hspace": 0.22},
-    )
+    figure, axes = _panels(lines, columns, 1.55)
+    reach = max(0.05, 1.15 * max(np.max(np.abs(s.ecp - s.alpha) + s.ecp_error) for s in spaces))
     rows = []
     for ax, space in zip(axes.ravel(), spaces):
-        ax.plot([0, 1], [0, 1], color=style.TRUTH, lw=0.7, ls="--")
-        for width, alpha in ((2, 0.18), (1, 0.35)):
+        excess = space.ecp - space.alpha
+        ax.axhline(0, color=style.TRUTH, lw=0.7, ls="--")
+        for width, opacity in ((2, 0.18), (1, 0.35)):
             spread = width * space.ecp_error
-            ax.fill_between(
-                space.alpha, space.ecp - spread, space.ecp + spread, color=style.POSTERIOR, alpha=alpha, lw=0
-            )
-        ax.plot(space.alpha, space.ecp, color=style.POSTERIOR)
-        ax.set_title(space.title, fontsize=8.5)
-        ax.text(0.05, 0.93, f"max {space.deviation:.3f}", transform=ax.transAxes, va="top", fontsize=8)
-        ax.set_xlim(0, 1)
-        ax.set_ylim(0, 1)
-        ax.set_aspect("equal")
-        ax.set_xticks([0, 0.5, 1])
-        ax.set_yticks([0, 0.5, 1])
+            ax.fill_between(space.alpha, excess - spread, excess + spread, color=style.POSTERIOR, alpha=opacity, lw=0)
+        ax.plot(space.alpha, excess, color=style.POSTERIOR)
+        ax.set_title(f"{space.title}   max {space.deviation:.3f}", fontsize=8.5)
+        ax.set_ylim(-reach, reach)
         for k in range(space.alpha.size):
             rows.append([space.name, space.metric, *map(float, (space.alpha[k], space.ecp[k], space.ecp_error[k]))])
-    for ax in axes.ravel()[len(spaces) :]:
-        ax.set_visible(False)
-    for ax in axes[-1]:
-        ax.set_xlabel("credibility")
-    for ax in axes[:, 0]:
-        ax.set_ylabel("expected coverage")
+    _finish(figure, axes, len(spaces), "coverage − credibility", "credibility")
     return style.save(
         directory,
         "tarp",
         "TARP coverage",
-        "The share of truths inside the region of each credibility, with 1 and 2 standard errors from the bootstrap over "
-        "truths; calibrated on the diagonal. Too wide: S-shaped, low then high; too narrow: the reverse; biased: to one side.",
+        "The share of truths inside the region of each credibility, less that credibility: 0 when calibrated. Bands are 1 "
+        "and 2 standard errors from the bootstrap over truths. Too wide: below, then above 0; too narrow: the reverse.",
         figure,
         ["space", "metric", "alpha", "ecp", "error"],
         rows,
@@ -150,14 +157,7 @@ def sbc(directory, ranks):
     """Histograms of the truth's rank among the draws."""
     columns = min(4, len(ranks))
     lines = (len(ranks) + columns - 1) // columns
-    figure, axes = plt.subplots(
-        lines,
-        columns,
-        figsize=(style.WIDTH * columns / 4, 1.6 * lines + 0.3),
-        squeeze=False,
-        sharey=True,
-        gridspec_kw={"wspace": 0.08, "hspace": 0.42},
-    )
+    figure, axes = _panels(lines, columns, 1.55)
     rows = []
     for ax, scalar in zip(axes.ravel(), ranks):
         bins = scalar.histogram.size
@@ -177,17 +177,11 @@ def sbc(directory, ranks):
             )
         ax.stairs(scalar.histogram, edges, color=style.POSTERIOR, lw=1.2)
         ax.set_title(f"{style.label(scalar.name)}   p = {scalar.p_value:.2g}", fontsize=8.5)
-        ax.set_xlim(0, 1)
-        ax.set_xticks([0, 0.5, 1])
         for k in range(bins):
             rows.append([scalar.name, k, float(scalar.histogram[k]), float(scalar.expected[k]), float(scalar.p_value)])
     top = max(max(s.histogram.max(), (s.expected + 3 * np.sqrt(s.expected)).max()) for s in ranks)
     axes[0, 0].set_ylim(0, 1.1 * top)
-    for ax in axes.ravel()[len(ranks) :]:
-        ax.set_visible(False)
-    for ax in axes[:, 0]:
-        ax.set_ylabel("truths")
-    figure.supxlabel("rank of the truth among its draws, as a fraction", y=-0.02 if lines > 1 else -0.08, fontsize=9)
+    _finish(figure, axes, len(ranks), "truths", "rank of the truth among its draws, as a fraction")
     return style.save(
         directory,
         "sbc",

@@ -16,11 +16,11 @@ OK, DAMAGED = 0, 65
 READ_AT_ONCE = 64 << 20  # bytes
 
 
-def datasets(file):
-    """Every dataset of a file in order of name."""
+def datasets(file, guards=True):
+    """Every dataset of a file in order of name, with or without those that hold digests of the others."""
     found = []
     file.visititems(lambda name, item: found.append((name, item)) if isinstance(item, h5py.Dataset) else None)
-    return found
+    return [(name, dataset) for name, dataset in found if guards or not name.startswith("digest/")]
 
 
 def missing_sources(path, dataset):
@@ -71,7 +71,7 @@ def describe(path, show_configuration):
         lines.append(("kind", kind + (f", format version {int(np.ravel(version)[0])}" if version is not None else "")))
         lines += [(key, text(value)) for key, value in sorted(attributes.items())]
         rows = [("dataset", "shape", "type", "units", "description")]
-        for name, dataset in datasets(file):
+        for name, dataset in datasets(file, guards=False):
             shape = "×".join(map(str, dataset.shape)) or "scalar"
             kind = str(dataset.dtype) + (" virtual" if dataset.is_virtual else "")
             notes = [text(dataset.attrs.get(key, "")) for key in ("units", "description")]

@@ -1,0 +1,81 @@
+"""Products of the layout in doc/manual.md with known content, small enough to be made in a second."""
+
+import h5py
+import numpy as np
+
+NAMES = "Omega_c Omega_b sigma_8 h n_s w_0"
+CONFIGURATION = """seed: 1
+survey:
+  map_size: 16
+  field_of_view: 5
+  bins: 2
+prior:
+  Omega_c: 'truncated_normal:0.2664,0.2,0,1'
+  w_0: 'truncated_normal:-1,0.9,-2,-0.3'
+"""
+MEAN = np.array([0.2664, 0.0492, 0.831, 0.6727, 0.9645, -1.0])
+STD = np.array([0.2, 0.006, 0.14, 0.063, 0.08, 0.45])
+BINS, SIZE, DRAWS, OBSERVATIONS = 2, 16, 24, 3
+
+
+def prior(rng, count):
+    theta = MEAN + STD * rng.normal(size=(count, 6))
+    theta[:, 0] = np.abs(theta[:, 0])
+    theta[:, 5] = np.clip(theta[:, 5], -1.99, -0.31)
+    return theta
+
+
+def create(path, kind):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = h5py.File(path, "w", libver=("v110", "v110"))
+    file.attrs.update(kind=kind, format_version=1, configuration=CONFIGURATION, seed=1, version="0", revision="none")
+    return file
+
+
+def put(file, name, values, units="1"):
+    values = np.asarray(values)
+    dataset = file.create_dataset(name, data=values, chunks=values.shape, fletcher32=True)
+    dataset.attrs.update(units=units, description=name)
+    return dataset
+
+
+def simulations(directory, rng):
+    with create(directory / "sims/campaign.h5", "campaign") as file:
+        put(file, "kappa", (0.01 * rng.normal(size=(40, BINS, SIZE, SIZE))).astype("f4"))
+        put(file, "theta", prior(rng, 200)).attrs["parameters"] = NAMES
+
+
+def posterior(directory, rng):
+    for o in range(OBSERVATIONS):
+        truth = (0.01 * rng.normal(size=(BINS, SIZE, SIZE))).astype("f4")
+        kappa = (truth + 0.005 * rng.normal(size=(DRAWS, BINS, SIZE, SIZE))).astype("f4")
+        theta = prior(rng, 1)[0]
+        with create(directory / f"posterior/observation-{o:05d}.h5", "posterior") as file:
+            put(file, "theta", theta + 0.3 * STD * rng.normal(size=(DRAWS, 6))).attrs["parameters"] = NAMES
+            put(file, "kappa", kappa)
+            put(file, "truth/theta", theta)
+            put(file, "truth/kappa", truth)
+            put(file, "observation/e_mode", truth + 0.02 * rng.normal(size=truth.shape).astype("f4"))
+            put(file, "wiener/kappa", 0.5 * truth)
+
+
+def history(directory):
+    step = np.arange(1, 51)
+    with create(directory / "training.h5", "history") as file:
+        for prefix, at in (("", step), ("validation/", step[9::10])):
+            put(file, f"{prefix}step", at)
+            for name in ("loss", "field", "theta"):
+                put(file, f"{prefix}{name}", 1 / at)
+        for name in ("gradient_norm", "learning_rate", "samples_per_second", "seconds"):
+            put(file, name, 1 / step)
+
+
+def create_campaign(directory):
+    """Everything that the report reads."""
+    rng = np.random.default_rng(7)
+    simulations(directory, rng)
+    posterior(directory, rng)
+    history(directory)
+    (directory / "stages.csv").write_text(
+        "stage,seconds,ranks,started,exit_code\nsimulate,2.5,2,x,75\nsimulate,1.5,2,x,0\ntrain,10,2,x,0\n"
+    )

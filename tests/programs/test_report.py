@@ -1,0 +1,240 @@
+#!/usr/bin/env python3
+"""tools/report shows what is in the products, and tools/inspect sees when they are not whole."""
+
+import csv
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import h5py
+import numpy as np
+
+SOURCE = pathlib.Path(os.environ.get("NEPHRITE_SOURCE", pathlib.Path(__file__).resolve().parents[2]))
+sys.path.insert(0, str(SOURCE / "tools"))
+sys.path.insert(0, str(SOURCE / "tests/programs"))
+
+import synthetic_campaign as synthetic  # noqa: E402
+from nephrite_tools import statistics  # noqa: E402
+
+FIGURES = ("maps", "triangle", "parameters", "spectra", "one_point", "recovery", "training", "run_times")
+
+
+def run(tool, *arguments):
+    return subprocess.run([SOURCE / "tools" / tool, *map(str, arguments)], capture_output=True, text=True, timeout=120)
+
+
+def table(path):
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+class Statistics(unittest.TestCase):
+    def test_band_powers_of_white_noise_are_its_variance_times_the_pixel_area(self):
+        noise = np.random.default_rng(0).normal(size=(200, 32, 24))
+        edges = statistics.multipole_bins((32, 24), 0.01)
+        power = statistics.band_powers(noise, noise, 0.01, edges).mean(0)
+        np.testing.assert_allclose(power, 1e-4, rtol=0.1)  # the lowest bin averages 200 x 8 modes: 3.5% each
+
+    def test_band_powers_of_a_plane_wave_are_in_its_bin_alone(self):
+        pixel, x = 0.01, np.arange(32)
+        wave = np.cos(2 * np.pi * 5 * x / 32)[None, :] * np.ones((32, 1))
+        edges = statistics.multipole_bins((32, 32), pixel)
+        power = statistics.band_powers(wave, wave, pixel, edges)
+        ell = 2 * np.pi * 5 / (32 * pixel)
+        self.assertEqual(np.flatnonzero(power > 1e-12).tolist(), [np.searchsorted(edges, ell) - 1])
+
+    def test_cross_power_of_a_map_with_itself_reversed_in_sign_is_minus_its_power(self):
+        a = np.random.default_rng(1).normal(size=(16, 16))
+        edges = statistics.multipole_bins((16, 16), 0.1)
+        auto = statistics.band_powers(a, a, 0.1, edges)
+        np.testing.assert_allclose(statistics.band_powers(a, -a, 0.1, edges), -auto)
+
+    def test_density_of_a_gaussian_is_that_gaussian_a_little_wider(self):
+        samples = np.random.default_rng(2).normal(size=20000)
+        grid = np.linspace(-4, 4, 81)
+        width2 = 1 + 20000**-0.4  # the kernel adds its variance
+        expected = np.exp(-0.5 * grid**2 / width2) / np.sqrt(2 * np.pi * width2)
+        np.testing.assert_allclose(statistics.density_1d(samples, grid), expected, atol=0.012)
+
+    def test_density_at_a_hard_bound_does_not_leak_over_it(self):
+        samples = np.random.default_rng(3).uniform(size=20000)
+        grid = np.linspace(-0.5, 1.5, 401)
+        density = statistics.density_1d(samples, grid, 0, 1)
+        self.assertEqual(density[grid < 0].max(), 0)
+        np.testing.assert_allclose(density[(grid > 0.01) & (grid < 0.99)], 1, atol=0.1)
+
+    def test_contour_levels_of_a_gaussian_enclose_what_they_should(self):
+        x = np.linspace(-5, 5, 201)
+        density = np.exp(-0.5 * (x[:, None] ** 2 + x[None, :] ** 2))
+        low, high = statistics.credible_levels(density, (0.95, 0.68))
+        np.testing.assert_allclose([low, high], [0.05, 0.32], rtol=0.02)  # 1 - fraction, in two dimensions
+
+    def test_correlation_is_one_with_itself_and_zero_with_a_constant(self):
+        a = np.random.default_rng(4).normal(size=(3, 8, 8))
+        np.testing.assert_allclose(statistics.correlation(a, 2 * a + 1), 1)
+        np.testing.assert_array_equal(statistics.correlation(a, np.ones_like(a)), 0)
+
+
+class Report(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.scratch = tempfile.TemporaryDirectory()
+        cls.campaign = pathlib.Path(cls.scratch.name) / "demo"
+        synthetic.create_campaign(cls.campaign)
+        cls.done = run("report", cls.campaign)
+        cls.report = cls.campaign / "report"
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.scratch.cleanup()
+
+    def test_it_prints_the_path_of_a_page_that_shows_every_figure(self):
+        self.assertEqual(self.done.returncode, 0, self.done.stderr)
+        page = pathlib.Path(self.done.stdout.strip())
+        text = page.read_text()
+        for name in FIGURES:
+            self.assertIn(f'src="{name}.png"', text)
+            self.assertGreater((self.report / f"{name}.png").stat().st_size, 10000)
+            self.assertGreater(len(table(self.report / f"{name}.csv")), 1)
+
+    def test_the_page_needs_nothing_from_elsewhere(self):
+        text = (self.report / "index.html").read_text()
+        for reference in re.findall(r'(?:src|href)="([^"#]+)"', text):
+            self.assertTrue((self.report / reference).exists(), reference)
+
+    def test_the_spectra_are_those_of_the_maps(self):
+        with h5py.File(self.campaign / "posterior/observation-00000.h5") as file:
+            truth = file["truth/kappa"][()].astype(float)
+        pixel = np.radians(5) / synthetic.SIZE
+        edges = statistics.multipole_bins(truth.shape[-2:], pixel)
+        rows = [r for r in table(self.report / "spectra.csv") if (r["bin_i"], r["bin_j"]) == ("2", "1")]
+        ell = np.array([float(r["ell"]) for r in rows])
+        expected = ell * (ell + 1) / (2 * np.pi) * statistics.band_powers(truth[1], truth[0], pixel, edges)
+        np.testing.assert_allclose([float(r["truth"]) for r in rows], expected, rtol=1e-6)
+
+    def test_s8_is_reported_as_a_fraction_of_the_prior(self):
+        values = {}
+        for o in range(synthetic.OBSERVATIONS):
+            with h5py.File(self.campaign / f"posterior/observation-{o:05d}.h5") as file:
+                values[o] = statistics.s8(file["theta"][()], synthetic.NAMES.split()).std()
+        with h5py.File(self.campaign / "sims/campaign.h5") as file:
+            prior = statistics.s8(file["theta"][()], synthetic.NAMES.split()).std()
+        expected = np.median(list(values.values())) / prior
+        self.assertIn(
+            f'<td>S8, posterior width / prior width</td><td class="value">{expected:.3f}</td>',
+            (self.report / "index.html").read_text(),
+        )
+
+    def test_runs_of_a_stage_are_added_up(self):
+        rows = {r["stage"]: float(r["seconds"]) for r in table(self.report / "run_times.csv")}
+        self.assertEqual(rows, {"simulate": 4.0, "train": 10.0})
+
+    def test_nothing_is_done_again_until_a_product_changes(self):
+        page = self.report / "index.html"
+        before = page.stat().st_mtime_ns
+        self.assertEqual(run("report", self.campaign).returncode, 0)
+        self.assertEqual(page.stat().st_mtime_ns, before)
+        (self.campaign / "stages.csv").touch()
+        self.assertEqual(run("report", self.campaign).returncode, 0)
+        self.assertGreater(page.stat().st_mtime_ns, before)
+
+
+class PartialCampaigns(unittest.TestCase):
+    def setUp(self):
+        self.scratch = tempfile.TemporaryDirectory()
+        self.campaign = pathlib.Path(self.scratch.name) / "demo"
+
+    def tearDown(self):
+        self.scratch.cleanup()
+
+    def test_a_campaign_in_training_has_a_report_of_its_training(self):
+        synthetic.history(self.campaign)
+        done = run("report", self.campaign)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        text = (self.campaign / "report/index.html").read_text()
+        self.assertIn("training.png", text)
+        self.assertNotIn("maps.png", text)
+
+    def test_a_directory_without_products_is_refused(self):
+        self.campaign.mkdir()
+        done = run("report", self.campaign)
+        self.assertEqual(done.returncode, 65)
+        self.assertIn("holds no products", done.stderr)
+        self.assertFalse((self.campaign / "report").exists())
+
+    def test_a_damaged_product_ends_with_65_and_leaves_no_page(self):
+        synthetic.create_campaign(self.campaign)
+        flip_a_byte(self.campaign / "posterior/observation-00000.h5", "truth/kappa")
+        done = run("report", self.campaign)
+        self.assertEqual(done.returncode, 65)
+        self.assertFalse((self.campaign / "report/index.html").exists())
+
+
+def flip_a_byte(path, dataset):
+    """Damage the only chunk of a dataset."""
+    with h5py.File(path) as file:
+        offset = file[dataset].id.get_chunk_info(0).byte_offset
+    with open(path, "r+b") as file:
+        file.seek(offset + 5)
+        byte = file.read(1)[0]
+        file.seek(offset + 5)
+        file.write(bytes([byte ^ 0x10]))
+
+
+class Inspect(unittest.TestCase):
+    def setUp(self):
+        self.scratch = tempfile.TemporaryDirectory()
+        self.campaign = pathlib.Path(self.scratch.name)
+        synthetic.simulations(self.campaign, np.random.default_rng(0))
+        self.product = self.campaign / "sims/campaign.h5"
+
+    def tearDown(self):
+        self.scratch.cleanup()
+
+    def test_a_whole_product_is_described(self):
+        done = run("inspect", "--verify", self.product)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        for words in ("campaign, format version 1", "40×2×16×16", "float32", "whole, every checksum recomputed"):
+            self.assertIn(words, done.stdout)
+
+    def test_a_flipped_bit_is_found_and_its_dataset_named(self):
+        flip_a_byte(self.product, "theta")
+        self.assertEqual(run("inspect", self.product).returncode, 0)  # looking at the outside does not read it
+        done = run("inspect", "--verify", self.product)
+        self.assertEqual(done.returncode, 65)
+        self.assertIn("DAMAGED: theta", done.stdout)
+
+    def test_a_truncated_product_is_found(self):
+        with open(self.product, "r+b") as file:
+            file.truncate(self.product.stat().st_size // 2)
+        done = run("inspect", self.product)
+        self.assertEqual(done.returncode, 65)
+        self.assertIn("DAMAGED", done.stdout)
+
+    def test_what_was_being_written_is_incomplete(self):
+        self.product.rename(self.product.with_suffix(".h5.part"))
+        done = run("inspect", self.campaign)
+        self.assertEqual(done.returncode, 65)
+        self.assertIn("INCOMPLETE", done.stdout)
+
+    def test_a_missing_shard_of_a_virtual_dataset_is_named(self):
+        layout = h5py.VirtualLayout(shape=(40, 6), dtype="f8")
+        layout[:] = h5py.VirtualSource("shard-00000.h5", "theta", shape=(40, 6))
+        with synthetic.create(self.campaign / "index.h5", "campaign") as file:
+            file.create_virtual_dataset("theta", layout)
+        done = run("inspect", self.campaign / "index.h5")
+        self.assertEqual(done.returncode, 65)
+        self.assertIn("shard-00000.h5", done.stdout)
+
+    def test_a_missing_file_and_wrong_usage_have_their_own_exit_codes(self):
+        self.assertEqual(run("inspect", self.campaign / "nothing.h5").returncode, 65)
+        self.assertEqual(run("inspect").returncode, 64)
+        self.assertEqual(run("report", "--nonsense", "x").returncode, 64)
+
+
+if __name__ == "__main__":
+    unittest.main()
