@@ -70,12 +70,31 @@ def history(directory):
             put(file, name, 1 / step)
 
 
+def calibration(directory, rng):
+    """Calibrated counts of 200 truths in two spaces, and ranks of two scalars."""
+    alpha = np.linspace(0, 1, 11)
+    with create(directory / "calibration.h5", "calibration") as file:
+        file.attrs.update(truths=200, draws=DRAWS)
+        for space in ("theta/standardised", "joint/raw"):
+            for name, value in (("score", 0.6712), ("error", 0.0051), ("expected", (2 * DRAWS + 1) / (3 * DRAWS))):
+                file[f"{space}/mira/{name}"] = value
+            ecp = np.searchsorted(np.sort(rng.uniform(size=200)), alpha) / 200
+            for name, values in (("alpha", alpha), ("ecp", ecp), ("error", np.sqrt(ecp * (1 - ecp) / 200))):
+                put(file, f"{space}/tarp/{name}", values)
+        rank = rng.integers(0, DRAWS + 1, size=(200, 2))
+        put(file, "sbc/rank", rank).attrs["scalars"] = "Omega_c sigma_8"
+        put(file, "sbc/histogram", [np.bincount(r * 5 // (DRAWS + 1), minlength=5) for r in rank.T])
+        put(file, "sbc/expected", np.full(5, 40.0))
+        put(file, "sbc/p_value", [0.4, 0.7])
+
+
 def create_campaign(directory):
     """Everything that the report reads."""
     rng = np.random.default_rng(7)
     simulations(directory, rng)
     posterior(directory, rng)
     history(directory)
+    calibration(directory, rng)
     (directory / "stages.csv").write_text(
         "stage,seconds,ranks,started,exit_code\nsimulate,2.5,2,x,75\nsimulate,1.5,2,x,0\ntrain,10,2,x,0\n"
     )

@@ -20,7 +20,19 @@ sys.path.insert(0, str(SOURCE / "tests/programs"))
 import synthetic_campaign as synthetic  # noqa: E402
 from nephrite_tools import statistics  # noqa: E402
 
-FIGURES = ("maps", "triangle", "parameters", "spectra", "one_point", "recovery", "training", "run_times")
+FIGURES = (
+    "maps",
+    "triangle",
+    "parameters",
+    "spectra",
+    "one_point",
+    "recovery",
+    "training",
+    "mira",
+    "tarp",
+    "sbc",
+    "run_times",
+)
 
 
 def run(tool, *arguments):
@@ -128,6 +140,13 @@ class Report(unittest.TestCase):
             f'<td>S8, posterior width / prior width</td><td class="value">{expected:.3f}</td>',
             (self.report / "index.html").read_text(),
         )
+
+    def test_scores_are_judged_against_their_errors(self):
+        expected = (2 * synthetic.DRAWS + 1) / (3 * synthetic.DRAWS)
+        text = (self.report / "index.html").read_text()
+        self.assertIn(f"{(0.6712 - expected) / 0.0051:+.1f} σ from {expected:.4f}", text)
+        self.assertIn("Omega_c, times 2 scalars tested", text)  # the least p-value
+        self.assertIn("200 × 24", text)
 
     def test_runs_of_a_stage_are_added_up(self):
         rows = {r["stage"]: float(r["seconds"]) for r in table(self.report / "run_times.csv")}

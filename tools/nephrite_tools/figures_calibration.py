@@ -1,49 +1,9 @@
 """Figures of calibration.h5: MIRA scores, TARP coverage, SBC ranks."""
 
-import dataclasses
-
 import matplotlib.pyplot as plt
 import numpy as np
 
 from . import style
-
-
-@dataclasses.dataclass
-class Space:
-    """MIRA and TARP of one space (theta, map, joint, …) in one metric."""
-
-    name: str
-    metric: str
-    score: float
-    error: float
-    expected: float
-    alpha: np.ndarray
-    ecp: np.ndarray
-    ecp_error: np.ndarray
-
-    @property
-    def title(self):
-        return f"{self.name}, {self.metric}" if self.metric else self.name
-
-    @property
-    def significance(self):
-        """Deviation of the score from its value when calibrated, in its own standard errors."""
-        return (self.score - self.expected) / self.error if self.error > 0 else np.inf
-
-    @property
-    def deviation(self):
-        """max |ECP - alpha|."""
-        return float(np.max(np.abs(self.ecp - self.alpha))) if self.alpha.size else np.nan
-
-
-@dataclasses.dataclass
-class Ranks:
-    """SBC of one scalar."""
-
-    name: str
-    histogram: np.ndarray  # [bins]
-    expected: np.ndarray  # [bins]
-    p_value: float
 
 
 def _panels(lines, columns, height):
@@ -123,7 +83,6 @@ def mira(directory, spaces):
 
 def tarp(directory, spaces):
     """Expected coverage against credibility."""
-    spaces = [s for s in spaces if s.alpha.size]
     columns = min(4, len(spaces))
     lines = (len(spaces) + columns - 1) // columns
     figure, axes = _panels(lines, columns, 1.55)

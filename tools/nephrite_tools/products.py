@@ -57,6 +57,44 @@ def configuration(file):
 
 
 @dataclasses.dataclass
+class Space:
+    """MIRA and TARP of one space (theta, kappa, joint, …) in one metric."""
+
+    name: str
+    metric: str
+    score: float
+    error: float
+    expected: float
+    alpha: np.ndarray
+    ecp: np.ndarray
+    ecp_error: np.ndarray
+
+    @property
+    def title(self):
+        return f"{self.name}, {self.metric}" if self.metric else self.name
+
+    @property
+    def significance(self):
+        """Deviation of the score from its value when calibrated, in its own standard errors."""
+        return (self.score - self.expected) / self.error if self.error > 0 else np.inf
+
+    @property
+    def deviation(self):
+        """max |ECP - alpha|."""
+        return float(np.max(np.abs(self.ecp - self.alpha)))
+
+
+@dataclasses.dataclass
+class Ranks:
+    """SBC of one scalar."""
+
+    name: str
+    histogram: np.ndarray  # [bins]
+    expected: np.ndarray  # [bins]
+    p_value: float
+
+
+@dataclasses.dataclass
 class Posterior:
     """Draws for one observation; maps are read only when asked for."""
 
@@ -150,4 +188,28 @@ class Campaign:
 
 
 def calibration(path):
-    return [], [], None
+    """calibration.h5 as ([Space], [Ranks], "truths × draws")."""
+    with h5py.File(path, "r") as file:
+        names = []
+        file.visit(names.append)
+        spaces = [_space(file, name[: -len("/mira/score")]) for name in names if name.endswith("/mira/score")]
+        size = f"{int(file.attrs['truths'])} × {int(file.attrs['draws'])}" if "truths" in file.attrs else ""
+        return spaces, _ranks(file["sbc"]) if "sbc" in file else [], size
+
+
+def _space(file, prefix):
+    """MIRA and TARP of the group <space>/<metric>."""
+    group = file[prefix]
+    name, _, metric = prefix.partition("/")
+    score, error, expected = (float(group[f"mira/{key}"][()]) for key in ("score", "error", "expected"))
+    coverage = [group[f"tarp/{key}"][()] for key in ("alpha", "ecp", "error")]
+    return Space(name, metric, score, error, expected, *coverage)
+
+
+def _ranks(group):
+    names = words(group["rank"].attrs["scalars"])
+    expected = group["expected"][()]
+    return [
+        Ranks(name, group["histogram"][k].astype(float), expected, float(group["p_value"][k]))
+        for k, name in enumerate(names)
+    ]
