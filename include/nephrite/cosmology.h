@@ -57,20 +57,21 @@ enum { POWER_POINTS_PER_DECADE = 64, POWER_POINTS = 8 * POWER_POINTS_PER_DECADE 
 
 /** Linear and nonlinear matter power of one cosmology. */
 typedef struct MatterPower MatterPower;
-/** \param background, growth  of the same cosmology; borrowed, to outlive the power.  Their z_max holds here too. */
-PetscErrorCode matter_power_create(const Cosmology *cosmology, const Background *background, const Growth *growth,
-                                   MatterPower **power);
+/** \param growth  of the same cosmology; borrowed, to outlive the power.  Its z_max holds here too.
+ * Errors: NEPHRITE_ERR_INPUT if the cosmology is not physical. */
+PetscErrorCode matter_power_create(const Cosmology *cosmology, const Growth *growth, MatterPower **power);
 /** Eisenstein & Hu 1998 with wiggles, normalised to sigma_8. */
 double matter_power_linear(const MatterPower *power, double k, double z);
-/** Takahashi et al. 2012; the linear power where there is no nonlinear scale. */
+/** Takahashi et al. 2012, whose terms in w take w_0; the linear power where there is no nonlinear scale. */
 double matter_power_nonlinear(const MatterPower *power, double k, double z);
 /** Is there a scale at which the variance of the linear density is 1? */
 PetscBool matter_power_has_nonlinear_scale(const MatterPower *power, double z);
 /** Power at redshift 0 on the grid of wavenumbers; times growth_factor()^2 it is that of another redshift.
  * \returns [POWER_POINTS], borrowed */
 const double *matter_power_linear_today(const MatterPower *power);
-/** Nonlinear power at one redshift on the grid of wavenumbers.  \param[out] nonlinear [POWER_POINTS] */
-void matter_power_nonlinear_row(const MatterPower *power, double z, double *nonlinear);
+/** Nonlinear power at one redshift on the grid of wavenumbers.  \param[out] nonlinear [POWER_POINTS]
+ * \returns matter_power_has_nonlinear_scale() */
+PetscBool matter_power_nonlinear_row(const MatterPower *power, double z, double *nonlinear);
 /** sigma_8 by integration of the tabulated linear power: what normalisation made it. */
 double matter_power_sigma_8(const MatterPower *power);
 PetscErrorCode matter_power_destroy(MatterPower **power);

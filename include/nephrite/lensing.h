@@ -14,17 +14,17 @@ typedef enum { OBSERVATION_SHEAR, OBSERVATION_CONVERGENCE } ObservationKind;
 
 /** The `survey` section of a campaign file.  Angles as the user writes them; see survey_pixel() for radians. */
 typedef struct {
-  PetscInt map_size[2];          /**< nx, ny as written; use survey_nx(), survey_ny() */
-  double field_of_view_deg;      /**< side along x */
-  PetscInt bins;                 /**< tomographic bins */
-  int field;                     /**< ::FieldModel */
-  int observation;               /**< ::ObservationKind */
-  double galaxies_per_arcmin2;   /**< of all bins together */
-  double sigma_e;                /**< ellipticity dispersion per component */
+  PetscInt map_size[2]; /**< nx, ny as written; use survey_nx(), survey_ny() */
+  double field_of_view_deg; /**< side along x */
+  PetscInt bins; /**< tomographic bins */
+  int field; /**< ::FieldModel */
+  int observation; /**< ::ObservationKind */
+  double galaxies_per_arcmin2; /**< of all bins together */
+  double sigma_e; /**< ellipticity dispersion per component */
   double smail_z0, smail_alpha, smail_beta; /**< p(z) ~ z^beta exp(-(z/z0)^alpha) */
-  double photoz_scatter;         /**< sigma_z/(1+z) */
+  double photoz_scatter; /**< sigma_z/(1+z) */
   char n_of_z[OPTION_TEXT_SIZE]; /**< a user's own table, or "" */
-  char mask[OPTION_TEXT_SIZE];   /**< file, "random" or "none" */
+  char mask[OPTION_TEXT_SIZE]; /**< file, "random" or "none" */
   char shift_table[OPTION_TEXT_SIZE]; /**< a user's own shifts, or "" */
 } SurveyConfig;
 
@@ -38,51 +38,79 @@ static inline PetscInt survey_ny(const SurveyConfig *survey)
 {
   return survey->map_size[1];
 }
-double survey_pixel(const SurveyConfig *survey);     /**< side of a pixel, radians */
+double survey_pixel(const SurveyConfig *survey); /**< side of a pixel, radians */
 double survey_noise_std(const SurveyConfig *survey); /**< shape noise per pixel, bin and component, dimensionless */
 
 /** Nuisances of lensing, all 0 for none. */
 typedef struct {
   double A_IA, eta_IA;
   double delta_z[NEPHRITE_MAX_BINS]; /**< n_i(z) -> n_i(z - delta_z_i) */
-  double m[NEPHRITE_MAX_BINS];       /**< kappa_i -> (1 + m_i) kappa_i */
+  double m[NEPHRITE_MAX_BINS]; /**< kappa_i -> (1 + m_i) kappa_i */
 } Systematics;
 
-/** Source redshift distributions n_i(z), unit integral, for one survey. */
+/** Redshifts end here for the Smail distribution and its last bin. */
+#define NEPHRITE_SMAIL_Z_MAX 10.
+
+/** Cuts in true redshift that share the survey's parent p(z) equally among its bins, from 0 to NEPHRITE_SMAIL_Z_MAX.
+ * \param[out] edges [survey->bins + 1] */
+PetscErrorCode survey_bin_edges(const SurveyConfig *survey, double *edges);
+
+/** Source redshift distributions n_i(z), unit integral, for one survey; linear between tabulated redshifts. */
 typedef struct SourceBins SourceBins;
+/** From survey_n_of_z, or if that is empty from p(z) in equal-number bins with photo-z scatter.
+ * Errors: NEPHRITE_ERR_INPUT if the file is unreadable, has another number of bins, or as source_bins_from_table(). */
 PetscErrorCode source_bins_create(const SurveyConfig *survey, SourceBins **bins);
-/** From a table.  \param z [count] increasing  \param n_of_z [bins][count] */
+/** From a table, copied and brought to unit integral.  \param z [count] increasing, from 0 up, below 30
+ * \param n_of_z [bins][count] nowhere negative, 0 outside the table
+ * Errors: NEPHRITE_ERR_INPUT naming bin and redshift. */
 PetscErrorCode source_bins_from_table(PetscInt bins, PetscInt count, const double *z, const double *n_of_z,
                                       SourceBins **source_bins);
 PetscInt source_bins_count(const SourceBins *bins);
-double source_bins_z_max(const SourceBins *bins);
-double source_bins_density(const SourceBins *bins, PetscInt bin, double z);
+double source_bins_z_max(const SourceBins *bins); /**< end of the table */
+double source_bins_density(const SourceBins *bins, PetscInt bin, double z); /**< n_i(z), 0 outside the table */
 PetscErrorCode source_bins_destroy(SourceBins **bins);
 
 /** Two-point theory of one cosmology: what a field is made from. */
 typedef struct {
   PetscInt bins, ell_count;
-  double *ell;   /* [ell_count] increasing */
+  double *ell; /* [ell_count] increasing */
   double *power; /* [bins (bins+1)/2][ell_count], pairs (0,0),(0,1)…(0,n-1),(1,1)… */
   double *shift; /* [bins] log-normal shift lambda_i */
 } LensingSpectra;
 PetscErrorCode lensing_spectra_create(PetscInt bins, PetscInt ell_count, LensingSpectra **spectra);
 PetscErrorCode lensing_spectra_destroy(LensingSpectra **spectra);
-static inline PetscInt lensing_pair(PetscInt bins, PetscInt i, PetscInt j) /**< index of the pair, i and j in any order */
+static inline PetscInt lensing_pair(PetscInt bins, PetscInt i,
+                                    PetscInt j) /**< index of the pair, i and j in any order */
 {
   const PetscInt a = i < j ? i : j, b = i < j ? j : i;
   return a * bins - a * (a - 1) / 2 + (b - a);
 }
 
-/** Everything about C_ij(ell) and the shifts that depends on the survey alone, computed once.  Evaluation is per cosmology. */
+/** Everything about C_ij(ell) and the shifts that depends on the survey alone, computed once.  Evaluation is per
+ * cosmology (a millisecond or two) and uses the model's work space: one model per thread. */
 typedef struct LensingModel LensingModel;
-/** \param ell_count, ell  where C_ij is wanted  \param pixel  side of a pixel in radians (the shifts belong to it) */
+/** \param bins  borrowed, to outlive the model  \param ell_count, ell  where C_ij is wanted, increasing, > 0
+ * \param pixel  side of a pixel in radians: the shifts belong to it
+ * Errors: NEPHRITE_ERR_CONFIG if ell or pixel are out of range. */
 PetscErrorCode lensing_model_create(const SourceBins *bins, PetscInt ell_count, const double *ell, double pixel,
                                     LensingModel **model);
-/** The ell table that a map of this survey needs: interpolation good to 1e-4.  \param[out] ell free with PetscFree() */
+/** All that a survey needs in one: its source bins, lensing_ell_table(), its pixel and its shift table if it has one;
+ * no shifts are computed for Gaussian fields (they are 0).  Errors: those of the parts. */
+PetscErrorCode lensing_model_for_survey(const SurveyConfig *survey, LensingModel **model);
+/** Take shifts from a user's file instead: axes Omega_m, sigma_8, w_0 and shift[bin][Omega_m][sigma_8][w_0], linear
+ * between its nodes.  Errors: NEPHRITE_ERR_INPUT if the file is unreadable, has another number of bins, or axes that do
+ * not increase; later, in lensing_model_evaluate(), for a cosmology outside its axes. */
+PetscErrorCode lensing_model_use_shift_table(LensingModel *model, const char *path);
+/** Spectra of the size that lensing_model_evaluate() fills. */
+PetscErrorCode lensing_model_spectra_create(const LensingModel *model, LensingSpectra **spectra);
+/** The ell table that a map of this survey needs: log-spaced, from below the fundamental mode to above the corner of
+ * the grid, its spline good to 1e-4.  \param[out] ell free with PetscFree() */
 PetscErrorCode lensing_ell_table(const SurveyConfig *survey, PetscInt *count, double **ell);
 /** C_ij(ell) and lambda_i.  \param systematics may be NULL
- * \param[out] linear_redshifts  redshifts without a nonlinear scale (counted, see physics), may be NULL */
+ * \param[out] linear_redshifts  redshifts of the line of sight without a nonlinear scale, so that power is linear
+ * there; may be NULL Errors: NEPHRITE_ERR_INPUT if the cosmology is not physical, delta_z moves a bin out of the sky,
+ * the convergence of a bin has no positive skewness (strong intrinsic alignment), or the shift table ends before the
+ * cosmology. */
 PetscErrorCode lensing_model_evaluate(LensingModel *model, const Cosmology *cosmology, const Systematics *systematics,
                                       LensingSpectra *spectra, PetscInt *linear_redshifts);
 PetscErrorCode lensing_model_destroy(LensingModel **model);
@@ -105,8 +133,9 @@ size_t observer_raw_size(const Observer *observer);
 /** Channels the network is shown, each [ny][nx]: bins E-modes (and bins B-modes when there is a mask, and the mask), or
  * bins convergences (and the mask). */
 PetscInt observer_channels(const Observer *observer);
-/** Observe a map: shear it, add noise keyed by \p noise.  \param kappa [bins][ny][nx]  \param[out] raw observer_raw_size()
- * \param[out] mask [ny][nx] 1 = observed; NULL where the survey has no mask (masked raw pixels are 0) */
+/** Observe a map: shear it, add noise keyed by \p noise.  \param kappa [bins][ny][nx]  \param[out] raw
+ * observer_raw_size() \param[out] mask [ny][nx] 1 = observed; NULL where the survey has no mask (masked raw pixels are
+ * 0) */
 PetscErrorCode observer_observe(Observer *observer, RandomKey noise, const float *kappa, float *raw, float *mask);
 /** What the network is shown of a raw observation, not yet normalised.  \param mask may be NULL
  * \param[out] channels [observer_channels()][ny][nx] */

@@ -83,8 +83,8 @@ typedef struct {
   double k_nonlinear; /* h/Mpc */
   double a, b, c_f3, gamma, alpha, beta, nu, f1, f2;
 } Halofit;
-/** \param growth D(z)/D(0)  \param Omega_m, Omega_de  at that redshift  \param w at that redshift */
-Halofit halofit_prepare(const FilteredVariance *variance, double growth, double Omega_m, double Omega_de, double w);
+/** \param growth D(z)/D(0)  \param Omega_m  at that redshift  \param w_0  of dark energy */
+Halofit halofit_prepare(const FilteredVariance *variance, double growth, double Omega_m, double w_0);
 /** k^3 P/(2 pi^2) from the linear one. */
 double halofit_dimensionless(const Halofit *halofit, double k, double linear);
 /** \param linear_today [POWER_POINTS]  \param[out] nonlinear [POWER_POINTS] */

@@ -4,7 +4,6 @@
 
 struct MatterPower {
   Cosmology cosmology;
-  const Background *background; /* borrowed */
   const Growth *growth; /* borrowed */
   TransferFunction transfer;
   double amplitude; /* P = amplitude k^n_s T^2 D^2 */
@@ -19,8 +18,7 @@ static double shape(const MatterPower *power, double k)
   return pow(k, power->cosmology.n_s) * T * T;
 }
 
-PetscErrorCode matter_power_create(const Cosmology *cosmology, const Background *background, const Growth *growth,
-                                   MatterPower **power)
+PetscErrorCode matter_power_create(const Cosmology *cosmology, const Growth *growth, MatterPower **power)
 {
   MatterPower *p = NULL;
 
@@ -29,7 +27,6 @@ PetscErrorCode matter_power_create(const Cosmology *cosmology, const Background 
   PetscCall(PetscNew(&p));
   *power = p; /* handed over at once: matter_power_destroy() frees it whatever fails below */
   p->cosmology = *cosmology;
-  p->background = background;
   p->growth = growth;
   transfer_function_prepare(cosmology, &p->transfer);
   for (int i = 0; i < POWER_POINTS; i++) p->today[i] = shape(p, exp(POWER_LN_K_MIN + i * POWER_LN_K_STEP));
@@ -43,10 +40,10 @@ PetscErrorCode matter_power_create(const Cosmology *cosmology, const Background 
 
 static Halofit halofit_at(const MatterPower *power, double z)
 {
-  const double Omega_m = background_Omega_m(power->background, z);
+  const Density density = cosmology_density(&power->cosmology, -log1p(z));
 
-  return halofit_prepare(&power->variance, growth_factor(power->growth, z), Omega_m, 1 - Omega_m,
-                         cosmology_w(&power->cosmology, z));
+  return halofit_prepare(&power->variance, growth_factor(power->growth, z),
+                         density.matter / (density.matter + density.dark_energy), power->cosmology.w_0);
 }
 
 double matter_power_linear(const MatterPower *power, double k, double z)
@@ -74,11 +71,12 @@ const double *matter_power_linear_today(const MatterPower *power)
   return power->today;
 }
 
-void matter_power_nonlinear_row(const MatterPower *power, double z, double *nonlinear)
+PetscBool matter_power_nonlinear_row(const MatterPower *power, double z, double *nonlinear)
 {
   const Halofit halofit = halofit_at(power, z);
 
   halofit_row(&halofit, growth_factor(power->growth, z), power->today, nonlinear);
+  return halofit.nonlinear;
 }
 
 double matter_power_sigma_8(const MatterPower *power)

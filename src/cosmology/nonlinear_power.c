@@ -82,7 +82,7 @@ static double nonlinear_radius(const FilteredVariance *variance, double target)
   return low + t;
 }
 
-Halofit halofit_prepare(const FilteredVariance *variance, double growth, double Omega_m, double Omega_de, double w)
+Halofit halofit_prepare(const FilteredVariance *variance, double growth, double Omega_m, double w_0)
 {
   const double target = -2 * log(growth);
 
@@ -96,10 +96,11 @@ Halofit halofit_prepare(const FilteredVariance *variance, double growth, double 
   const double c2 = 3 * (s1 - s0) - 2 * d0 - d1, c3 = d0 + d1 - 2 * (s1 - s0);
   const double n = -3 - (s0 + t * (d0 + t * (c2 + t * c3)));
   const double C = -(d0 + t * (2 * c2 + 3 * t * c3)) / LN_R_STEP;
-  const double n2 = n * n, n3 = n2 * n, n4 = n2 * n2, de = Omega_de * (1 + w), ln_Omega_m = log(Omega_m);
+  const double n2 = n * n, n3 = n2 * n, n4 = n2 * n2, de = (1 - Omega_m) * (1 + w_0), ln_Omega_m = log(Omega_m);
 
   return (Halofit){
-      /* Takahashi et al. 2012, eqs A6-A13, and Smith et al. 2003, eq. C17, for flat universes */
+      /* Takahashi et al. 2012, eqs A6-A13, and Smith et al. 2003, eq. C17, for flat universes.  The fit knows constant
+       * w only: w_a changes growth and Omega_m(z), while its own terms in w take w_0, as in ccl. */
       .nonlinear = PETSC_TRUE,
       .k_nonlinear = exp(-(LN_R_MIN + radius * LN_R_STEP)),
       .a = pow(10, 1.5222 + 2.8553 * n + 2.3706 * n2 + 0.9903 * n3 + 0.2250 * n4 - 0.6038 * C + 0.1749 * de),

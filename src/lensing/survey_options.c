@@ -29,7 +29,7 @@ static const OptionSpec specs[] = {
      "power inside the exponential of the parent p(z)"},
     {"survey_smail_beta", VALUE_REAL, offsetof(SurveyConfig, smail_beta), "", "2", 0, 10, NULL, MAPS,
      "power-law index of the parent p(z)"},
-    {"survey_photoz_scatter", VALUE_REAL, offsetof(SurveyConfig, photoz_scatter), "", "0.05", 1e-4, 1, NULL, MAPS,
+    {"survey_photoz_scatter", VALUE_REAL, offsetof(SurveyConfig, photoz_scatter), "", "0.05", 1e-3, 1, NULL, MAPS,
      "photo-z scatter sigma_z/(1+z)"},
     {"survey_n_of_z", VALUE_TEXT, offsetof(SurveyConfig, n_of_z), "", "", 0, 0, NULL, MAPS,
      "HDF5 file with z[count] and n_of_z[bins][count] instead of the Smail bins; empty for none"},

@@ -30,7 +30,7 @@ static inline Universe universe_make(Cosmology cosmology, double z_max)
 
   assert_ok(background_create(&cosmology, z_max, &universe.background));
   assert_ok(growth_create(&cosmology, z_max, &universe.growth));
-  assert_ok(matter_power_create(&cosmology, universe.background, universe.growth, &universe.power));
+  assert_ok(matter_power_create(&cosmology, universe.growth, &universe.power));
   return universe;
 }
 

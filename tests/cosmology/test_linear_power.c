@@ -82,7 +82,7 @@ static void an_unphysical_universe_is_refused(void **state)
   MatterPower *power = NULL;
 
   (void)state;
-  assert_fails(matter_power_create(&unphysical, u.background, u.growth, &power), NEPHRITE_ERR_INPUT, "n_s is 7");
+  assert_fails(matter_power_create(&unphysical, u.growth, &power), NEPHRITE_ERR_INPUT, "n_s is 7");
   assert_ok(matter_power_destroy(&power));
   universe_free(&u);
 }
