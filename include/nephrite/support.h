@@ -93,6 +93,8 @@ void random_normal(RandomKey key, uint64_t position, size_t count, double *out);
 void random_normal_float(RandomKey key, uint64_t position, size_t count, float *out);
 /** 64 random bits, a function of (key, position). */
 uint64_t random_bits(RandomKey key, uint64_t position);
+/** out[k] = random_bits(key, position + k), for many at once. */
+void random_words(RandomKey key, uint64_t position, size_t count, uint64_t *out);
 /** out = a uniformly random order of 0 … count-1. */
 void random_permutation(RandomKey key, int64_t count, int64_t *out);
 

@@ -90,6 +90,19 @@ uint64_t random_bits(RandomKey key, uint64_t position)
   return block(key, position / WORDS).v[position % WORDS];
 }
 
+void random_words(RandomKey key, uint64_t position, size_t count, uint64_t *out)
+{
+  for (size_t done = 0; done < count;) {
+    const uint64_t at = position + done;
+    const size_t first = (size_t)(at % WORDS);
+    const size_t take = count - done < WORDS - first ? count - done : WORDS - first;
+    const philox4x64_ctr_t words = block(key, at / WORDS);
+
+    for (size_t i = 0; i < take; i++) out[done + i] = words.v[first + i];
+    done += take;
+  }
+}
+
 void random_permutation(RandomKey key, int64_t count, int64_t *out)
 {
   for (int64_t i = 0; i < count; i++) out[i] = i;

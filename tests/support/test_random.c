@@ -5,6 +5,7 @@ static const RandomKey key = {.seed = 7, .stream = STREAM_FIELD, .index = 3};
 static void a_number_depends_on_its_position_only(void **state)
 {
   double whole[64], piece[13];
+  uint64_t words[13];
 
   (void)state;
   random_normal(key, 0, 64, whole);
@@ -13,6 +14,8 @@ static void a_number_depends_on_its_position_only(void **state)
   random_uniform(key, 0, 64, whole);
   random_uniform(key, 50, 13, piece);
   assert_memory_equal(whole + 50, piece, sizeof piece);
+  random_words(key, 5, 13, words);
+  for (uint64_t i = 0; i < 13; i++) assert_true(words[i] == random_bits(key, 5 + i));
 }
 
 static void another_seed_stream_or_index_gives_other_numbers(void **state)
