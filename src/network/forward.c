@@ -1,0 +1,228 @@
+/** \file forward.c  From noisy map, parameters, observation and time to the clean map and parameters.  \ingroup network
+ */
+#include "internal.h"
+
+#include <math.h>
+#include <omp.h>
+#include <string.h>
+
+/* gain = weight (1 + gamma), a norm and its modulation in one */
+static void combine_gain(size_t W, const Scalar *weight, const Scalar *gamma, Scalar *gain)
+{
+  for (size_t j = 0; j < W; j++) gain[j] = weight[j] * (1 + gamma[j]);
+}
+
+static void block_modulation(Network *n, size_t block)
+{
+  const size_t W = n->dims.W;
+  const BlockWeights *weights = &n->blocks[block];
+  BlockStore *store = &n->stores[block];
+
+  affine_forward(n, &weights->modulation, n->modulation_rows, n->c_hat, store->modulation);
+  for (size_t b = 0; b < n->modulation_rows; b++) {
+    const Scalar *row = store->modulation + b * 6 * W;
+
+    combine_gain(W, weights->norm1, row + W, store->gain + b * 2 * W);
+    combine_gain(W, weights->norm2, row + 4 * W, store->gain + b * 2 * W + W);
+  }
+}
+
+/* qkv = Wqkv (norm1(x) (1 + gamma1) + beta1), without the bias */
+static void queries_keys_values(const Network *n, size_t block, RowBlock rows, ThreadScratch *scratch)
+{
+  const size_t W = n->dims.W, at = rows.sample * tokens_in_block(&n->dims, block) + rows.token;
+  const BlockStore *store = &n->stores[block];
+
+  n->kernels->norm_forward(&(NormForward){.rows = rows.rows,
+                                          .width = W,
+                                          .epsilon = (Scalar)n->shape.config.rms_epsilon,
+                                          .x = store->x + at * W,
+                                          .gain = modulation_of(n, store->gain, 2 * W, rows.sample),
+                                          .shift = modulation_of(n, store->modulation, 6 * W, rows.sample),
+                                          .h = scratch->h,
+                                          .r = store->r1 + at});
+  linear_forward(&n->blocks[block].qkv, rows.rows, scratch->h, store->qkv + at * 3 * W);
+}
+
+/* x_mid = x + alpha1 (Wo o + bo) */
+static void attention_output(const Network *n, size_t block, RowBlock rows, ThreadScratch *scratch)
+{
+  const size_t W = n->dims.W, at = rows.sample * tokens_in_block(&n->dims, block) + rows.token;
+  const BlockStore *store = &n->stores[block];
+  const Linear *proj = &n->blocks[block].proj;
+  const Scalar *bias = proj->bias;
+  Scalar *f = store->f1 ? store->f1 + at * W : scratch->f;
+
+  linear_forward(proj, rows.rows, store->o + at * W, f);
+  if (dropout_acts(n, block)) {
+    add_bias(rows.rows, W, bias, f);
+    dropout_rows(n, DROP_PROJECTION, block, rows, (DropRows){W, f, scratch->factors});
+    bias = n->zeros;
+  }
+  n->kernels->gate_forward(&(GateForward){.rows = rows.rows,
+                                          .width = W,
+                                          .x = store->x + at * W,
+                                          .f = f,
+                                          .alpha = modulation_of(n, store->modulation, 6 * W, rows.sample) + 2 * W,
+                                          .bias = bias,
+                                          .y = store->x_mid + at * W});
+}
+
+static Scalar *stream_after(const Network *n, size_t block)
+{
+  if (block + 1 == n->dims.L) return n->final;
+  return block + 1 == n->dims.start ? n->before : n->stores[block + 1].x;
+}
+
+/* x = x_mid + alpha2 mlp(norm2(x_mid) (1 + gamma2) + beta2) */
+static void mlp(const Network *n, size_t block, RowBlock rows, ThreadScratch *scratch)
+{
+  const size_t W = n->dims.W, M = n->dims.M, at = rows.sample * tokens_in_block(&n->dims, block) + rows.token;
+  const BlockStore *store = &n->stores[block];
+  const BlockWeights *weights = &n->blocks[block];
+  const Scalar *modulation = modulation_of(n, store->modulation, 6 * W, rows.sample);
+  Scalar *gu = store->gu ? store->gu + at * 2 * M : scratch->gu, *f = store->f2 ? store->f2 + at * W : scratch->f;
+
+  n->kernels->norm_forward(&(NormForward){.rows = rows.rows,
+                                          .width = W,
+                                          .epsilon = (Scalar)n->shape.config.rms_epsilon,
+                                          .x = store->x_mid + at * W,
+                                          .gain = modulation_of(n, store->gain, 2 * W, rows.sample) + W,
+                                          .shift = modulation + 3 * W,
+                                          .h = scratch->h,
+                                          .r = store->r2 + at});
+  linear_forward(&weights->w12, rows.rows, scratch->h, gu);
+  n->kernels->swiglu_forward(
+      &(SwigluForward){.rows = rows.rows, .hidden = M, .gu = gu, .bias = weights->w12.bias, .a = scratch->a});
+  if (dropout_acts(n, block)) dropout_rows(n, DROP_HIDDEN, block, rows, (DropRows){M, scratch->a, scratch->factors});
+  linear_forward(&weights->w3, rows.rows, scratch->a, f);
+  n->kernels->gate_forward(&(GateForward){.rows = rows.rows,
+                                          .width = W,
+                                          .x = store->x_mid + at * W,
+                                          .f = f,
+                                          .alpha = modulation + 5 * W,
+                                          .bias = weights->w3.bias,
+                                          .y = stream_after(n, block) + at * W});
+}
+
+static void block_forward(Network *n, size_t block)
+{
+  const size_t T = tokens_in_block(&n->dims, block), H = n->dims.H;
+  const size_t row_blocks = n->batch * row_blocks_per_sample(T), heads = n->batch * H;
+
+  block_modulation(n, block);
+#pragma omp parallel num_threads(n->threads)
+  {
+    ThreadScratch *scratch = &n->scratch[omp_get_thread_num()];
+
+#pragma omp for schedule(dynamic)
+    for (size_t i = 0; i < row_blocks; i++) queries_keys_values(n, block, row_block(i, T), scratch);
+#pragma omp for schedule(dynamic)
+    for (size_t i = 0; i < heads; i++) attention_forward(n, (HeadTask){block, i / H, i % H}, scratch);
+#pragma omp for schedule(dynamic)
+    for (size_t i = 0; i < row_blocks; i++) {
+      attention_output(n, block, row_block(i, T), scratch);
+      mlp(n, block, row_block(i, T), scratch);
+    }
+  }
+}
+
+/* x_hat = Wf (norm_f(x) (1 + gamma) + beta) + bf on the field's tokens */
+static void field_head(Network *n, RowBlock rows, ThreadScratch *scratch)
+{
+  const Dimensions *d = &n->dims;
+  const size_t W = d->W, at = rows.sample * d->F + rows.token;
+  const Linear *linear = &n->weights.head_field;
+  Scalar *y = n->head_y + at * linear->out;
+
+  n->kernels->norm_forward(&(NormForward){.rows = rows.rows,
+                                          .width = W,
+                                          .epsilon = (Scalar)n->shape.config.rms_epsilon,
+                                          .x = n->final + (rows.sample * d->T + d->T - d->F + rows.token) * W,
+                                          .gain = modulation_of(n, n->head_gain, W, rows.sample),
+                                          .shift = modulation_of(n, n->head_modulation, 2 * W, rows.sample),
+                                          .h = scratch->h,
+                                          .r = n->head_r + at});
+  linear_forward(linear, rows.rows, scratch->h, y);
+  add_bias(rows.rows, linear->out, linear->bias, y);
+}
+
+/* theta_hat = Wc norm_c(mean over the cosmology tokens) + bc */
+static void cosmology_head(Network *n, Scalar *theta)
+{
+  const Dimensions *d = &n->dims;
+  const size_t W = d->W;
+
+  for (size_t b = 0; b < n->batch; b++) {
+    const Scalar *x = n->final + b * d->T * W;
+
+    for (size_t j = 0; j < W; j++) {
+      double sum = 0;
+
+      for (size_t k = 0; k < d->K; k++) sum += (double)x[k * W + j];
+      n->mean[b * W + j] = (Scalar)(sum / (double)d->K);
+    }
+  }
+  n->kernels->norm_forward(&(NormForward){.rows = n->batch,
+                                          .width = W,
+                                          .epsilon = (Scalar)n->shape.config.rms_epsilon,
+                                          .x = n->mean,
+                                          .gain = n->weights.head_cosmology_norm,
+                                          .shift = n->zeros,
+                                          .h = n->mean_h,
+                                          .r = n->mean_r});
+  affine_forward(n, &n->weights.head_cosmology, n->batch, n->mean_h, theta);
+}
+
+static void heads_forward(Network *n, Scalar *x, Scalar *theta)
+{
+  const Dimensions *d = &n->dims;
+  const size_t W = d->W, row_blocks = n->batch * row_blocks_per_sample(d->F);
+  const MapChannels channels = field_channels(d);
+  const PatchGrid grid = output_grid(d);
+
+  affine_forward(n, &n->weights.head_modulation, n->modulation_rows, n->c_hat, n->head_modulation);
+  for (size_t b = 0; b < n->modulation_rows; b++)
+    combine_gain(W, n->weights.head_field_norm, n->head_modulation + b * 2 * W + W, n->head_gain + b * W);
+#pragma omp parallel for schedule(dynamic) num_threads(n->threads)
+  for (size_t i = 0; i < row_blocks; i++) field_head(n, row_block(i, d->F), &n->scratch[omp_get_thread_num()]);
+#pragma omp parallel for num_threads(n->threads)
+  for (size_t b = 0; b < n->batch; b++)
+    patches_scatter(&grid, &channels, n->head_y + b * d->F * grid.values, x + b * d->bins * d->ny * d->nx);
+  cosmology_head(n, theta);
+}
+
+/* What backward must know of this pass. */
+static void remember(Network *n, const NetworkInput *input)
+{
+  n->batch = (size_t)input->batch;
+  n->dropping = input->dropout && n->shape.config.dropout > 0 ? PETSC_TRUE : PETSC_FALSE;
+  n->dropout_seed = input->seed;
+  if (n->dropping) memcpy(n->dropout_index, input->dropout, n->batch * sizeof *n->dropout_index);
+}
+
+PetscErrorCode network_forward(Network *n, const NetworkInput *input, Scalar *x, Scalar *theta)
+{
+  PetscFunctionBeginUser;
+  PetscCheck(input->batch >= 1 && (size_t)input->batch <= n->capacity, PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL,
+             "a batch of %d samples; the network was made for 1 to %zu", (int)input->batch, n->capacity);
+  PetscCheck(input->observation || n->observed_batch == (size_t)input->batch, PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL,
+             "a batch of %d samples without observation; the last observation was of %zu", (int)input->batch,
+             n->observed_batch);
+  PetscCheck(!input->dropout || n->mode == NETWORK_TRAINING, PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL,
+             "dropout in a network for inference");
+  remember(n, input);
+  if (input->observation) {
+    embed_observation(n, input->observation);
+    n->observed_batch = n->batch;
+  }
+  embed_time(n, input->t);
+  embed_cosmology(n, input->z_theta);
+  embed_field(n, input->z);
+  for (size_t block = 0; block < n->dims.L; block++) {
+    if (block == n->dims.start && n->dims.O) insert_observation(n);
+    block_forward(n, block);
+  }
+  heads_forward(n, x, theta);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}

@@ -1,0 +1,283 @@
+/** \file internal.h  What the parts of the network share.
+ *
+ * Letters, here and in all parts: B batch, T tokens of the sequence (K cosmology, O observation, F field), W width,
+ * H heads, D = W/H, M hidden width of the MLP, L depth.  Formulas are those of doc/network.md.  \ingroup network */
+#ifndef NEPHRITE_NETWORK_INTERNAL_H
+#define NEPHRITE_NETWORK_INTERNAL_H
+
+#include "kernels.h"
+#include "nephrite/network.h"
+
+/* ------------------------------------------------------------------ sizes */
+
+/** One patch grid over the map; where the patch does not divide the map the grid reaches beyond its high ends. */
+typedef struct {
+  size_t patch, rows, columns, tokens; /* tokens = rows columns */
+  size_t channels; /* per pixel */
+  size_t values; /* of one patch vector, patch^2 channels */
+} PatchGrid;
+
+typedef struct {
+  size_t W, H, D, M, L;
+  size_t K, F, O; /* tokens; O = 0 when the observation comes in channels */
+  size_t start; /* first block with the observation's tokens; 0 when there are none */
+  size_t T; /* K + O + F, of the longest sequence */
+  size_t E, bottleneck, P;
+  size_t ny, nx, bins, observation_channels;
+  PatchGrid field, observation;
+} Dimensions;
+
+void dimensions_of(const NetworkShape *shape, Dimensions *dims);
+
+/** A linear map y = W x + b. */
+typedef struct {
+  size_t out, in;
+  Scalar *weight, *bias; /* [out][in], [out] or NULL */
+} Linear;
+
+/** Where each tensor's values are in the flat vector of parameters. */
+typedef struct {
+  Scalar *norm1, *norm2, *q_norm, *k_norm;
+  Linear qkv, proj, w12, w3, modulation;
+} BlockWeights;
+
+typedef struct {
+  Linear time1, time2, cosmology_embed, field_embed1, field_embed2, observation_embed1, observation_embed2;
+  Linear head_modulation, head_field, head_cosmology;
+  Scalar *cosmology_token, *position, *head_field_norm, *head_cosmology_norm;
+} Weights;
+
+typedef enum { START_ZERO, START_ONE, START_NORMAL, START_XAVIER, START_POSITION } Start;
+
+/** All tensors in order.  \param[out] tensors, starts  owned by the caller, PetscFree() */
+PetscErrorCode layout_create(const Dimensions *dims, PetscInt *count, NetworkTensor **tensors, Start **starts);
+/** Point weights and blocks [L] into the flat vector. */
+PetscErrorCode layout_bind(const Dimensions *dims, Scalar *values, size_t count, Weights *weights,
+                           BlockWeights *blocks);
+
+/* ------------------------------------------------------------------ memory */
+
+/** What a block's forward pass leaves for its backward pass; at inference all blocks share one. */
+typedef struct {
+  Scalar *x, *x_mid; /* [B][T][W] into the block, and between its halves */
+  Scalar *r1, *r2; /* [B][T] inverse root mean squares of norm1 and norm2 */
+  Scalar *qkv, *o; /* [B][T][3W] without bias, [B][T][W] heads' outputs */
+  Scalar *log_sum; /* [B][H][T] of the exponentials of each row of logits */
+  Scalar *f1, *f2; /* [B][T][W] outputs of attention and MLP; without bias, unless dropout is on */
+  Scalar *gu; /* [B][T][2M] without bias */
+  Scalar *modulation; /* [B][6W] beta1 gamma1 alpha1 beta2 gamma2 alpha2 */
+  Scalar *gain; /* [B][2W] norm1 (1 + gamma1), norm2 (1 + gamma2) */
+} BlockStore;
+
+/** What one thread works in. */
+typedef struct {
+  Scalar *h, *f; /* [ROWS][W] */
+  Scalar *gu, *a; /* [ROWS][2M], [ROWS][M] */
+  Scalar *q, *k, *v; /* [T][D] of one head */
+  Scalar *q_bar, *k_bar; /* [ROWS][D], [T][D] */
+  Scalar *s, *s_bar; /* [ROWS][T] rows of attention */
+  Scalar *delta; /* [ROWS] */
+  Scalar *factors; /* [ROWS][max(T, M)] of dropout */
+} ThreadScratch;
+
+/** Rows of the batch that one task works on: at most this many tokens, of one sample. */
+enum { ROWS = 128 };
+
+struct Network {
+  NetworkShape shape;
+  Dimensions dims;
+  NetworkMode mode;
+  size_t capacity; /* batch that the arena is laid out for */
+  int threads;
+  const NetworkKernels *kernels;
+
+  PetscInt tensor_count;
+  NetworkTensor *tensors;
+  Start *starts;
+  size_t parameter_count;
+  Weights weights;
+  BlockWeights *blocks; /* [L] */
+
+  void *arena;
+  size_t arena_bytes;
+  Scalar *values, *gradient; /* [parameter_count] */
+  BlockStore *stores; /* [L] */
+  ThreadScratch *scratch; /* [threads] */
+  Scalar *rotation[2]; /* [T][D] without and with the observation's tokens */
+
+  /* forward */
+  Scalar *frequencies, *time_hidden, *time_silu, *time, *c_hat; /* [B][E], [B][W] before and after silu, c, silu(c) */
+  Scalar *patches, *bottle; /* [B][F][values], [B][F][bottleneck] */
+  Scalar *observation_patches, *observation_bottle, *observation_tokens; /* the same of the observation; [B][O][W] */
+  Scalar *theta, *cosmology; /* [B][P] input, [B][K W] */
+  Scalar *before; /* [B][K+F][W] into the observation's insertion, if it is not at block 0 */
+  Scalar *final; /* [B][T][W] out of the last block */
+  Scalar *head_modulation, *head_gain; /* [B][2W], [B][W] */
+  Scalar *head_r, *head_y; /* [B][F], [B][F][patch^2 bins] outputs, later their gradient */
+  Scalar *mean, *mean_r, *mean_h; /* [B][W], [B], [B][W] of the cosmology tokens' mean */
+  Scalar *zeros; /* [max(6W, 2M)] */
+  /* backward */
+  Scalar *x_bar; /* [B][T][W] */
+  Scalar *observation_bar; /* [B][O][W] */
+  Scalar *f2_bar, *f1_bar, *o_bar; /* [B][T][W] */
+  Scalar *a, *gu_bar, *h, *qkv_bar; /* [B][T][M], [B][T][2M], [B][T][W], [B][T][3W] */
+  Scalar *partial; /* [row blocks][partial_size()] */
+  Scalar *mean_bar; /* [B][W] */
+  Scalar *qk_norm_bar; /* [B][H][2D] */
+  Scalar *modulation_bar, *c_hat_bar; /* [B][6W], [B][W] */
+  Scalar *time_bar, *frequencies_bar; /* [B][W], [B][E] */
+  Scalar *bottle_bar, *patch_bar; /* [B][F or O][bottleneck], [B][F or O][values] */
+  Scalar *cosmology_bar; /* [B][K W] */
+  uint64_t *dropout_index; /* [B] */
+
+  /* the last forward pass */
+  size_t batch; /* 0: none yet */
+  size_t observed_batch; /* samples whose observation is embedded */
+  size_t modulation_rows; /* batch, or 1 when all its times are equal */
+  PetscBool dropping;
+  int64_t dropout_seed;
+};
+
+/** Size and place everything in one block of memory. */
+PetscErrorCode arena_create(Network *network);
+
+/* ------------------------------------------------------------------ shared small things */
+
+/** A piece of one sample's tokens. */
+typedef struct {
+  size_t sample, token, rows;
+} RowBlock;
+static inline size_t row_blocks_per_sample(size_t tokens)
+{
+  return (tokens + ROWS - 1) / ROWS;
+}
+/** Piece \p index of the batch's samples, \p tokens each, cut into pieces as equal as possible. */
+static inline RowBlock row_block(size_t index, size_t tokens)
+{
+  const size_t pieces = row_blocks_per_sample(tokens), piece = index % pieces;
+  const size_t begin = tokens * piece / pieces, end = tokens * (piece + 1) / pieces;
+
+  return (RowBlock){.sample = index / pieces, .token = begin, .rows = end - begin};
+}
+
+/** Tokens in the sequence of a block, and what block comes with the observation's. */
+static inline size_t tokens_in_block(const Dimensions *dims, size_t block)
+{
+  return block < dims->start ? dims->K + dims->F : dims->T;
+}
+
+/** Sums over a row block's tokens that backward leaves, to be added up in order of the blocks (so that the result does
+ * not depend on the number of threads): offsets into one row of Network.partial. */
+enum {
+  PARTIAL_ALPHA1,
+  PARTIAL_H1,
+  PARTIAL_H1N,
+  PARTIAL_ALPHA2,
+  PARTIAL_H2,
+  PARTIAL_H2N,
+  PARTIAL_PROJ,
+  PARTIAL_W3,
+  PARTIAL_QKV,
+  PARTIAL_W12 = PARTIAL_QKV + 3
+}; /* in units of W */
+static inline size_t partial_size(const Dimensions *dims)
+{
+  return PARTIAL_W12 * dims->W + 2 * dims->M;
+}
+
+static inline Scalar *gradient_of(const Network *network, const Scalar *weight)
+{
+  return network->gradient + (weight - network->values);
+}
+
+/** This sample's row of modulation vectors, \p size numbers each. */
+static inline const Scalar *modulation_of(const Network *network, const Scalar *all, size_t size, size_t sample)
+{
+  return all + (network->modulation_rows == 1 ? 0 : sample * size);
+}
+
+/* ------------------------------------------------------------------ linear.c */
+
+/** C (+)= A B with A(i, l) = a[i a_row + l a_column], B(l, j) = b[l b_row + j b_column], C(i, j) = c[i c_row + j]. */
+typedef struct {
+  size_t m, n, k;
+  const Scalar *a, *b;
+  size_t a_row, a_column, b_row, b_column;
+  Scalar *c;
+  size_t c_row;
+  PetscBool add; /* to what C holds */
+} Product;
+/** On this thread, as are the two that follow. */
+void product(const Product *p);
+/** Y = X Wᵀ without the bias.  \param x [rows][in]  \param y [rows][out] */
+void linear_forward(const Linear *linear, size_t rows, const Scalar *x, Scalar *y);
+/** X̄ = Ȳ W. */
+void linear_backward(const Linear *linear, size_t rows, const Scalar *y_bar, Scalar *x_bar);
+/** W̄ += Ȳᵀ X over all rows, on all threads, as are those that follow. */
+void linear_gradient(const Network *network, const Linear *linear, size_t rows, const Scalar *y_bar, const Scalar *x);
+/** Y = X Wᵀ + b. */
+void affine_forward(const Network *network, const Linear *linear, size_t rows, const Scalar *x, Scalar *y);
+void affine_backward(const Network *network, const Linear *linear, size_t rows, const Scalar *y_bar, Scalar *x_bar);
+/** W̄ += Ȳᵀ X, b̄ += Σ ȳ. */
+void affine_gradient(const Network *network, const Linear *linear, size_t rows, const Scalar *y_bar, const Scalar *x);
+/** y[row][j] += bias[j], on this thread.  \param y [rows][width] */
+void add_bias(size_t rows, size_t width, const Scalar *bias, Scalar *y);
+/** sum[j] += Σ_row x[row][j], in double: rows may be many. */
+void add_column_sums(size_t rows, size_t width, const Scalar *x, Scalar *sum);
+
+/* ------------------------------------------------------------------ dropout.c */
+
+typedef enum { DROP_PROBABILITIES, DROP_PROJECTION, DROP_HIDDEN } DropPlace;
+typedef struct {
+  size_t first, count;
+} ElementRange;
+/** Rows of a sample to drop from: values [rows][width], and room for as many factors. */
+typedef struct {
+  size_t width;
+  Scalar *values, *factors;
+} DropRows;
+PetscBool dropout_acts(const Network *network, size_t block);
+/** Factors 0 or 1/(1-p) of a range of elements at one place of one block and sample. */
+void dropout_factors(const Network *network, DropPlace place, size_t block, size_t sample, ElementRange range,
+                     Scalar *factors);
+/** Multiply a row block's values by their factors. */
+void dropout_rows(const Network *network, DropPlace place, size_t block, RowBlock rows, DropRows target);
+
+/* ------------------------------------------------------------------ embedding.c */
+
+/** Some channels of the patch vectors, as a map [count][ny][nx]. */
+typedef struct {
+  size_t first, count, ny, nx;
+} MapChannels;
+MapChannels field_channels(const Dimensions *dims);
+/** The patches of the output: the field's, without the observation's channels. */
+PatchGrid output_grid(const Dimensions *dims);
+/** Pixels of the grid beyond the map are left as they are. */
+void patches_gather(const PatchGrid *grid, const MapChannels *channels, const Scalar *map, Scalar *patches);
+void patches_scatter(const PatchGrid *grid, const MapChannels *channels, const Scalar *patches, Scalar *map);
+
+/** Sine-cosine starting values of field.position [F][W]. */
+void position_table(const Dimensions *dims, Scalar *position);
+/** cos, sin of each pair of each token, [K+F][D] and [T][D]. */
+void rotation_tables(const NetworkShape *shape, const Dimensions *dims, Scalar *without, Scalar *with);
+
+void embed_time(Network *network, const Scalar *t);
+void embed_cosmology(Network *network, const Scalar *z_theta);
+void embed_field(Network *network, const Scalar *z);
+void embed_observation(Network *network, const Scalar *observation);
+void insert_observation(Network *network);
+
+void split_observation(Network *network);
+void embed_backward(Network *network, const NetworkInputGradient *wanted);
+void time_backward(Network *network, Scalar *t_bar);
+
+/* ------------------------------------------------------------------ attention.c */
+
+/** One head of one sample, on this thread. */
+typedef struct {
+  size_t block, sample, head;
+} HeadTask;
+void attention_forward(const Network *network, HeadTask task, ThreadScratch *scratch);
+void attention_backward(const Network *network, HeadTask task, ThreadScratch *scratch);
+
+#endif

@@ -1,0 +1,144 @@
+/** \file kernels.h  The network's inner loops: arithmetic only, one table of them per instruction set.
+ *
+ * A kernel is given its arguments as a struct, so that a call names them.  Arrays that a kernel writes overlap no other
+ * array of the same call.  Rows are `stride` apart where that is given, else they follow each other.  \ingroup network
+ */
+#ifndef NEPHRITE_NETWORK_KERNELS_H
+#define NEPHRITE_NETWORK_KERNELS_H
+
+#include "nephrite/network.h"
+
+/** h = x r gain + shift with r = (mean(x^2) + epsilon)^(-1/2) per row: an RMS norm with its weight and modulation. */
+typedef struct {
+  size_t rows, width;
+  Scalar epsilon;
+  const Scalar *x; /* [rows][width] */
+  const Scalar *gain, *shift; /* [width] w (1 + gamma), beta */
+  Scalar *h; /* [rows][width] */
+  Scalar *r; /* [rows] */
+} NormForward;
+
+/** Backwards through ::NormForward, adding to x_bar; gives h again, for the gradient of the linear map that it entered.
+ */
+typedef struct {
+  size_t rows, width;
+  const Scalar *x, *r, *gain, *shift; /* as in the forward pass */
+  const Scalar *h_bar; /* [rows][width] */
+  Scalar *x_bar; /* [rows][width], added to */
+  Scalar *h; /* [rows][width] */
+  Scalar *sum_h_bar, *sum_h_bar_n; /* [width] sums over rows of h_bar and of h_bar x r */
+} NormBackward;
+
+/** y = x + alpha (f + bias). */
+typedef struct {
+  size_t rows, width;
+  const Scalar *x, *f; /* [rows][width] */
+  const Scalar *alpha, *bias; /* [width] */
+  Scalar *y; /* [rows][width] */
+} GateForward;
+
+/** f_bar = alpha y_bar, and alpha_bar = sum over rows of y_bar (f + bias). */
+typedef struct {
+  size_t rows, width;
+  const Scalar *y_bar, *f; /* [rows][width] */
+  const Scalar *alpha, *bias; /* [width] */
+  Scalar *f_bar; /* [rows][width] */
+  Scalar *alpha_bar; /* [width] */
+} GateBackward;
+
+/** a = silu(g) u with (g | u) = gu + bias. */
+typedef struct {
+  size_t rows, hidden;
+  const Scalar *gu, *bias; /* [rows][2 hidden], [2 hidden] */
+  Scalar *a; /* [rows][hidden] */
+} SwigluForward;
+
+/** Backwards through ::SwigluForward; gives a again. */
+typedef struct {
+  size_t rows, hidden;
+  const Scalar *gu, *bias;
+  const Scalar *a_bar; /* [rows][hidden] */
+  Scalar *gu_bar; /* [rows][2 hidden] */
+  Scalar *a; /* [rows][hidden] */
+} SwigluBackward;
+
+/** Queries or keys of one head: y = rotation(norm(x + bias) weight) factor. */
+typedef struct {
+  size_t rows, width, stride; /* width D; stride of x */
+  Scalar epsilon, factor;
+  const Scalar *x, *bias, *weight; /* [rows][stride], [width], [width] */
+  const Scalar *rotation; /* [rows][width] cos and sin of each pair in turn */
+  Scalar *y; /* [rows][width] */
+} RotaryForward;
+
+/** Backwards through ::RotaryForward. */
+typedef struct {
+  size_t rows, width, stride; /* stride of x and of x_bar */
+  Scalar epsilon, factor;
+  const Scalar *x, *bias, *weight, *rotation;
+  Scalar *y_bar; /* [rows][width], overwritten */
+  Scalar *x_bar; /* [rows][stride] */
+  Scalar *weight_bar; /* [width], added to */
+} RotaryBackward;
+
+/** Rows of attention: softmax in place, with the log of each row's sum of exponentials; again from that log; backwards.
+ */
+typedef struct {
+  size_t rows, columns, stride;
+  Scalar *s; /* [rows][stride] in: logits, out: probabilities */
+  Scalar *log_sum; /* [rows] */
+} Softmax;
+typedef struct {
+  size_t rows, columns, stride;
+  const Scalar *p, *delta; /* [rows][stride], [rows] */
+  Scalar *s_bar; /* [rows][stride] in: gradient of p, out: p (that - delta) */
+} SoftmaxBackward;
+
+typedef struct {
+  const char *name; /* of the instruction set */
+  void (*norm_forward)(const NormForward *arguments);
+  void (*norm_backward)(const NormBackward *arguments);
+  void (*gate_forward)(const GateForward *arguments);
+  void (*gate_backward)(const GateBackward *arguments);
+  void (*swiglu_forward)(const SwigluForward *arguments);
+  void (*swiglu_backward)(const SwigluBackward *arguments);
+  void (*rotary_forward)(const RotaryForward *arguments);
+  void (*rotary_backward)(const RotaryBackward *arguments);
+  void (*softmax_forward)(const Softmax *arguments);
+  void (*softmax_again)(const Softmax *arguments);
+  void (*softmax_backward)(const SoftmaxBackward *arguments);
+  /** out[j] = sum over rows of x[row][j].  \param x [rows][width] */
+  void (*column_sum)(size_t rows, size_t width, const Scalar *x, Scalar *out);
+  /** x *= factor, element by element. */
+  void (*scale)(size_t count, const Scalar *factor, Scalar *x);
+} NetworkKernels;
+
+extern const NetworkKernels network_kernels_baseline, network_kernels_avx2, network_kernels_avx512;
+
+/** The tables that this processor can run, best last.  \param[out] tables [3]  \return how many */
+int network_kernels_usable(const NetworkKernels *tables[3]);
+/** The best of them. */
+const NetworkKernels *network_kernels_best(void);
+
+/* Names of the functions behind one table: one object file per instruction set has each of them. */
+#define NETWORK_KERNEL_PASTE(name, isa) network_##name##_##isa
+#define NETWORK_KERNEL_EXPAND(name, isa) NETWORK_KERNEL_PASTE(name, isa)
+#define NETWORK_KERNEL(name) NETWORK_KERNEL_EXPAND(name, NEPHRITE_ISA)
+
+#ifdef NEPHRITE_ISA
+void NETWORK_KERNEL(norm_forward)(const NormForward *arguments);
+void NETWORK_KERNEL(norm_backward)(const NormBackward *arguments);
+void NETWORK_KERNEL(gate_forward)(const GateForward *arguments);
+void NETWORK_KERNEL(gate_backward)(const GateBackward *arguments);
+void NETWORK_KERNEL(swiglu_forward)(const SwigluForward *arguments);
+void NETWORK_KERNEL(swiglu_backward)(const SwigluBackward *arguments);
+void NETWORK_KERNEL(rotary_forward)(const RotaryForward *arguments);
+void NETWORK_KERNEL(rotary_backward)(const RotaryBackward *arguments);
+void NETWORK_KERNEL(softmax_forward)(const Softmax *arguments);
+void NETWORK_KERNEL(softmax_again)(const Softmax *arguments);
+void NETWORK_KERNEL(softmax_backward)(const SoftmaxBackward *arguments);
+void NETWORK_KERNEL(column_sum)(size_t rows, size_t width, const Scalar *x, Scalar *out);
+void NETWORK_KERNEL(scale)(size_t count, const Scalar *factor, Scalar *x);
+#endif
+
+#endif
