@@ -51,6 +51,13 @@ def script(path, text):
     path.chmod(0o755)
 
 
+def end_group(leader):
+    try:
+        os.killpg(leader, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
 class Quickstart(unittest.TestCase):
     def setUp(self):
         self.scratch = tempfile.TemporaryDirectory()
@@ -119,7 +126,9 @@ class Quickstart(unittest.TestCase):
             env=self.environment(WAITS="nephrite-train"),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            start_new_session=True,  # so that all of it can be ended if the test fails
         )
+        self.addCleanup(end_group, running.pid)
         while not (self.campaign / "waiting").exists():
             self.assertIsNone(running.poll())
             time.sleep(0.02)
