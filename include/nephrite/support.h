@@ -21,22 +21,26 @@
 
 /** The classes of failure.  Each is an exit code (sysexits.h) plus 1000, out of the way of PETSc's own codes. */
 enum {
-  NEPHRITE_ERR_CONFIG = 1064,      /**< usage or configuration */
-  NEPHRITE_ERR_INPUT = 1065,       /**< damaged or incompatible input */
-  NEPHRITE_ERR_INTERNAL = 1070,    /**< our fault */
-  NEPHRITE_ERR_IO = 1074,          /**< disk full, permission, missing directory */
+  NEPHRITE_ERR_DIFFERS = 1001, /**< a comparison found too large a difference (nephrite-check) */
+  NEPHRITE_ERR_CONFIG = 1064, /**< usage or configuration */
+  NEPHRITE_ERR_INPUT = 1065, /**< damaged or incompatible input */
+  NEPHRITE_ERR_INTERNAL = 1070, /**< our fault */
+  NEPHRITE_ERR_IO = 1074, /**< disk full, permission, missing directory */
   NEPHRITE_ERR_INTERRUPTED = 1075, /**< asked to stop; progress is saved, run again */
 };
 
-/** Route PETSc's errors into the record that error_message() reads, printing nothing.  Once, after PetscInitialize(). */
+/** Route PETSc's errors into the record that error_message() reads, printing nothing.  Once, after PetscInitialize().
+ */
 PetscErrorCode error_install(void);
-/** The message of the most recent failure of this rank, one line; "" if there was none.  Valid until the next failure. */
+/** The message of the most recent failure of this rank, one line; "" if there was none.  Valid until the next failure.
+ */
 const char *error_message(void);
 /** Replace the recorded message (agreement between ranks uses it). */
 void error_set_message(const char *message);
 /** Forget the recorded message: for code that handles a failure as an expected result. */
 void error_clear(void);
-/** The exit code of a program that ends with \p error: 0, 64, 65, 70, 74 or 75 (PETSc's and MPI's own codes are 70). */
+/** The exit code of a program that ends with \p error: 0, 1, 64, 65, 70, 74 or 75 (PETSc's and MPI's own codes are 70).
+ */
 int error_exit_code(PetscErrorCode error);
 
 /* Library calls inside our functions.  \p what names the file, dataset or quantity at hand. */
@@ -102,7 +106,8 @@ void random_permutation(RandomKey key, int64_t count, int64_t *out);
 
 /** Make one rank's failure everyone's.  Collective on \p comm.
  * \param local  this rank's error, or PETSC_SUCCESS
- * Returns PETSC_SUCCESS on every rank, or on every rank the error of the lowest failing rank, with its message recorded. */
+ * Returns PETSC_SUCCESS on every rank, or on every rank the error of the lowest failing rank, with its message
+ * recorded. */
 PetscErrorCode group_agree(MPI_Comm comm, PetscErrorCode local);
 /** Split \p world into groups of \p group_size consecutive ranks.  Collective.
  * \param[out] comm    this rank's group; free with MPI_Comm_free()
@@ -121,12 +126,14 @@ PetscErrorCode work_queue_destroy(WorkQueue **queue); /**< Collective: waits for
 
 /* ------------------------------------------------------------------ progress */
 
-/** Lines on standard output of rank 0, at most one every few seconds: "simulate  1024/4096 maps  25%  310.2 maps/s  left 0:10". */
+/** Lines on standard output of rank 0, at most one every few seconds: "simulate  1024/4096 maps  25%  310.2 maps/s left
+ * 0:10". */
 typedef struct Progress Progress;
 /** \param already  units done by an earlier run, not counted in the rate */
 PetscErrorCode progress_create(MPI_Comm comm, const char *task, const char *unit, int64_t total, int64_t already,
                                Progress **progress);
-/** Not collective; does something on rank 0 only.  \param done units done in all  \param note more words, may be NULL */
+/** Not collective; does something on rank 0 only.  \param done units done in all  \param note more words, may be NULL
+ */
 PetscErrorCode progress_update(Progress *progress, int64_t done, const char *note);
 /** Print the closing line (total time, mean rate).  Not collective. */
 PetscErrorCode progress_finish(Progress *progress, int64_t done);
@@ -144,12 +151,12 @@ PetscErrorCode interrupt_agreed(MPI_Comm comm, PetscBool *stop);
 /* ------------------------------------------------------------------ options */
 
 typedef enum {
-  VALUE_INT,      /**< PetscInt */
-  VALUE_INT64,    /**< int64_t (seeds, counts of maps) */
-  VALUE_REAL,     /**< double */
-  VALUE_TEXT,     /**< char[OPTION_TEXT_SIZE] */
-  VALUE_CHOICE,   /**< int, the index into choices "a|b|c" */
-  VALUE_FLAG,     /**< PetscBool: true|false, or the bare option */
+  VALUE_INT, /**< PetscInt */
+  VALUE_INT64, /**< int64_t (seeds, counts of maps) */
+  VALUE_REAL, /**< double */
+  VALUE_TEXT, /**< char[OPTION_TEXT_SIZE] */
+  VALUE_CHOICE, /**< int, the index into choices "a|b|c" */
+  VALUE_FLAG, /**< PetscBool: true|false, or the bare option */
   VALUE_INT_PAIR, /**< PetscInt[2]; one number given stands for both */
 } ValueType;
 
@@ -157,23 +164,23 @@ enum { OPTION_TEXT_SIZE = 1024 };
 
 /** Which products an option's value is part of; a product made with another value is refused. */
 typedef enum {
-  SCOPE_RUN = 0,             /**< how a run is done (threads, paths): part of no product */
+  SCOPE_RUN = 0, /**< how a run is done (threads, paths): part of no product */
   SCOPE_SIMULATION = 1 << 0, /**< the maps: survey, prior, seed */
-  SCOPE_NETWORK = 1 << 1,    /**< the architecture */
-  SCOPE_TRAINING = 1 << 2,   /**< the course of training */
-  SCOPE_POSTERIOR = 1 << 3,  /**< the draws */
+  SCOPE_NETWORK = 1 << 1, /**< the architecture */
+  SCOPE_TRAINING = 1 << 2, /**< the course of training */
+  SCOPE_POSTERIOR = 1 << 3, /**< the draws */
 } OptionScope;
 
 /** One option: -help, the manual, range checks and "did you mean" all come from this line. */
 typedef struct {
-  const char *name;     /**< joined with '_', as in the YAML file: "survey_sigma_e" */
+  const char *name; /**< joined with '_', as in the YAML file: "survey_sigma_e" */
   ValueType type;
-  size_t offset;        /**< of the member in the config struct it fills */
-  const char *unit;     /**< "deg"; "" if dimensionless or text */
+  size_t offset; /**< of the member in the config struct it fills */
+  const char *unit; /**< "deg"; "" if dimensionless or text */
   const char *fallback; /**< the default, as a user would write it; NULL: must be given */
-  double low, high;     /**< inclusive range of numbers; ignored for others */
-  const char *choices;  /**< "a|b|c" for VALUE_CHOICE, else NULL */
-  unsigned scope;       /**< OR of OptionScope */
+  double low, high; /**< inclusive range of numbers; ignored for others */
+  const char *choices; /**< "a|b|c" for VALUE_CHOICE, else NULL */
+  unsigned scope; /**< OR of OptionScope */
   const char *sentence; /**< what it means, one sentence without a period at the end */
 } OptionSpec;
 
@@ -187,7 +194,13 @@ typedef struct {
 /** The whole configuration of a run: campaign file, overridden by the command line, checked. */
 typedef struct Options Options;
 
+/** Is this word of a command line an option ("-name" or "--name") rather than a value such as -1? */
+PetscBool option_is_name(const char *word);
+/** Is \p name (without '-') one of PETSc's own options, such as log_view, that may stand beside ours? */
+PetscBool option_is_petsc(const char *name);
+
 /** Read the campaign file (-config) and the command line, and check every name and value.  Collective on \p comm.
+ * \param argc, argv  the command line without the program's name; alike on every rank
  * \param tables  every table any program has, so that one file serves all programs; borrowed for the life of \p options
  * Errors: NEPHRITE_ERR_CONFIG: unknown name (with the nearest known one), value of the wrong kind or out of range, YAML
  * syntax, required option missing.  NEPHRITE_ERR_INPUT: -config names no readable file. */
@@ -219,18 +232,18 @@ typedef enum { DIGEST_WHOLE, DIGEST_ROWS } ProductDigest;
 
 typedef struct {
   const char *name; /**< may hold '/': groups are made as needed */
-  hid_t type;       /**< H5T_NATIVE_FLOAT, H5T_NATIVE_DOUBLE, H5T_NATIVE_INT64, … in memory; stored little-endian */
-  int rank;         /**< 0 for a scalar */
+  hid_t type; /**< H5T_NATIVE_FLOAT, H5T_NATIVE_DOUBLE, H5T_NATIVE_INT64, … in memory; stored little-endian */
+  int rank; /**< 0 for a scalar */
   hsize_t shape[PRODUCT_MAX_RANK];
   ProductDigest digest; /**< DIGEST_ROWS also makes one chunk per row */
-  const char *units;    /**< "1" if dimensionless */
+  const char *units; /**< "1" if dimensionless */
   const char *description;
 } ProductDataset;
 
 /** What every product says of itself at its root. */
 typedef struct {
-  const char *kind;          /**< "shard", "campaign", "checkpoint", "history", "posterior", "calibration" */
-  int format_version;        /**< of that kind */
+  const char *kind; /**< "shard", "campaign", "checkpoint", "history", "posterior", "calibration" */
+  int format_version; /**< of that kind */
   const char *configuration; /**< effective configuration, YAML */
   int64_t seed;
 } ProductInfo;
@@ -262,11 +275,15 @@ PetscErrorCode product_declare_virtual(ProductWriter *writer, const ProductDatas
 PetscErrorCode product_commit(ProductWriter *writer, uint64_t *digest);
 /** Give the writer back; what was not committed is removed.  Collective. */
 PetscErrorCode product_writer_destroy(ProductWriter **writer);
+/** Has writing an HDF5 file failed in this process?  The HDF5 library's state is then not to be trusted: the process
+ * must end by _exit(), without the clean-up in which HDF5 would close files. */
+PetscBool product_write_failed(void);
 
 typedef struct ProductReader ProductReader;
 
 /** Open a product for reading.  Not collective: each rank may open what it needs.
- * Errors: NEPHRITE_ERR_INPUT if it is missing, no HDF5 file, truncated, of another kind or of a newer format version. */
+ * Errors: NEPHRITE_ERR_INPUT if it is missing, no HDF5 file, truncated, of another kind or of a newer format version.
+ */
 PetscErrorCode product_open(const char *path, const char *kind, int format_version, ProductReader **reader);
 /** \param[out] rank, shape may be NULL.  Errors: NEPHRITE_ERR_INPUT if there is no such dataset. */
 PetscErrorCode product_shape(ProductReader *reader, const char *name, int *rank, hsize_t shape[PRODUCT_MAX_RANK]);
@@ -280,14 +297,15 @@ PetscErrorCode product_read_attribute_real(ProductReader *reader, const char *ob
                                            double *values);
 PetscErrorCode product_read_attribute_int(ProductReader *reader, const char *object, const char *name, int count,
                                           int64_t *values);
-/** The digest of all datasets together, from the stored row digests (product_verify() checks those against the data). */
+/** The digest of all datasets together, from the stored row digests (product_verify() checks those against the data).
+ */
 PetscErrorCode product_digest(ProductReader *reader, uint64_t *digest);
 /** Read everything and verify every digest.  Errors: NEPHRITE_ERR_INPUT naming file, dataset and row. */
 PetscErrorCode product_verify(ProductReader *reader);
 PetscErrorCode product_close(ProductReader **reader);
 
-/** A plain HDF5 file that nephrite did not make (reference files, a user's observation, a shift table): the same reading
- * calls, without provenance or digests.  Errors as product_open(). */
+/** A plain HDF5 file that nephrite did not make (reference files, a user's observation, a shift table): the same
+ * reading calls, without provenance or digests.  Errors as product_open(). */
 PetscErrorCode product_open_foreign(const char *path, ProductReader **reader);
 
 /** Make a directory and its parents.  Collective: one rank makes it.  Errors: NEPHRITE_ERR_IO. */

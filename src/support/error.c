@@ -61,6 +61,7 @@ int error_exit_code(PetscErrorCode error)
   switch ((int)error) {
   case 0:
     return 0;
+  case NEPHRITE_ERR_DIFFERS:
   case NEPHRITE_ERR_CONFIG:
   case NEPHRITE_ERR_INPUT:
   case NEPHRITE_ERR_IO:

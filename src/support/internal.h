@@ -17,6 +17,8 @@ struct Options {
 PetscInt option_find(const Options *options, const char *name);
 /** Is \p text a value of this option?  Errors: NEPHRITE_ERR_CONFIG, naming \p origin (file or command line). */
 PetscErrorCode option_check_value(const OptionSpec *spec, const char *text, const char *origin);
+/** Do two texts mean the same value of this option?  1e5 and 100000 do. */
+PetscBool option_same_value(const OptionSpec *spec, const char *a, const char *b);
 /** Put a checked value into the member of \p config that the option fills. */
 PetscErrorCode option_store_value(const OptionSpec *spec, const char *text, void *config);
 

@@ -15,7 +15,7 @@ static PetscErrorCode refuse(const OptionSpec *spec, const char *text, const cha
 /* The range of a number in words: "it must be a whole number from 1 to 64 bins". */
 static void range_in_words(const OptionSpec *spec, const char *kind, char *words, size_t size)
 {
-  snprintf(words, size, "it must be %s from %g to %g%s%s", kind, spec->low, spec->high, *spec->unit ? " " : "",
+  snprintf(words, size, "it must be %s from %.15g to %.15g%s%s", kind, spec->low, spec->high, *spec->unit ? " " : "",
            spec->unit);
 }
 
@@ -37,7 +37,7 @@ static PetscBool parse_int(const char *text, const char **end, int64_t *value)
 
   errno = 0;
   const long long whole = strtoll(text, &stop, 10);
-  if (stop != text && !errno && !strchr(".eE", *stop)) {
+  if (stop != text && !errno && (!*stop || !strchr(".eE", *stop))) {
     *end = stop;
     *value = (int64_t)whole;
     return PETSC_TRUE;
@@ -101,7 +101,9 @@ static PetscErrorCode check_whole(const OptionSpec *spec, const char *text, cons
     value[1] = value[0];
   }
   for (int i = 0; i < 2 && sound; i++)
-    if ((double)value[i] < spec->low || (double)value[i] > spec->high) sound = PETSC_FALSE;
+    if ((double)value[i] < spec->low || (double)value[i] > spec->high ||
+        (spec->type != VALUE_INT64 && (value[i] < PETSC_MIN_INT || value[i] > PETSC_MAX_INT)))
+      sound = PETSC_FALSE;
   if (!sound) PetscCall(refuse(spec, text, origin, words));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
@@ -126,6 +128,8 @@ PetscErrorCode option_check_value(const OptionSpec *spec, const char *text, cons
     break;
   case VALUE_TEXT:
     if (strlen(text) >= OPTION_TEXT_SIZE) PetscCall(refuse(spec, text, origin, "it is too long"));
+    for (const char *c = text; *c; c++) /* a line break would not survive the effective configuration */
+      if ((unsigned char)*c < ' ') PetscCall(refuse(spec, text, origin, "it must be one line without tabs"));
     break;
   case VALUE_CHOICE:
     snprintf(words, sizeof words, "it must be one of %s", spec->choices);
@@ -136,6 +140,30 @@ PetscErrorCode option_check_value(const OptionSpec *spec, const char *text, cons
     break;
   }
   PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscBool option_same_value(const OptionSpec *spec, const char *a, const char *b)
+{
+  int64_t whole[2][2];
+  double real[2];
+  const char *end = NULL;
+
+  switch (spec->type) {
+  case VALUE_INT:
+  case VALUE_INT64:
+  case VALUE_INT_PAIR:
+    return parse_pair(a, whole[0]) && parse_pair(b, whole[1]) && !memcmp(whole[0], whole[1], sizeof whole[0])
+               ? PETSC_TRUE
+               : PETSC_FALSE;
+  case VALUE_REAL:
+    return parse_real(a, &end, &real[0]) && !*end && parse_real(b, &end, &real[1]) && !*end && real[0] == real[1]
+               ? PETSC_TRUE
+               : PETSC_FALSE;
+  case VALUE_FLAG:
+    return flag_value(a) >= 0 && flag_value(a) == flag_value(b) ? PETSC_TRUE : PETSC_FALSE;
+  default:
+    return strcmp(a, b) ? PETSC_FALSE : PETSC_TRUE;
+  }
 }
 
 PetscErrorCode option_store_value(const OptionSpec *spec, const char *text, void *config)

@@ -1,7 +1,8 @@
 /** \file options.c  The campaign file and the command line, checked as a whole.  \ingroup support
  *
- * Both are read into an options database of our own, so that PETSc's (-log_view and the like) stays PETSc's business
- * and nothing is ever silently ignored: every name in ours is either declared in a table or refused.
+ * Nothing is ever silently ignored: every name is declared in a table, or PETSc's own (-log_view and the like), or
+ * refused.  PETSc reads the YAML, into a database of our own; the command line is read here, since PETSc would drop
+ * stray words and act on some names (-options_file) at once.
  */
 #include "support/internal.h"
 
@@ -36,7 +37,7 @@ static const char *const petsc_options[] = {
     "x_virtual",
 };
 
-static PetscBool is_petsc_option(const char *name)
+PetscBool option_is_petsc(const char *name)
 {
   for (size_t i = 0; i < sizeof petsc_options / sizeof *petsc_options; i++) {
     const size_t length = strcspn(petsc_options[i], "*");
@@ -45,6 +46,13 @@ static PetscBool is_petsc_option(const char *name)
     if (!strncmp(name, petsc_options[i], length) && (prefix || !name[length])) return PETSC_TRUE;
   }
   return PETSC_FALSE;
+}
+
+PetscBool option_is_name(const char *word)
+{
+  const char *name = word + (word[0] == '-') + (word[0] == '-' && word[1] == '-');
+
+  return name > word && ((*name >= 'a' && *name <= 'z') || (*name >= 'A' && *name <= 'Z')) ? PETSC_TRUE : PETSC_FALSE;
 }
 
 PetscInt option_find(const Options *options, const char *name)
@@ -76,13 +84,26 @@ static size_t edit_distance(const char *a, const char *b)
   return row[nb];
 }
 
+/* Is \p name what follows a section's name?  "bins" is nearer to "survey_bins" than to "seed". */
+static PetscBool lacks_section(const char *name, const char *whole)
+{
+  const size_t short_length = strlen(name), length = strlen(whole);
+
+  return length > short_length && whole[length - short_length - 1] == '_' &&
+                 !strcmp(whole + length - short_length, name)
+             ? PETSC_TRUE
+             : PETSC_FALSE;
+}
+
 static const char *nearest_name(const Options *options, const char *name)
 {
   PetscInt best = 0;
   size_t least = SIZE_MAX;
 
   for (PetscInt i = 0; i < options->count; i++) {
-    const size_t distance = edit_distance(name, options->spec[i]->name);
+    const char *known = options->spec[i]->name;
+    const size_t distance = lacks_section(name, known) ? 1 : edit_distance(name, known);
+
     if (distance < least) least = distance, best = i;
   }
   return options->spec[best]->name;
@@ -95,7 +116,7 @@ static PetscErrorCode take_option(Options *options, const char *name, const char
   const char *text = value ? value : "";
 
   PetscFunctionBeginUser;
-  if (i < 0 && is_petsc_option(name)) PetscFunctionReturn(PETSC_SUCCESS);
+  if (i < 0 && option_is_petsc(name)) PetscFunctionReturn(PETSC_SUCCESS);
   PetscCheck(i >= 0, PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG, "%s: unknown option %s; did you mean %s?", origin, name,
              nearest_name(options, name));
   if (!*text && options->spec[i]->type == VALUE_FLAG) text = "true";
@@ -151,9 +172,11 @@ static PetscErrorCode take_file(MPI_Comm comm, Options *options, const char *pat
   PetscCall(PetscOptionsCreate(&database));
   error = PetscOptionsInsertStringYAML(database, text);
   if (error) {
-    error =
-        PetscError(PETSC_COMM_SELF, __LINE__, PETSC_FUNCTION_NAME, __FILE__, NEPHRITE_ERR_CONFIG, PETSC_ERROR_INITIAL,
-                   "%s is not valid YAML (a mapping of sections to options is expected)", path);
+    char reason[256];
+
+    PetscCall(PetscStrncpy(reason, error_message(), sizeof reason));
+    error = PetscError(PETSC_COMM_SELF, __LINE__, PETSC_FUNCTION_NAME, __FILE__, NEPHRITE_ERR_CONFIG,
+                       PETSC_ERROR_INITIAL, "%s is not valid YAML: %s", path, reason);
   } else
     error = take_database(options, database, path);
   PetscCall(PetscOptionsDestroy(&database));
@@ -161,33 +184,19 @@ static PetscErrorCode take_file(MPI_Comm comm, Options *options, const char *pat
   PetscFunctionReturn(error);
 }
 
+/* "-name value" or, for a flag, "-name"; words that are neither are refused. */
 static PetscErrorCode take_arguments(Options *options, int argc, char *const *argv)
-{
-  PetscOptions database = NULL;
-  PetscErrorCode error;
-  char **copy = NULL; /* PETSc wants it writable, and leaves it as it is */
-
-  PetscFunctionBeginUser;
-  PetscCall(PetscMalloc1((size_t)argc + 1, &copy));
-  for (int i = 0; i < argc; i++) copy[i] = argv[i];
-  PetscCall(PetscOptionsCreate(&database));
-  PetscCall(PetscOptionsInsertArgs(database, argc, copy));
-  PetscCall(PetscFree(copy));
-  error = take_database(options, database, "command line");
-  PetscCall(PetscOptionsDestroy(&database));
-  PetscFunctionReturn(error);
-}
-
-/* Words that are neither options nor their values would be dropped silently by the database. */
-static PetscErrorCode refuse_stray_words(int argc, char *const *argv)
 {
   PetscFunctionBeginUser;
   for (int i = 0; i < argc; i++) {
-    const PetscBool option = argv[i][0] == '-' && strspn(argv[i] + 1, "0123456789.") == 0 ? PETSC_TRUE : PETSC_FALSE;
-    const PetscBool after_option = i > 0 && argv[i - 1][0] == '-' ? PETSC_TRUE : PETSC_FALSE;
+    const char *name = argv[i] + (argv[i][0] == '-' && argv[i][1] == '-' ? 2 : 1);
 
-    PetscCheck(option || after_option, PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
+    PetscCheck(option_is_name(argv[i]), PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
                "command line: \"%s\" belongs to no option; options are written -name value", argv[i]);
+    const PetscBool has_value = i + 1 < argc && !option_is_name(argv[i + 1]) ? PETSC_TRUE : PETSC_FALSE;
+
+    PetscCall(take_option(options, name, has_value ? argv[i + 1] : NULL, "command line"));
+    i += has_value ? 1 : 0;
   }
   PetscFunctionReturn(PETSC_SUCCESS);
 }
@@ -219,14 +228,13 @@ static PetscErrorCode flatten_tables(Options *options, const OptionTable *const 
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
+/* The command line is gone through twice: it names the file, and it wins over what the file says. */
 static PetscErrorCode read_everything(MPI_Comm comm, int argc, char *const *argv, Options *options)
 {
   PetscInt config;
 
   PetscFunctionBeginUser;
-  PetscCall(refuse_stray_words(argc, argv));
-  PetscCall(
-      take_arguments(options, argc, argv)); /* tells the name of the file, which the command line then overrides */
+  PetscCall(group_agree(comm, take_arguments(options, argc, argv)));
   config = option_find(options, "config");
   if (config >= 0 && options->text[config] && *options->text[config]) {
     char *path = NULL;

@@ -125,22 +125,6 @@ PetscErrorCode options_yaml(const Options *options, unsigned scope, char **yaml)
 
 /* ---- comparison with a product ---- */
 
-/* Compare what the numbers mean, not how they are written: 1e5 and 100000 are the same. */
-static PetscBool same_value(const OptionSpec *spec, const char *a, const char *b)
-{
-  double x, y;
-  char rest;
-
-  if (!strcmp(a, b)) return PETSC_TRUE;
-  if (spec->type == VALUE_TEXT || spec->type == VALUE_CHOICE || spec->type == VALUE_FLAG) return PETSC_FALSE;
-  if (spec->type == VALUE_INT_PAIR) {
-    double ax, ay, bx, by;
-    const int na = sscanf(a, "%lf,%lf", &ax, &ay), nb = sscanf(b, "%lf,%lf", &bx, &by);
-    return ax == bx && (na == 2 ? ay : ax) == (nb == 2 ? by : bx) ? PETSC_TRUE : PETSC_FALSE;
-  }
-  return sscanf(a, "%lf%c", &x, &rest) == 1 && sscanf(b, "%lf%c", &y, &rest) == 1 && x == y ? PETSC_TRUE : PETSC_FALSE;
-}
-
 static PetscErrorCode collect_difference(const Options *options, unsigned scope, const char *name, const char *stored,
                                          Text *differences)
 {
@@ -148,7 +132,7 @@ static PetscErrorCode collect_difference(const Options *options, unsigned scope,
   char line[512];
 
   PetscFunctionBeginUser;
-  if (i < 0 || !(options->spec[i]->scope & scope) || same_value(options->spec[i], stored, options->text[i]))
+  if (i < 0 || !(options->spec[i]->scope & scope) || option_same_value(options->spec[i], stored, options->text[i]))
     PetscFunctionReturn(PETSC_SUCCESS);
   snprintf(line, sizeof line, "%s%s (%s there, %s here)", differences->used ? ", " : "", name, stored,
            options->text[i]);
@@ -194,7 +178,7 @@ static void print_range(const OptionSpec *spec, FILE *out)
   case VALUE_INT64:
   case VALUE_INT_PAIR:
   case VALUE_REAL:
-    fprintf(out, "%s%g to %g%s%s", spec->type == VALUE_INT_PAIR ? "one or two of " : "", spec->low, spec->high,
+    fprintf(out, "%s%.15g to %.15g%s%s", spec->type == VALUE_INT_PAIR ? "one or two of " : "", spec->low, spec->high,
             *spec->unit ? " " : "", spec->unit);
     break;
   case VALUE_TEXT:

@@ -32,17 +32,30 @@ struct ProductWriter {
   PetscMPIInt rank, size;
   char path[PETSC_MAX_PATH_LEN], part[PETSC_MAX_PATH_LEN + 8];
   hid_t file, transfer;
-  PetscBool failed; /* a write failed: HDF5's own state is not to be trusted from then on */
+  PetscBool begun; /* HDF5 has seen the file */
+  PetscBool failed; /* from then on HDF5 is not asked for anything */
   PetscInt count, room;
   Dataset *dataset; /* [count] */
 };
 
-/* Make this rank's failure everyone's, and remember that the file must not be touched any more. */
+/* The state of the HDF5 library, which is one per process as well. */
+static PetscBool write_failed = PETSC_FALSE;
+
+PetscBool product_write_failed(void)
+{
+  return write_failed;
+}
+
+/* Make this rank's failure everyone's.  The file is then not touched any more, and its room on the disk is given back
+ * when the process ends, even if nobody comes to destroy the writer. */
 static PetscErrorCode settle(ProductWriter *w, PetscErrorCode local)
 {
   PetscFunctionBeginUser;
   const PetscErrorCode error = group_agree(w->comm, local);
-  if (error) w->failed = PETSC_TRUE;
+  if (!error) PetscFunctionReturn(PETSC_SUCCESS);
+  w->failed = PETSC_TRUE;
+  if (w->begun) write_failed = PETSC_TRUE;
+  if (w->rank == 0) unlink(w->part);
   PetscFunctionReturn(error);
 }
 
@@ -143,6 +156,7 @@ PetscErrorCode product_create(MPI_Comm comm, const char *path, const ProductInfo
   snprintf(w->part, sizeof w->part, "%s.part", path);
   if (w->rank == 0) error = probe(path, w->part, bytes_expected);
   PetscCall(settle(w, error));
+  w->begun = PETSC_TRUE;
   PetscCall(settle(w, open_file(w)));
   PetscCall(settle(w, write_provenance(w, info)));
   PetscFunctionReturn(PETSC_SUCCESS);
