@@ -115,32 +115,46 @@ PetscErrorCode lensing_model_evaluate(LensingModel *model, const Cosmology *cosm
                                       LensingSpectra *spectra, PetscInt *linear_redshifts);
 PetscErrorCode lensing_model_destroy(LensingModel **model);
 
-/** Shear of a periodic convergence map and back, on one rank (Kaiser & Squires 1993; physics, Maps 6). */
+/** Shear of a periodic convergence map and back, on one rank (Kaiser & Squires 1993): per mode gamma = (c + i s) kappa
+ * with c = (k_x^2 - k_y^2)/k^2, s = 2 k_x k_y/k^2, both 0 at k = 0 and s = 0 on the Nyquist lines, where it would not
+ * be real. Work space for one thread; create from one thread at a time (FFTW's planner). */
 typedef struct ShearTransform ShearTransform;
+/** Errors: NEPHRITE_ERR_INTERNAL: no pixels, or FFTW has no memory. */
 PetscErrorCode shear_transform_create(PetscInt ny, PetscInt nx, ShearTransform **transform);
 /** \param kappa [ny][nx]  \param[out] gamma1, gamma2 [ny][nx] */
 PetscErrorCode shear_from_convergence(ShearTransform *transform, const double *kappa, double *gamma1, double *gamma2);
-/** \param[out] e_mode, b_mode [ny][nx]; b_mode may be NULL */
+/** E = (c gamma1 + s gamma2)/(c^2 + s^2), B = (c gamma2 - s gamma1)/(c^2 + s^2), 0 where c = s = 0.  On the Nyquist
+ * lines c^2 + s^2 < 1: there noise is amplified by 1/c^2 in power. \param[out] e_mode, b_mode [ny][nx]; b_mode may be
+ * NULL */
 PetscErrorCode convergence_from_shear(ShearTransform *transform, const double *gamma1, const double *gamma2,
                                       double *e_mode, double *b_mode);
 PetscErrorCode shear_transform_destroy(ShearTransform **transform);
 
-/** Turns convergence maps into noisy observations, and observations into what the network is shown.  One per thread. */
+/** Turns convergence maps into noisy observations, and observations into what the network is shown.  One per thread;
+ * create from one thread at a time.
+ *
+ * With survey_mask random, each observation has a mask of its own: holes round stars (one per 256 pixels, radii of 1 to
+ * 4 pixels) and a strip of up to an eighth of the map along one side. */
 typedef struct Observer Observer;
+/** Reads the mask at once, where it is a file.
+ * Errors: NEPHRITE_ERR_INPUT: the file is missing, or its `mask[y][x]` is, or has another shape than the survey's map,
+ * a value that is neither 1 (observed) nor 0 (not), or no observed pixel. */
 PetscErrorCode observer_create(const SurveyConfig *survey, Observer **observer);
 /** Values of one raw observation: [bins][2][ny][nx] for shear, [bins][ny][nx] for convergence. */
 size_t observer_raw_size(const Observer *observer);
-/** Channels the network is shown, each [ny][nx]: bins E-modes (and bins B-modes when there is a mask, and the mask), or
- * bins convergences (and the mask). */
+/** Channels the network is shown, each [ny][nx]: of shear the E-mode of each bin and, when there is a mask, the B-mode
+ * of each bin and the mask; of convergence each bin and, when there is one, the mask. */
 PetscInt observer_channels(const Observer *observer);
-/** Observe a map: shear it, add noise keyed by \p noise.  \param kappa [bins][ny][nx]  \param[out] raw
- * observer_raw_size() \param[out] mask [ny][nx] 1 = observed; NULL where the survey has no mask (masked raw pixels are
- * 0) */
+/** Observe a map: shear it, add white noise, leave out masked pixels.
+ * \param noise names the noise, whose position is the index in \p raw, and the random mask
+ * \param kappa [bins][ny][nx]  \param[out] raw observer_raw_size() values, 0 in masked pixels
+ * \param[out] mask [ny][nx] 1 = observed; may be NULL where the survey has no mask */
 PetscErrorCode observer_observe(Observer *observer, RandomKey noise, const float *kappa, float *raw, float *mask);
-/** What the network is shown of a raw observation, not yet normalised.  \param mask may be NULL
- * \param[out] channels [observer_channels()][ny][nx] */
+/** What the network is shown of a raw observation, not yet normalised; what \p raw holds in masked pixels is not looked
+ * at. \param mask [ny][nx], or NULL for all observed  \param[out] channels [observer_channels()][ny][nx] Errors:
+ * NEPHRITE_ERR_INPUT: pixels are masked, and the survey has no mask (so the network has no channel for it). */
 PetscErrorCode observer_present(Observer *observer, const float *raw, const float *mask, float *channels);
-/** Standard deviation of the noise per pixel and bin.  \param[out] noise_std [bins] */
+/** Standard deviation of the noise per pixel, bin and component.  \param[out] noise_std [bins] */
 PetscErrorCode observer_noise_std(const Observer *observer, double *noise_std);
 PetscErrorCode observer_destroy(Observer **observer);
 

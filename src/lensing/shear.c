@@ -1,0 +1,116 @@
+/** \file shear.c  Shear of a periodic convergence map and back (Kaiser & Squires 1993).  \ingroup lensing
+ *
+ * Per mode, gamma = (c + i s) kappa with c = (k_x^2 - k_y^2)/k^2 and s = 2 k_x k_y/k^2.
+ */
+#include "lensing/fourier.h"
+#include "nephrite/lensing.h"
+
+struct ShearTransform {
+  size_t pixels, modes;
+  double *c, *s; /* [ny][nx/2+1], times 1/pixels for the inverse transform */
+  double *inverse_c, *inverse_s; /* c/(c^2 + s^2), s/(c^2 + s^2) likewise; 0 where c = s = 0 */
+  double complex *first; /* [ny][nx/2+1] modes of kappa, or of gamma_1 */
+  double complex *second; /* modes of gamma_2 */
+  Fourier *fourier;
+};
+
+/* On a Nyquist line k and -k are the same mode: a real map has none of the part that is odd in k_x, which s is. */
+static PetscBool is_nyquist(PetscInt i, PetscInt n)
+{
+  return 2 * i == n ? PETSC_TRUE : PETSC_FALSE;
+}
+
+static void set_factors(ShearTransform *t, PetscInt ny, PetscInt nx)
+{
+  const PetscInt columns = nx / 2 + 1;
+  const double scale = 1 / (double)t->pixels;
+
+  for (PetscInt y = 0; y < ny; y++)
+    for (PetscInt x = 0; x < columns; x++) {
+      const PetscInt i = y * columns + x;
+      const double kx = (double)x / nx, ky = (double)fourier_frequency(y, ny) / ny; /* cycles per pixel: same on both */
+      const double k2 = kx * kx + ky * ky;
+      const double c = i ? (kx * kx - ky * ky) / k2 : 0;
+      const double s = i && !is_nyquist(x, nx) && !is_nyquist(y, ny) ? 2 * kx * ky / k2 : 0;
+      const double norm = c * c + s * s;
+
+      t->c[i] = c * scale;
+      t->s[i] = s * scale;
+      t->inverse_c[i] = norm > 0 ? c / norm * scale : 0;
+      t->inverse_s[i] = norm > 0 ? s / norm * scale : 0;
+    }
+}
+
+PetscErrorCode shear_transform_create(PetscInt ny, PetscInt nx, ShearTransform **transform)
+{
+  ShearTransform *t = NULL;
+
+  PetscFunctionBeginUser;
+  PetscCall(PetscNew(&t));
+  *transform = t;
+  PetscCall(fourier_create(ny, nx, &t->fourier));
+  t->pixels = (size_t)ny * (size_t)nx;
+  t->modes = (size_t)ny * (size_t)(nx / 2 + 1);
+  PetscCall(PetscMalloc4(t->modes, &t->c, t->modes, &t->s, t->modes, &t->inverse_c, t->modes, &t->inverse_s));
+  PetscCall(PetscMalloc2(t->modes, &t->first, t->modes, &t->second));
+  set_factors(t, ny, nx);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* modes = transform of map [ny][nx] */
+static PetscErrorCode transform_map(ShearTransform *t, const double *map, double complex *modes)
+{
+  PetscFunctionBeginUser;
+  PetscCall(PetscArraycpy(fourier_map(t->fourier), map, t->pixels));
+  fourier_forward(t->fourier);
+  PetscCall(PetscArraycpy(modes, fourier_modes(t->fourier), t->modes));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode shear_from_convergence(ShearTransform *transform, const double *kappa, double *gamma1, double *gamma2)
+{
+  double complex *const modes = fourier_modes(transform->fourier);
+
+  PetscFunctionBeginUser;
+  PetscCall(transform_map(transform, kappa, transform->first));
+  for (size_t i = 0; i < transform->modes; i++) modes[i] = transform->c[i] * transform->first[i];
+  fourier_inverse(transform->fourier);
+  PetscCall(PetscArraycpy(gamma1, fourier_map(transform->fourier), transform->pixels));
+  for (size_t i = 0; i < transform->modes; i++) modes[i] = transform->s[i] * transform->first[i];
+  fourier_inverse(transform->fourier);
+  PetscCall(PetscArraycpy(gamma2, fourier_map(transform->fourier), transform->pixels));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode convergence_from_shear(ShearTransform *transform, const double *gamma1, const double *gamma2,
+                                      double *e_mode, double *b_mode)
+{
+  const double *const c = transform->inverse_c, *const s = transform->inverse_s;
+  const double complex *const first = transform->first, *const second = transform->second;
+  double complex *const modes = fourier_modes(transform->fourier);
+
+  PetscFunctionBeginUser;
+  PetscCall(transform_map(transform, gamma1, transform->first));
+  PetscCall(transform_map(transform, gamma2, transform->second));
+  for (size_t i = 0; i < transform->modes; i++) modes[i] = c[i] * first[i] + s[i] * second[i];
+  fourier_inverse(transform->fourier);
+  PetscCall(PetscArraycpy(e_mode, fourier_map(transform->fourier), transform->pixels));
+  if (!b_mode) PetscFunctionReturn(PETSC_SUCCESS);
+  for (size_t i = 0; i < transform->modes; i++) modes[i] = c[i] * second[i] - s[i] * first[i];
+  fourier_inverse(transform->fourier);
+  PetscCall(PetscArraycpy(b_mode, fourier_map(transform->fourier), transform->pixels));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode shear_transform_destroy(ShearTransform **transform)
+{
+  ShearTransform *t = *transform;
+
+  PetscFunctionBeginUser;
+  if (!t) PetscFunctionReturn(PETSC_SUCCESS);
+  PetscCall(fourier_destroy(&t->fourier));
+  PetscCall(PetscFree4(t->c, t->s, t->inverse_c, t->inverse_s));
+  PetscCall(PetscFree2(t->first, t->second));
+  PetscCall(PetscFree(*transform));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}

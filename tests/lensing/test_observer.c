@@ -1,0 +1,254 @@
+#include "fixtures.h"
+
+enum { NX = 32, NY = 24, BINS = 2, PIXELS = NX * NY };
+
+static const RandomKey noise = {.seed = 3, .stream = STREAM_NOISE, .index = 5};
+
+static Observer *make_observer(SurveyConfig survey)
+{
+  Observer *observer = NULL;
+
+  assert_ok(observer_create(&survey, &observer));
+  return observer;
+}
+
+static void without_mask_only_e_modes_or_convergences_are_shown(void **state)
+{
+  Observer *shear = make_observer(small_survey(NX, NY, OBSERVATION_SHEAR));
+  Observer *convergence = make_observer(small_survey(NX, NY, OBSERVATION_CONVERGENCE));
+
+  (void)state;
+  assert_int_equal(observer_channels(shear), BINS);
+  assert_int_equal(observer_raw_size(shear), BINS * 2 * PIXELS);
+  assert_int_equal(observer_channels(convergence), BINS);
+  assert_int_equal(observer_raw_size(convergence), BINS * PIXELS);
+  assert_ok(observer_destroy(&shear));
+  assert_ok(observer_destroy(&convergence));
+}
+
+static void with_a_mask_b_modes_and_the_mask_follow(void **state)
+{
+  SurveyConfig survey = small_survey(NX, NY, OBSERVATION_SHEAR);
+  Observer *observer;
+
+  (void)state;
+  strcpy(survey.mask, "random");
+  observer = make_observer(survey);
+  assert_int_equal(observer_channels(observer), 2 * BINS + 1);
+  assert_ok(observer_destroy(&observer));
+  survey.observation = OBSERVATION_CONVERGENCE;
+  observer = make_observer(survey);
+  assert_int_equal(observer_channels(observer), BINS + 1);
+  assert_ok(observer_destroy(&observer));
+}
+
+/* Raw values of the noise alone are the keyed normals at their own positions, times noise_std. */
+static void check_noise(ObservationKind kind)
+{
+  Observer *observer = make_observer(small_survey(NX, NY, kind));
+  const size_t size = observer_raw_size(observer);
+  float *kappa = room(BINS * PIXELS, sizeof *kappa), *raw = room(size, sizeof *raw);
+  double *normal = room(size, sizeof *normal), std[BINS], sum = 0;
+
+  random_normal(noise, 0, size, normal);
+  assert_ok(observer_noise_std(observer, std));
+  assert_ok(observer_observe(observer, noise, kappa, raw, NULL));
+  for (size_t i = 0; i < size; i++) {
+    assert_close(raw[i], std[0] * normal[i], 0x1p-24); /* half a unit in the last place of a float */
+    sum += (double)raw[i] * raw[i];
+  }
+  assert_close(sqrt(sum / (double)size), std[0], 5 / sqrt(2. * (double)size)); /* 5 standard errors */
+  assert_ok(observer_destroy(&observer));
+  free(kappa), free(raw), free(normal);
+}
+
+static void noise_is_keyed_by_its_index_in_the_raw_array(void **state)
+{
+  (void)state;
+  check_noise(OBSERVATION_SHEAR);
+  check_noise(OBSERVATION_CONVERGENCE);
+}
+
+static void noise_per_pixel_is_sigma_e_over_the_root_of_the_galaxies_of_a_bin(void **state)
+{
+  SurveyConfig survey = {.map_size = {128, 128},
+                         .field_of_view_deg = 5,
+                         .bins = 5,
+                         .galaxies_per_arcmin2 = 27,
+                         .sigma_e = 0.26,
+                         .mask = "none"};
+  Observer *observer = make_observer(survey);
+  double std[5];
+
+  (void)state;
+  assert_ok(observer_noise_std(observer, std));
+  for (int bin = 0; bin < 5; bin++) assert_close(std[bin], 0.0477377, 1e-5); /* as published, 0.047738 */
+  assert_ok(observer_destroy(&observer));
+}
+
+static void another_key_gives_other_noise_and_the_same_key_the_same(void **state)
+{
+  Observer *observer = make_observer(small_survey(NX, NY, OBSERVATION_SHEAR));
+  const size_t size = observer_raw_size(observer);
+  const RandomKey other = {.seed = noise.seed, .stream = noise.stream, .index = noise.index + 1};
+  float *kappa = room(BINS * PIXELS, sizeof *kappa), *raw = room(3 * size, sizeof *raw);
+
+  (void)state;
+  assert_ok(observer_observe(observer, noise, kappa, raw, NULL));
+  assert_ok(observer_observe(observer, other, kappa, raw + size, NULL));
+  assert_ok(observer_observe(observer, noise, kappa, raw + 2 * size, NULL));
+  assert_memory_not_equal(raw, raw + size, size * sizeof *raw);
+  assert_memory_equal(raw, raw + 2 * size, size * sizeof *raw);
+  assert_ok(observer_destroy(&observer));
+  free(kappa), free(raw);
+}
+
+/* Nearly no noise: what is shown is the map again, but for its mean, which shear does not see. */
+static void what_is_shown_of_a_noiseless_shear_is_the_convergence_without_its_mean(void **state)
+{
+  SurveyConfig survey = small_survey(15, 13, OBSERVATION_SHEAR); /* odd: no Nyquist lines */
+  enum { SIZE = 15 * 13 };
+  float kappa[BINS * SIZE], raw[2 * BINS * SIZE], shown[BINS * SIZE];
+  double *white = white_map(4, BINS * SIZE);
+  Observer *observer;
+
+  (void)state;
+  survey.sigma_e = 1e-9;
+  observer = make_observer(survey);
+  for (int i = 0; i < BINS * SIZE; i++) kappa[i] = (float)white[i];
+  assert_ok(observer_observe(observer, noise, kappa, raw, NULL));
+  assert_ok(observer_present(observer, raw, NULL, shown));
+  for (int bin = 0; bin < BINS; bin++) {
+    double mean = 0;
+
+    for (int i = 0; i < SIZE; i++) mean += kappa[bin * SIZE + i] / (double)SIZE;
+    for (int i = 0; i < SIZE; i++) /* float32 raw values */
+      assert_within(shown[bin * SIZE + i], kappa[bin * SIZE + i] - mean, 1e-5);
+  }
+  assert_ok(observer_destroy(&observer));
+  free(white);
+}
+
+static void masked_pixels_carry_no_data_and_the_mask_is_the_last_channel(void **state)
+{
+  SurveyConfig survey = small_survey(NX, NY, OBSERVATION_CONVERGENCE);
+  float kappa[BINS * PIXELS], raw[BINS * PIXELS], mask[PIXELS], shown[(BINS + 1) * PIXELS];
+  Observer *observer;
+  int hidden = 0;
+
+  (void)state;
+  strcpy(survey.mask, "random");
+  observer = make_observer(survey);
+  for (int i = 0; i < BINS * PIXELS; i++) kappa[i] = 1;
+  assert_ok(observer_observe(observer, noise, kappa, raw, mask));
+  for (int i = 0; i < BINS * PIXELS; i++) assert_true(mask[i % PIXELS] == 0 ? raw[i] == 0 : raw[i] != 0);
+  for (int i = 0; i < PIXELS; i++) hidden += mask[i] == 0;
+  assert_true(hidden > 0);
+  assert_ok(observer_present(observer, raw, mask, shown));
+  assert_memory_equal(shown, raw, sizeof raw);
+  assert_memory_equal(shown + BINS * PIXELS, mask, sizeof mask);
+  assert_ok(observer_destroy(&observer));
+}
+
+static void a_mask_leaks_e_into_b_and_b_modes_are_shown_after_all_e_modes(void **state)
+{
+  SurveyConfig survey = small_survey(NX, NY, OBSERVATION_SHEAR);
+  float kappa[BINS * PIXELS], raw[2 * BINS * PIXELS], mask[PIXELS], shown[(2 * BINS + 1) * PIXELS];
+  double in[2 * PIXELS], e[PIXELS], b[PIXELS], *white = white_map(6, BINS * PIXELS), leaked = 0;
+  ShearTransform *transform = NULL;
+  Observer *observer;
+
+  (void)state;
+  strcpy(survey.mask, "random");
+  observer = make_observer(survey);
+  assert_ok(shear_transform_create(NY, NX, &transform));
+  for (int i = 0; i < BINS * PIXELS; i++) kappa[i] = (float)white[i];
+  assert_ok(observer_observe(observer, noise, kappa, raw, mask));
+  assert_ok(observer_present(observer, raw, mask, shown));
+  for (int bin = 0; bin < BINS; bin++) {
+    for (int i = 0; i < 2 * PIXELS; i++) in[i] = raw[bin * 2 * PIXELS + i];
+    assert_ok(convergence_from_shear(transform, in, in + PIXELS, e, b));
+    for (int i = 0; i < PIXELS; i++) {
+      assert_within(shown[bin * PIXELS + i], e[i], 1e-6 * (1 + fabs(e[i]))); /* rounded to float */
+      assert_within(shown[(BINS + bin) * PIXELS + i], b[i], 1e-6 * (1 + fabs(b[i])));
+      leaked = fmax(leaked, fabs(b[i]));
+    }
+  }
+  assert_true(leaked > 0.01);
+  assert_memory_equal(shown + 2 * BINS * PIXELS, mask, sizeof mask);
+  assert_ok(shear_transform_destroy(&transform));
+  assert_ok(observer_destroy(&observer));
+  free(white);
+}
+
+static void what_a_masked_pixel_holds_does_not_matter(void **state)
+{
+  SurveyConfig survey = small_survey(NX, NY, OBSERVATION_SHEAR);
+  float raw[2 * BINS * PIXELS] = {0}, mask[PIXELS], clean[(2 * BINS + 1) * PIXELS], shown[(2 * BINS + 1) * PIXELS];
+  Observer *observer;
+
+  (void)state;
+  strcpy(survey.mask, "random");
+  observer = make_observer(survey);
+  for (int i = 0; i < PIXELS; i++) mask[i] = i % 7 ? 1 : 0;
+  assert_ok(observer_present(observer, raw, mask, clean));
+  for (int i = 0; i < 2 * BINS * PIXELS; i++) raw[i] = mask[i % PIXELS] == 0 ? NAN : 0;
+  assert_ok(observer_present(observer, raw, mask, shown));
+  assert_memory_equal(shown + 2 * BINS * PIXELS, mask, sizeof mask);
+  for (int i = 0; i < 2 * BINS * PIXELS; i++) assert_true(shown[i] == clean[i]);
+  assert_ok(observer_destroy(&observer));
+}
+
+static void an_observation_without_mask_is_shown_as_fully_observed(void **state)
+{
+  SurveyConfig survey = small_survey(NX, NY, OBSERVATION_CONVERGENCE);
+  float raw[BINS * PIXELS] = {0}, shown[(BINS + 1) * PIXELS];
+  Observer *observer;
+
+  (void)state;
+  strcpy(survey.mask, "random");
+  observer = make_observer(survey);
+  assert_ok(observer_present(observer, raw, NULL, shown));
+  for (int i = 0; i < PIXELS; i++) assert_true(shown[BINS * PIXELS + i] == 1);
+  assert_ok(observer_destroy(&observer));
+}
+
+static void a_masked_observation_for_a_survey_without_mask_is_refused(void **state)
+{
+  Observer *observer = make_observer(small_survey(NX, NY, OBSERVATION_CONVERGENCE));
+  float raw[BINS * PIXELS] = {0}, mask[PIXELS], shown[BINS * PIXELS];
+
+  (void)state;
+  for (int i = 0; i < PIXELS; i++) mask[i] = 1;
+  assert_ok(observer_present(observer, raw, mask, shown)); /* a mask that hides nothing */
+  mask[3] = 0;
+  assert_fails(observer_present(observer, raw, mask, shown), NEPHRITE_ERR_INPUT, "survey_mask is none");
+  assert_ok(observer_destroy(&observer));
+}
+
+static void a_mask_without_room_for_it_is_refused(void **state)
+{
+  SurveyConfig survey = small_survey(NX, NY, OBSERVATION_CONVERGENCE);
+  float kappa[BINS * PIXELS] = {0}, raw[BINS * PIXELS];
+  Observer *observer;
+
+  (void)state;
+  strcpy(survey.mask, "random");
+  observer = make_observer(survey);
+  assert_fails(observer_observe(observer, noise, kappa, raw, NULL), NEPHRITE_ERR_INTERNAL, "no array");
+  assert_ok(observer_destroy(&observer));
+  assert_null(observer);
+}
+
+NEPHRITE_TEST_MAIN(cmocka_unit_test(without_mask_only_e_modes_or_convergences_are_shown),
+                   cmocka_unit_test(with_a_mask_b_modes_and_the_mask_follow),
+                   cmocka_unit_test(noise_is_keyed_by_its_index_in_the_raw_array),
+                   cmocka_unit_test(noise_per_pixel_is_sigma_e_over_the_root_of_the_galaxies_of_a_bin),
+                   cmocka_unit_test(another_key_gives_other_noise_and_the_same_key_the_same),
+                   cmocka_unit_test(what_is_shown_of_a_noiseless_shear_is_the_convergence_without_its_mean),
+                   cmocka_unit_test(masked_pixels_carry_no_data_and_the_mask_is_the_last_channel),
+                   cmocka_unit_test(a_mask_leaks_e_into_b_and_b_modes_are_shown_after_all_e_modes),
+                   cmocka_unit_test(what_a_masked_pixel_holds_does_not_matter),
+                   cmocka_unit_test(an_observation_without_mask_is_shown_as_fully_observed),
+                   cmocka_unit_test(a_masked_observation_for_a_survey_without_mask_is_refused),
+                   cmocka_unit_test(a_mask_without_room_for_it_is_refused))
