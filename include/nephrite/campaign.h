@@ -10,8 +10,9 @@ enum { NEPHRITE_MAX_PARAMETERS = 64, NEPHRITE_WCDM_PARAMETERS = 6 };
 
 /** The options every program shares: where, seed, threads. */
 typedef struct {
-  char config[OPTION_TEXT_SIZE];   /**< the campaign file */
-  char campaign[OPTION_TEXT_SIZE]; /**< directory of its products; default campaigns/ and the name of the campaign file */
+  char config[OPTION_TEXT_SIZE]; /**< the campaign file */
+  char campaign[OPTION_TEXT_SIZE]; /**< directory of its products; default campaigns/ and the name of the campaign file
+                                    */
   int64_t seed;
   PetscInt threads;
   PetscBool dry_run;
@@ -29,13 +30,16 @@ extern const OptionTable prior_options;
 
 typedef struct Prior Prior;
 PetscErrorCode prior_create(const PriorConfig *config, PetscInt bins, Prior **prior);
-/** Parameters of theta: the six of wCDM in the order Omega_c Omega_b sigma_8 h n_s w_0, then those optional ones that are
- * not fixed. */
+/** Parameters of theta: the six of wCDM in the order Omega_c Omega_b sigma_8 h n_s w_0, then those optional ones that
+ * are not fixed. */
 PetscInt prior_count(const Prior *prior);
 const char *prior_name(const Prior *prior, PetscInt parameter);
-/** Realisation \p index of the prior: keyed draws, repeated until physical.  \param[out] theta [prior_count()]
- * \param[out] redrawn how many unphysical draws were replaced, may be NULL */
-PetscErrorCode prior_draw(const Prior *prior, uint64_t seed, uint64_t index, double *theta, PetscInt *redrawn);
+/** Realisation \p index of the prior: keyed draws, repeated until physical.
+ * \param first_attempt 0, or \p attempts of a draw that turned out to be impossible for another reason
+ * \param[out] theta [prior_count()]  \param[out] attempts  draws made in all, may be NULL
+ * Errors: NEPHRITE_ERR_CONFIG if no draw is physical. */
+PetscErrorCode prior_draw(const Prior *prior, uint64_t seed, uint64_t index, PetscInt first_attempt, double *theta,
+                          PetscInt *attempts);
 PetscErrorCode prior_log_density(const Prior *prior, const double *theta, double *log_density); /**< -inf outside */
 /** Mean and standard deviation of each parameter's distribution (before the physical cut). */
 PetscErrorCode prior_moments(const Prior *prior, double *mean, double *std);
@@ -45,15 +49,16 @@ PetscErrorCode prior_destroy(Prior **prior);
 /** theta and key to a convergence map: prior, cosmology, spectra, field in one.  One per thread or rank. */
 typedef struct Simulator Simulator;
 typedef struct {
-  int64_t redrawn;          /**< unphysical or impossible draws replaced */
+  int64_t redrawn; /**< unphysical or impossible draws replaced */
   int64_t linear_redshifts; /**< realisations in which some redshift had no nonlinear scale */
 } SimulatorCounts;
 PetscErrorCode simulator_create(const SurveyConfig *survey, const Prior *prior, int64_t seed, Simulator **simulator);
-/** Realisation \p index: a function of (configuration, seed, index) alone.  A draw for which no log-normal field exists is
- * redrawn and counted as well.  \param[out] kappa [bins][ny][nx]  \param[out] theta [prior_count()] */
+/** Realisation \p index: a function of (configuration, seed, index) alone.  A draw for which no log-normal field exists
+ * is redrawn and counted as well.  \param[out] kappa [bins][ny][nx]  \param[out] theta [prior_count()] */
 PetscErrorCode simulator_realisation(Simulator *simulator, int64_t index, float *kappa, double *theta,
                                      SimulatorCounts *counts);
-/** C_ij(ell) and shifts at given parameters (the Wiener filter and reports want them).  Borrowed until the next call. */
+/** C_ij(ell) and shifts at given parameters (the Wiener filter and reports want them).  Borrowed until the next call.
+ */
 PetscErrorCode simulator_spectra(Simulator *simulator, const double *theta, const LensingSpectra **spectra);
 PetscErrorCode simulator_destroy(Simulator **simulator);
 
@@ -61,19 +66,18 @@ PetscErrorCode simulator_destroy(Simulator **simulator);
 typedef struct {
   int64_t realisations;
   PetscInt shard_size;
-  PetscInt group_size;
 } SimulateConfig;
 extern const OptionTable simulate_options;
 
-/** Make what is missing of a campaign's shards and its index.  Collective on \p comm.  Stops after the current shard when
- * interrupted, with NEPHRITE_ERR_INTERRUPTED. */
+/** Make what is missing of a campaign's shards and its index.  Collective on \p comm.  Stops after the current shard
+ * when interrupted, with NEPHRITE_ERR_INTERRUPTED. */
 PetscErrorCode campaign_simulate(MPI_Comm comm, const Options *options, const CampaignConfig *campaign,
                                  const SurveyConfig *survey, const Prior *prior, const SimulateConfig *simulate);
 
 /** The maps of a campaign on disk, checked against the index. */
 typedef struct CampaignReader CampaignReader;
-/** Open `sims/campaign.h5` of \p directory.  Not collective.  Errors: NEPHRITE_ERR_INPUT (missing, damaged, made with another
- * configuration than \p options). */
+/** Open `sims/campaign.h5` of \p directory.  Not collective.  Errors: NEPHRITE_ERR_INPUT (missing, damaged, made with
+ * another configuration than \p options). */
 PetscErrorCode campaign_reader_open(const char *directory, const Options *options, CampaignReader **reader);
 int64_t campaign_reader_count(const CampaignReader *reader);
 /** One realisation, its digest verified. */
@@ -82,7 +86,8 @@ PetscErrorCode campaign_reader_close(CampaignReader **reader);
 
 /** Where training takes its maps from: shards (a keyed permutation per epoch) or fresh simulations. */
 typedef struct BatchSource BatchSource;
-/** \param first, count  the realisations to draw from: training and held-out maps are disjoint ranges of one campaign */
+/** \param first, count  the realisations to draw from: training and held-out maps are disjoint ranges of one campaign
+ */
 PetscErrorCode batch_source_from_shards(const char *directory, const Options *options, int64_t first, int64_t count,
                                         int64_t seed, BatchSource **source);
 /** Online: item i is the realisation of index first + i, never twice. */
@@ -90,7 +95,8 @@ PetscErrorCode batch_source_online(const SurveyConfig *survey, const Prior *prio
                                    BatchSource **source);
 /** Item \p position of the endless training sequence (step x batch + place in the batch): independent of ranks.
  * \param[out] realisation the index of the map in its campaign, may be NULL */
-PetscErrorCode batch_source_get(BatchSource *source, int64_t position, float *kappa, double *theta, int64_t *realisation);
+PetscErrorCode batch_source_get(BatchSource *source, int64_t position, float *kappa, double *theta,
+                                int64_t *realisation);
 PetscErrorCode batch_source_destroy(BatchSource **source);
 
 #endif

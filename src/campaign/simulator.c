@@ -1,0 +1,84 @@
+/** \file simulator.c  From the number of a realisation to its parameters and its map.  \ingroup campaign */
+#include "nephrite/campaign.h"
+
+struct Simulator {
+  const Prior *prior;
+  int64_t seed;
+  LensingModel *lensing;
+  LensingSpectra *spectra;
+  Field *field;
+};
+
+PetscErrorCode simulator_create(const SurveyConfig *survey, const Prior *prior, int64_t seed, Simulator **simulator)
+{
+  Simulator *s = NULL;
+
+  PetscFunctionBeginUser;
+  PetscCall(PetscNew(&s));
+  *simulator = s;
+  s->prior = prior;
+  s->seed = seed;
+  PetscCall(lensing_model_for_survey(survey, &s->lensing));
+  PetscCall(lensing_model_spectra_create(s->lensing, &s->spectra));
+  PetscCall(field_create((FieldModel)survey->field, survey->bins, survey_ny(survey), survey_nx(survey),
+                         survey_pixel(survey), &s->field));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode simulator_destroy(Simulator **simulator)
+{
+  PetscFunctionBeginUser;
+  if (!*simulator) PetscFunctionReturn(PETSC_SUCCESS);
+  PetscCall(field_destroy(&(*simulator)->field));
+  PetscCall(lensing_spectra_destroy(&(*simulator)->spectra));
+  PetscCall(lensing_model_destroy(&(*simulator)->lensing));
+  PetscCall(PetscFree(*simulator));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* Spectra of theta, and the field made ready for them. */
+static PetscErrorCode set_parameters(Simulator *s, const double *theta, PetscInt *linear_redshifts)
+{
+  Cosmology cosmology;
+  Systematics systematics;
+
+  PetscFunctionBeginUser;
+  PetscCall(prior_cosmology(s->prior, theta, &cosmology, &systematics));
+  PetscCall(lensing_model_evaluate(s->lensing, &cosmology, &systematics, s->spectra, linear_redshifts));
+  PetscCall(field_set_spectra(s->field, s->spectra));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* A draw of the prior for which there is no log-normal field is an expected result: the next attempt takes its place.
+ */
+PetscErrorCode simulator_realisation(Simulator *s, int64_t index, float *kappa, double *theta, SimulatorCounts *counts)
+{
+  PetscInt attempts = 0, linear_redshifts = 0;
+  PetscErrorCode error = NEPHRITE_ERR_INPUT;
+
+  PetscFunctionBeginUser;
+  while (error == NEPHRITE_ERR_INPUT) {
+    PetscCall(prior_draw(s->prior, (uint64_t)s->seed, (uint64_t)index, attempts, theta, &attempts));
+    error = set_parameters(s, theta, &linear_redshifts);
+  }
+  PetscCall(error);
+  error_clear();
+  if (counts) {
+    counts->redrawn += attempts - 1;
+    counts->linear_redshifts += linear_redshifts > 0;
+  }
+  PetscCall(field_realise_keyed(s->field, (RandomKey){(uint64_t)s->seed, STREAM_FIELD, (uint64_t)index}, kappa));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode simulator_spectra(Simulator *s, const double *theta, const LensingSpectra **spectra)
+{
+  Cosmology cosmology;
+  Systematics systematics;
+
+  PetscFunctionBeginUser;
+  PetscCall(prior_cosmology(s->prior, theta, &cosmology, &systematics));
+  PetscCall(lensing_model_evaluate(s->lensing, &cosmology, &systematics, s->spectra, NULL));
+  *spectra = s->spectra;
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
