@@ -29,6 +29,64 @@ PetscErrorCode file_read_text(const char *path, char **text, int *length);
 
 #define PRODUCT_DIGEST_GROUP "digest"
 
+typedef struct {
+  char name[128];
+  hid_t id, type;
+  int rank;
+  hsize_t shape[PRODUCT_MAX_RANK];
+  ProductDigest guard;
+  size_t row_bytes;
+  size_t digests;
+  uint64_t *digest; /* [digests] of the rows this rank wrote, 0 elsewhere */
+} WrittenDataset;
+
+struct ProductWriter {
+  MPI_Comm comm;
+  PetscMPIInt rank, size;
+  char path[PETSC_MAX_PATH_LEN], part[PETSC_MAX_PATH_LEN + 8];
+  hid_t file, transfer;
+  PetscBool begun; /* HDF5 has seen the file */
+  PetscBool failed; /* from then on HDF5 is not asked for anything */
+  PetscInt count, room;
+  WrittenDataset *dataset; /* [count] */
+};
+
+/** Make this rank's failure everyone's.  The file is then not touched any more, and its room on the disk is given back
+ * when the process ends, even if nobody comes to destroy the writer.  Collective. */
+PetscErrorCode product_settle(ProductWriter *writer, PetscErrorCode local);
+
+/** The products that a virtual dataset joins. */
+typedef struct ProductSources ProductSources;
+
+/* A dataset that was read before: handles and digests are kept, since maps are read one at a time. */
+typedef struct OpenedDataset {
+  struct OpenedDataset *next;
+  char name[128];
+  hid_t id, type; /* type: native counterpart of the stored one */
+  int rank;
+  hsize_t shape[PRODUCT_MAX_RANK];
+  size_t row_bytes, digests;
+  uint64_t *digest; /* [digests]; NULL in foreign files */
+  ProductSources *sources; /* of a virtual dataset, which has no digests of its own; else NULL */
+} OpenedDataset;
+
+struct ProductReader {
+  char path[PETSC_MAX_PATH_LEN];
+  hid_t file;
+  PetscBool foreign;
+  OpenedDataset *opened;
+};
+
+/** Open a file without asking what kind of product it is. */
+PetscErrorCode product_reader_create(const char *path, PetscBool foreign, ProductReader **reader);
+/** The dataset of this name, opened if it was not.  Errors: NEPHRITE_ERR_INPUT. */
+PetscErrorCode product_find(ProductReader *reader, const char *name, OpenedDataset **found);
+/** Learn which products a dataset joins; none, and NULL, if it is not virtual. */
+PetscErrorCode product_sources_find(const ProductReader *reader, OpenedDataset *dataset);
+/** Read rows from where they are, verified there: HDF5 itself would give zeros for a missing file. */
+PetscErrorCode product_sources_read(OpenedDataset *dataset, hid_t type, hsize_t first, hsize_t count, void *values);
+PetscErrorCode product_sources_destroy(ProductSources **sources);
+
 /** Digest of one row of a dataset: XXH3 of its bytes (little-endian), seeded by the dataset's name and the row's index.
  */
 uint64_t product_row_digest(const char *name, uint64_t row, const void *bytes, size_t count);

@@ -17,14 +17,17 @@ static void request_stop(int signal_number)
 PetscErrorCode interrupt_install(void)
 {
   static const int signals[] = {SIGUSR1, SIGTERM, SIGHUP};
-  struct sigaction action;
+  struct sigaction action, before;
 
   PetscFunctionBeginUser;
   memset(&action, 0, sizeof action);
   action.sa_handler = request_stop;
   action.sa_flags = SA_RESTART; /* a write in progress is not to fail because of it */
-  for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
+  for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) {
+    if (sigaction(signals[i], NULL, &before)) PetscCall(error_from_errno(errno, "look at", "the signal handlers"));
+    if (signals[i] == SIGHUP && before.sa_handler == SIG_IGN) continue; /* started by nohup */
     if (sigaction(signals[i], &action, NULL)) PetscCall(error_from_errno(errno, "install", "the signal handler"));
+  }
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 

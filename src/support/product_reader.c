@@ -5,27 +5,9 @@
 #include <string.h>
 #include <unistd.h>
 
-/* A dataset that was read before: handles and digests are kept, since maps are read one at a time. */
-typedef struct Opened {
-  struct Opened *next;
-  char name[128];
-  hid_t id, type; /* type: native counterpart of the stored one */
-  int rank;
-  hsize_t shape[PRODUCT_MAX_RANK];
-  size_t row_bytes, digests;
-  uint64_t *digest; /* [digests]; NULL in foreign files */
-} Opened;
-
-struct ProductReader {
-  char path[PETSC_MAX_PATH_LEN];
-  hid_t file;
-  PetscBool foreign;
-  Opened *opened;
-};
-
 /* ---- opening ---- */
 
-static PetscErrorCode open_file(const char *path, PetscBool foreign, ProductReader **reader)
+PetscErrorCode product_reader_create(const char *path, PetscBool foreign, ProductReader **reader)
 {
   ProductReader *r = NULL;
 
@@ -47,34 +29,38 @@ static PetscErrorCode open_file(const char *path, PetscBool foreign, ProductRead
 PetscErrorCode product_open_foreign(const char *path, ProductReader **reader)
 {
   PetscFunctionBeginUser;
-  PetscCall(open_file(path, PETSC_TRUE, reader));
+  PetscCall(product_reader_create(path, PETSC_TRUE, reader));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
 PetscErrorCode product_open(const char *path, const char *kind, int format_version, ProductReader **reader)
 {
-  char *stored = NULL;
+  char *stored = NULL, other[64] = "";
   int64_t version = 0;
   PetscBool same;
 
   PetscFunctionBeginUser;
-  PetscCall(open_file(path, PETSC_FALSE, reader));
-  PetscCall(product_read_attribute_text(*reader, NULL, "kind", &stored));
+  PetscCall(product_reader_create(path, PETSC_FALSE, reader));
+  if (product_read_attribute_text(*reader, NULL, "kind", &stored))
+    SETERRQ(PETSC_COMM_SELF, NEPHRITE_ERR_INPUT, "%s: is not a %s of nephrite: its root has no readable kind", path,
+            kind);
   same = strcmp(stored, kind) ? PETSC_FALSE : PETSC_TRUE;
+  PetscCall(PetscStrncpy(other, stored, sizeof other));
   PetscCall(PetscFree(stored));
-  PetscCheck(same, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT, "%s: is not a %s of nephrite", path, kind);
+  PetscCheck(same, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT, "%s: is not a %s of nephrite but a %s", path, kind, other);
   PetscCall(product_read_attribute_int(*reader, NULL, "format_version", 1, &version));
   PetscCheck(version >= 1 && version <= format_version, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
              "%s: has format version %d of a %s; this build reads up to %d", path, (int)version, kind, format_version);
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-static PetscErrorCode free_opened(Opened **opened)
+static PetscErrorCode free_opened(OpenedDataset **opened)
 {
   PetscFunctionBeginUser;
   while (*opened) {
-    Opened *next = (*opened)->next;
+    OpenedDataset *next = (*opened)->next;
 
+    PetscCall(product_sources_destroy(&(*opened)->sources));
     if ((*opened)->id >= 0) H5Dclose((*opened)->id);
     if ((*opened)->type >= 0) H5Tclose((*opened)->type);
     PetscCall(PetscFree((*opened)->digest));
@@ -96,7 +82,7 @@ PetscErrorCode product_close(ProductReader **reader)
 
 /* ---- datasets ---- */
 
-static PetscErrorCode describe(const ProductReader *r, Opened *d)
+static PetscErrorCode describe(const ProductReader *r, OpenedDataset *d)
 {
   const hid_t stored = H5Dget_type(d->id), space = H5Dget_space(d->id);
 
@@ -116,8 +102,8 @@ static PetscErrorCode describe(const ProductReader *r, Opened *d)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-/* Digests of a virtual dataset are those of the files it joins; they are not its own. */
-static PetscErrorCode load_digests(ProductReader *r, Opened *d)
+/* Digests of a virtual dataset are those of the files it joins, never its own. */
+static PetscErrorCode load_digests(ProductReader *r, OpenedDataset *d)
 {
   char name[160];
   hid_t dataset, space;
@@ -134,25 +120,16 @@ static PetscErrorCode load_digests(ProductReader *r, Opened *d)
   PetscCall(PetscMalloc1(d->digests, &d->digest));
   const herr_t status = H5Dread(dataset, H5T_NATIVE_UINT64, H5S_ALL, H5S_ALL, H5P_DEFAULT, d->digest);
   H5Dclose(dataset);
-  NEPHRITE_HDF5_READ(status, name);
+  NEPHRITE_HDF5_READ(status, r->path);
   PetscCheck(d->digests == 1 || d->digests == d->shape[0], PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
              "%s: dataset %s has %zu digests for %llu rows", r->path, d->name, d->digests,
              (unsigned long long)d->shape[0]);
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-static PetscBool is_virtual(hid_t dataset)
+PetscErrorCode product_find(ProductReader *r, const char *name, OpenedDataset **found)
 {
-  const hid_t creation = H5Dget_create_plist(dataset);
-  const H5D_layout_t layout = creation >= 0 ? H5Pget_layout(creation) : H5D_LAYOUT_ERROR;
-
-  if (creation >= 0) H5Pclose(creation);
-  return layout == H5D_VIRTUAL ? PETSC_TRUE : PETSC_FALSE;
-}
-
-static PetscErrorCode find_dataset(ProductReader *r, const char *name, Opened **found)
-{
-  Opened *d = r->opened;
+  OpenedDataset *d = r->opened;
 
   PetscFunctionBeginUser;
   while (d && strcmp(d->name, name)) d = d->next;
@@ -168,8 +145,9 @@ static PetscErrorCode find_dataset(ProductReader *r, const char *name, Opened **
     SETERRQ(PETSC_COMM_SELF, NEPHRITE_ERR_INPUT, "%s: has no readable dataset %s", r->path, name);
   }
   PetscCall(PetscStrncpy(d->name, name, sizeof d->name));
-  const PetscErrorCode described = describe(r, d);
-  const PetscErrorCode error = !described && !r->foreign && !is_virtual(d->id) ? load_digests(r, d) : described;
+  PetscErrorCode error = describe(r, d);
+  if (!error && !r->foreign) error = product_sources_find(r, d);
+  if (!error && !r->foreign && !d->sources) error = load_digests(r, d);
   if (error) d->name[0] = '\0';
   *found = d;
   PetscFunctionReturn(error);
@@ -177,10 +155,10 @@ static PetscErrorCode find_dataset(ProductReader *r, const char *name, Opened **
 
 PetscErrorCode product_shape(ProductReader *r, const char *name, int *rank, hsize_t shape[PRODUCT_MAX_RANK])
 {
-  Opened *d = NULL;
+  OpenedDataset *d = NULL;
 
   PetscFunctionBeginUser;
-  PetscCall(find_dataset(r, name, &d));
+  PetscCall(product_find(r, name, &d));
   if (rank) *rank = d->rank;
   if (shape) memcpy(shape, d->shape, sizeof d->shape);
   PetscFunctionReturn(PETSC_SUCCESS);
@@ -204,7 +182,7 @@ PetscErrorCode product_has(ProductReader *r, const char *name, PetscBool *has)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-static PetscErrorCode read_rows(ProductReader *r, Opened *d, hid_t type, hsize_t range[2], void *values)
+static PetscErrorCode read_rows(ProductReader *r, OpenedDataset *d, hid_t type, hsize_t range[2], void *values)
 {
   const hid_t in_file = H5Dget_space(d->id);
   hsize_t offset[PRODUCT_MAX_RANK] = {range[0]}, extent[PRODUCT_MAX_RANK];
@@ -232,7 +210,7 @@ static PetscErrorCode read_rows(ProductReader *r, Opened *d, hid_t type, hsize_t
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-static PetscErrorCode check_digests(const ProductReader *r, const Opened *d, hsize_t first, hsize_t count,
+static PetscErrorCode check_digests(const ProductReader *r, const OpenedDataset *d, hsize_t first, hsize_t count,
                                     const void *values)
 {
   const char *bytes = values;
@@ -256,16 +234,17 @@ static PetscErrorCode check_digests(const ProductReader *r, const Opened *d, hsi
 
 PetscErrorCode product_read(ProductReader *r, const char *name, hid_t type, hsize_t first, hsize_t count, void *values)
 {
-  Opened *d = NULL;
+  OpenedDataset *d = NULL;
   hsize_t range[2] = {first, count};
 
   PetscFunctionBeginUser;
-  PetscCall(find_dataset(r, name, &d));
+  PetscCall(product_find(r, name, &d));
   PetscCheck(first + count <= (d->rank ? d->shape[0] : 1), PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
              "%s: dataset %s has %llu rows; rows %llu to %llu are wanted", r->path, name,
              (unsigned long long)(d->rank ? d->shape[0] : 1), (unsigned long long)first,
              (unsigned long long)(first + count - 1));
   if (!count) PetscFunctionReturn(PETSC_SUCCESS);
+  if (d->sources) PetscFunctionReturn(product_sources_read(d, type, first, count, values));
   if (d->digest && H5Tequal(type, d->type) > 0) {
     PetscCall(read_rows(r, d, type, range, values));
     PetscCall(check_digests(r, d, first, count, values));
@@ -280,178 +259,5 @@ PetscErrorCode product_read(ProductReader *r, const char *name, hid_t type, hsiz
     PetscCall(PetscFree(stored));
   }
   PetscCall(read_rows(r, d, type, range, values));
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
-
-/* ---- attributes ---- */
-
-static PetscErrorCode open_attribute(ProductReader *r, const char *object, const char *name, hid_t *attribute)
-{
-  PetscFunctionBeginUser;
-  *attribute = H5Aopen_by_name(r->file, object ? object : "/", name, H5P_DEFAULT, H5P_DEFAULT);
-  if (*attribute < 0) {
-    H5Eclear2(H5E_DEFAULT);
-    SETERRQ(PETSC_COMM_SELF, NEPHRITE_ERR_INPUT, "%s: %s has no attribute %s", r->path, object ? object : "the root",
-            name);
-  }
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
-
-/* Fixed-length text; a user's file may hold variable-length text as well (h5py writes it so). */
-static PetscErrorCode read_text(ProductReader *r, const char *name, hid_t attribute, hid_t type, char **text)
-{
-  PetscFunctionBeginUser;
-  if (H5Tis_variable_str(type) > 0) {
-    const hid_t memory = H5Tcopy(H5T_C_S1);
-    char *value = NULL;
-    herr_t status;
-
-    H5Tset_size(memory, H5T_VARIABLE);
-    H5Tset_cset(memory, H5Tget_cset(type));
-    status = H5Aread(attribute, memory, &value);
-    if (status >= 0) PetscCall(PetscStrallocpy(value ? value : "", text));
-    if (status >= 0 && value) H5free_memory(value);
-    H5Tclose(memory);
-    NEPHRITE_HDF5_READ(status, r->path);
-    PetscFunctionReturn(PETSC_SUCCESS);
-  }
-  const size_t size = H5Tget_size(type);
-  PetscCheck(H5Tget_class(type) == H5T_STRING && size < 1 << 24, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
-             "%s: attribute %s is not text", r->path, name);
-  PetscCall(PetscCalloc1(size + 1, text));
-  NEPHRITE_HDF5_READ(H5Aread(attribute, type, *text), r->path);
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
-
-PetscErrorCode product_read_attribute_text(ProductReader *r, const char *object, const char *name, char **text)
-{
-  hid_t attribute, type;
-  PetscErrorCode error;
-
-  PetscFunctionBeginUser;
-  *text = NULL;
-  PetscCall(open_attribute(r, object, name, &attribute));
-  type = H5Aget_type(attribute);
-  error = read_text(r, name, attribute, type, text);
-  H5Tclose(type);
-  H5Aclose(attribute);
-  if (error) PetscCall(PetscFree(*text));
-  PetscFunctionReturn(error);
-}
-
-static PetscErrorCode read_numbers(ProductReader *r, const char *object, const char *name, hid_t type, int count,
-                                   void *values)
-{
-  hid_t attribute, space;
-  hssize_t points;
-  herr_t status = -1;
-
-  PetscFunctionBeginUser;
-  PetscCall(open_attribute(r, object, name, &attribute));
-  space = H5Aget_space(attribute);
-  points = H5Sget_simple_extent_npoints(space);
-  if (points == count) status = H5Aread(attribute, type, values);
-  H5Sclose(space);
-  H5Aclose(attribute);
-  PetscCheck(points == count, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT, "%s: attribute %s has %d values, not %d", r->path,
-             name, (int)points, count);
-  NEPHRITE_HDF5_READ(status, r->path);
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
-
-PetscErrorCode product_read_attribute_real(ProductReader *r, const char *object, const char *name, int count,
-                                           double *values)
-{
-  PetscFunctionBeginUser;
-  PetscCall(read_numbers(r, object, name, H5T_NATIVE_DOUBLE, count, values));
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
-
-PetscErrorCode product_read_attribute_int(ProductReader *r, const char *object, const char *name, int count,
-                                          int64_t *values)
-{
-  PetscFunctionBeginUser;
-  PetscCall(read_numbers(r, object, name, H5T_NATIVE_INT64, count, values));
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
-
-/* ---- the whole product ---- */
-
-enum { VERIFY_BYTES = 1 << 24 };
-
-static PetscErrorCode verify_dataset(ProductReader *r, const char *name)
-{
-  Opened *d = NULL;
-  void *rows = NULL;
-
-  PetscFunctionBeginUser;
-  PetscCall(find_dataset(r, name, &d));
-  if (!d->digest) PetscFunctionReturn(PETSC_SUCCESS);
-  const hsize_t total = d->rank ? d->shape[0] : 1;
-  const hsize_t wanted = d->digests == 1 ? total : PetscMax(VERIFY_BYTES / PetscMax(d->row_bytes, 1), 1);
-  const hsize_t step = PetscMin(wanted, total);
-  PetscCall(PetscMalloc(PetscMax(step * d->row_bytes, 1), &rows));
-  PetscErrorCode error = PETSC_SUCCESS;
-  for (hsize_t first = 0; first < total && !error; first += step)
-    error = product_read(r, name, d->type, first, PetscMin(step, total - first), rows);
-  PetscCall(PetscFree(rows));
-  PetscFunctionReturn(error);
-}
-
-/* What to do with each dataset, and the first error of doing it. */
-typedef struct {
-  ProductReader *reader;
-  ProductDigestState *state; /* NULL: verify; otherwise add the digests */
-  PetscErrorCode error;
-} Walk;
-
-static PetscErrorCode walk_dataset(Walk *walk, const char *name)
-{
-  Opened *d = NULL;
-
-  PetscFunctionBeginUser;
-  if (!walk->state) PetscFunctionReturn(verify_dataset(walk->reader, name));
-  PetscCall(find_dataset(walk->reader, name, &d));
-  if (d->digest) PetscCall(product_digest_add(walk->state, name, d->digests, d->digest));
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
-
-/* HDF5 visits objects in the order of their full names, group by group. */
-static herr_t visit(hid_t root, const char *name, const H5O_info_t *info, void *context)
-{
-  Walk *walk = context;
-  const size_t prefix = strlen(PRODUCT_DIGEST_GROUP);
-
-  (void)root;
-  if (info->type != H5O_TYPE_DATASET || !strncmp(name, PRODUCT_DIGEST_GROUP "/", prefix + 1)) return 0;
-  walk->error = walk_dataset(walk, name);
-  return walk->error ? 1 : 0;
-}
-
-static PetscErrorCode walk_product(Walk *walk)
-{
-  PetscFunctionBeginUser;
-  NEPHRITE_HDF5_READ(H5Ovisit2(walk->reader->file, H5_INDEX_NAME, H5_ITER_INC, visit, walk, H5O_INFO_BASIC),
-                     walk->reader->path);
-  PetscFunctionReturn(walk->error);
-}
-
-PetscErrorCode product_digest(ProductReader *r, uint64_t *digest)
-{
-  Walk walk = {.reader = r};
-
-  PetscFunctionBeginUser;
-  PetscCall(product_digest_begin(&walk.state));
-  const PetscErrorCode error = walk_product(&walk);
-  PetscCall(product_digest_end(&walk.state, digest));
-  PetscFunctionReturn(error);
-}
-
-PetscErrorCode product_verify(ProductReader *r)
-{
-  Walk walk = {.reader = r};
-
-  PetscFunctionBeginUser;
-  PetscCall(walk_product(&walk));
   PetscFunctionReturn(PETSC_SUCCESS);
 }

@@ -9,34 +9,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <gsl/gsl_version.h>
+#include <limits.h>
 #include <petscversion.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
-
-enum { CHUNK_BYTES = 16384, LARGEST_CHUNK_BYTES = 1 << 20 };
-
-typedef struct {
-  char name[128];
-  hid_t id, type;
-  int rank;
-  hsize_t shape[PRODUCT_MAX_RANK];
-  ProductDigest guard;
-  size_t row_bytes;
-  size_t digests;
-  uint64_t *digest; /* [digests] of the rows this rank wrote, 0 elsewhere */
-} Dataset;
-
-struct ProductWriter {
-  MPI_Comm comm;
-  PetscMPIInt rank, size;
-  char path[PETSC_MAX_PATH_LEN], part[PETSC_MAX_PATH_LEN + 8];
-  hid_t file, transfer;
-  PetscBool begun; /* HDF5 has seen the file */
-  PetscBool failed; /* from then on HDF5 is not asked for anything */
-  PetscInt count, room;
-  Dataset *dataset; /* [count] */
-};
 
 /* The state of the HDF5 library, which is one per process as well. */
 static PetscBool write_failed = PETSC_FALSE;
@@ -46,9 +24,7 @@ PetscBool product_write_failed(void)
   return write_failed;
 }
 
-/* Make this rank's failure everyone's.  The file is then not touched any more, and its room on the disk is given back
- * when the process ends, even if nobody comes to destroy the writer. */
-static PetscErrorCode settle(ProductWriter *w, PetscErrorCode local)
+PetscErrorCode product_settle(ProductWriter *w, PetscErrorCode local)
 {
   PetscFunctionBeginUser;
   const PetscErrorCode error = group_agree(w->comm, local);
@@ -155,10 +131,10 @@ PetscErrorCode product_create(MPI_Comm comm, const char *path, const ProductInfo
   PetscCall(PetscStrncpy(w->path, path, sizeof w->path));
   snprintf(w->part, sizeof w->part, "%s.part", path);
   if (w->rank == 0) error = probe(path, w->part, bytes_expected);
-  PetscCall(settle(w, error));
+  PetscCall(product_settle(w, error));
   w->begun = PETSC_TRUE;
-  PetscCall(settle(w, open_file(w)));
-  PetscCall(settle(w, write_provenance(w, info)));
+  PetscCall(product_settle(w, open_file(w)));
+  PetscCall(product_settle(w, write_provenance(w, info)));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -211,131 +187,9 @@ PetscErrorCode product_attribute_int(ProductWriter *w, const char *object, const
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-/* ---- datasets ---- */
-
-static PetscErrorCode creation_list(const ProductDataset *spec, size_t row_bytes, hid_t *list)
-{
-  hsize_t chunk[PRODUCT_MAX_RANK];
-  const size_t wanted = spec->digest == DIGEST_ROWS ? CHUNK_BYTES : LARGEST_CHUNK_BYTES;
-
-  PetscFunctionBeginUser;
-  *list = H5Pcreate(H5P_DATASET_CREATE);
-  NEPHRITE_HDF5_WRITE(H5Pset_obj_track_times(*list, 0), spec->name);
-  if (spec->rank == 0) { /* a scalar lives in the object header, which has a checksum of its own */
-    NEPHRITE_HDF5_WRITE(H5Pset_layout(*list, H5D_COMPACT), spec->name);
-    PetscFunctionReturn(PETSC_SUCCESS);
-  }
-  for (int axis = 0; axis < spec->rank; axis++) chunk[axis] = PetscMax(spec->shape[axis], 1);
-  chunk[0] = PetscMin(chunk[0], PetscMax(wanted / PetscMax(row_bytes, 1), 1));
-  NEPHRITE_HDF5_WRITE(H5Pset_chunk(*list, spec->rank, chunk), spec->name);
-  NEPHRITE_HDF5_WRITE(H5Pset_fletcher32(*list), spec->name);
-  NEPHRITE_HDF5_WRITE(H5Pset_alloc_time(*list, H5D_ALLOC_TIME_EARLY), spec->name);
-  NEPHRITE_HDF5_WRITE(H5Pset_fill_time(*list, H5D_FILL_TIME_NEVER), spec->name);
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
-
-static PetscErrorCode make_dataset(ProductWriter *w, const ProductDataset *spec, hid_t creation, hid_t *dataset)
-{
-  const hid_t stored = H5Tcopy(spec->type), links = H5Pcreate(H5P_LINK_CREATE);
-  const hid_t space = spec->rank ? H5Screate_simple(spec->rank, spec->shape, NULL) : H5Screate(H5S_SCALAR);
-
-  PetscFunctionBeginUser;
-  NEPHRITE_HDF5_WRITE(H5Tset_order(stored, H5T_ORDER_LE), spec->name);
-  NEPHRITE_HDF5_WRITE(H5Pset_create_intermediate_group(links, 1), spec->name);
-  *dataset = H5Dcreate2(w->file, spec->name, stored, space, links, creation, H5P_DEFAULT);
-  NEPHRITE_HDF5_WRITE(*dataset, spec->name);
-  H5Tclose(stored);
-  H5Pclose(links);
-  H5Sclose(space);
-  if (spec->units) PetscCall(product_attribute_text(w, spec->name, "units", spec->units));
-  if (spec->description) PetscCall(product_attribute_text(w, spec->name, "description", spec->description));
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
-
-static PetscErrorCode next_dataset(ProductWriter *w, Dataset **dataset)
-{
-  PetscFunctionBeginUser;
-  if (w->count == w->room) {
-    Dataset *larger = NULL;
-
-    w->room = 2 * w->room + 16;
-    PetscCall(PetscCalloc1((size_t)w->room, &larger));
-    if (w->count) memcpy(larger, w->dataset, (size_t)w->count * sizeof *larger);
-    PetscCall(PetscFree(w->dataset));
-    w->dataset = larger;
-  }
-  *dataset = &w->dataset[w->count++];
-  (*dataset)->id = (*dataset)->type = -1;
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
-
-static PetscErrorCode declare(ProductWriter *w, const ProductDataset *spec)
-{
-  Dataset *d = NULL;
-  hid_t creation;
-
-  PetscFunctionBeginUser;
-  PetscCall(next_dataset(w, &d));
-  PetscCall(PetscStrncpy(d->name, spec->name, sizeof d->name));
-  d->rank = spec->rank;
-  memcpy(d->shape, spec->shape, sizeof d->shape);
-  d->guard = spec->rank ? spec->digest : DIGEST_WHOLE;
-  d->type = H5Tcopy(spec->type);
-  d->row_bytes = H5Tget_size(spec->type);
-  for (int axis = 1; axis < spec->rank; axis++) d->row_bytes *= spec->shape[axis];
-  d->digests = d->guard == DIGEST_ROWS ? spec->shape[0] : 1;
-  PetscCall(PetscCalloc1(d->digests, &d->digest));
-  PetscCall(creation_list(spec, d->row_bytes, &creation));
-  PetscCall(make_dataset(w, spec, creation, &d->id));
-  H5Pclose(creation);
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
-
-PetscErrorCode product_declare(ProductWriter *w, const ProductDataset *spec)
-{
-  PetscFunctionBeginUser;
-  PetscCall(settle(w, declare(w, spec)));
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
-
-/* Rows of every source follow each other along the first axis. */
-static PetscErrorCode map_sources(ProductWriter *w, const ProductDataset *spec, int count, const char *const *files,
-                                  const hsize_t *rows)
-{
-  const hid_t creation = H5Pcreate(H5P_DATASET_CREATE), space = H5Screate_simple(spec->rank, spec->shape, NULL);
-  hsize_t offset[PRODUCT_MAX_RANK] = {0}, extent[PRODUCT_MAX_RANK];
-  hid_t dataset;
-
-  PetscFunctionBeginUser;
-  memcpy(extent, spec->shape, sizeof extent);
-  NEPHRITE_HDF5_WRITE(H5Pset_obj_track_times(creation, 0), spec->name);
-  for (int i = 0; i < count; i++) {
-    extent[0] = rows[i];
-    const hid_t source = H5Screate_simple(spec->rank, extent, NULL);
-
-    NEPHRITE_HDF5_WRITE(H5Sselect_hyperslab(space, H5S_SELECT_SET, offset, NULL, extent, NULL), spec->name);
-    NEPHRITE_HDF5_WRITE(H5Pset_virtual(creation, space, files[i], spec->name, source), spec->name);
-    H5Sclose(source);
-    offset[0] += rows[i];
-  }
-  PetscCall(make_dataset(w, spec, creation, &dataset));
-  H5Dclose(dataset);
-  H5Pclose(creation);
-  H5Sclose(space);
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
-
-PetscErrorCode product_declare_virtual(ProductWriter *w, const ProductDataset *spec, int count,
-                                       const char *const *files, const hsize_t *rows)
-{
-  PetscFunctionBeginUser;
-  PetscCall(settle(w, map_sources(w, spec, count, files, rows)));
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
-
 /* ---- values ---- */
 
-static void digest_rows(Dataset *d, hsize_t first, hsize_t count, const void *values)
+static void digest_rows(WrittenDataset *d, hsize_t first, hsize_t count, const void *values)
 {
   const char *bytes = values;
 
@@ -348,7 +202,7 @@ static void digest_rows(Dataset *d, hsize_t first, hsize_t count, const void *va
     d->digest[first + i] = product_row_digest(d->name, first + i, bytes + i * d->row_bytes, d->row_bytes);
 }
 
-static PetscErrorCode write_rows(ProductWriter *w, Dataset *d, hsize_t first, hsize_t count, const void *values)
+static PetscErrorCode write_rows(ProductWriter *w, WrittenDataset *d, hsize_t first, hsize_t count, const void *values)
 {
   const hid_t in_file = H5Dget_space(d->id);
   hsize_t offset[PRODUCT_MAX_RANK] = {0}, extent[PRODUCT_MAX_RANK];
@@ -375,7 +229,7 @@ static PetscErrorCode write_rows(ProductWriter *w, Dataset *d, hsize_t first, hs
 
 PetscErrorCode product_write(ProductWriter *w, const char *name, hsize_t first, hsize_t count, const void *values)
 {
-  Dataset *d = NULL;
+  WrittenDataset *d = NULL;
 
   PetscFunctionBeginUser;
   for (PetscInt i = 0; i < w->count; i++)
@@ -385,15 +239,20 @@ PetscErrorCode product_write(ProductWriter *w, const char *name, hsize_t first, 
              "%s: rows %llu to %llu are outside of dataset %s", w->path, (unsigned long long)first,
              (unsigned long long)(first + count), name);
   digest_rows(d, first, count, values);
-  PetscCall(settle(w, write_rows(w, d, first, count, values)));
+  PetscCall(product_settle(w, write_rows(w, d, first, count, values)));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
 /* ---- the end ---- */
 
-static int by_name(const void *a, const void *b)
+/* The order in which HDF5 visits objects: by name within a group, so that '/' comes before every other character. */
+static int by_path(const void *a, const void *b)
 {
-  return strcmp(((const Dataset *)a)->name, ((const Dataset *)b)->name);
+  const unsigned char *x = (const unsigned char *)((const WrittenDataset *)a)->name;
+  const unsigned char *y = (const unsigned char *)((const WrittenDataset *)b)->name;
+
+  while (*x && *x == *y) x++, y++;
+  return (*x == '/' ? 1 : 2 * *x) - (*y == '/' ? 1 : 2 * *y);
 }
 
 /* Every row was written by one rank; elsewhere its digest is 0. */
@@ -403,7 +262,7 @@ static PetscErrorCode write_digests(ProductWriter *w, uint64_t *digest)
   ProductDigestState *state = NULL;
 
   PetscFunctionBeginUser;
-  qsort(w->dataset, (size_t)count, sizeof *w->dataset, by_name);
+  qsort(w->dataset, (size_t)count, sizeof *w->dataset, by_path);
   PetscCall(product_digest_begin(&state));
   for (PetscInt i = 0; i < count; i++) {
     char name[160];
@@ -412,6 +271,8 @@ static PetscErrorCode write_digests(ProductWriter *w, uint64_t *digest)
 
     snprintf(name, sizeof name, PRODUCT_DIGEST_GROUP "/%s", w->dataset[i].name);
     PetscCall(PetscMalloc1(digests, &all));
+    PetscCheck(digests <= INT_MAX, PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL, "%s: dataset %s has %zu rows, too many",
+               w->path, w->dataset[i].name, digests);
     PetscCallMPI(MPI_Allreduce(w->dataset[i].digest, all, (int)digests, MPI_UINT64_T, MPI_BOR, w->comm));
     PetscCall(product_digest_add(state, w->dataset[i].name, digests, all));
     PetscCall(product_declare(w, &(ProductDataset){name, H5T_NATIVE_UINT64, 1, {digests}, DIGEST_WHOLE, "1", NULL}));
@@ -465,8 +326,8 @@ PetscErrorCode product_commit(ProductWriter *w, uint64_t *digest)
 {
   PetscFunctionBeginUser;
   PetscCall(write_digests(w, digest));
-  PetscCall(settle(w, close_file(w)));
-  PetscCall(settle(w, w->rank == 0 ? publish(w) : PETSC_SUCCESS));
+  PetscCall(product_settle(w, close_file(w)));
+  PetscCall(product_settle(w, w->rank == 0 ? publish(w) : PETSC_SUCCESS));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 

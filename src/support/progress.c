@@ -46,18 +46,30 @@ static void write_duration(double seconds, char *text, size_t size)
     snprintf(text, size, "%ld:%02ld", minutes, whole % 60);
 }
 
+/* "0.0213", "310.2", "15230": four digits, never an exponent. */
+static void write_rate(const Progress *p, int64_t done, double seconds, char *text, size_t size)
+{
+  const double rate = (double)(done - p->already) / fmax(seconds, 1e-9);
+
+  snprintf(text, size, rate >= 1000 ? "%.0f" : "%.4g", rate);
+}
+
 PetscErrorCode progress_update(Progress *p, int64_t done, const char *note)
 {
   const double now = MPI_Wtime();
-  char left[32] = "?";
+  char left[32] = "?", rate[32];
 
   PetscFunctionBeginUser;
   if (!p->speaks || now < p->next_line) PetscFunctionReturn(PETSC_SUCCESS);
   p->next_line = now + LINE_SECONDS;
-  const double rate = (double)(done - p->already) / (now - p->started);
-  if (rate > 0) write_duration((double)(p->total - done) / rate, left, sizeof left);
-  printf("%-9s %" PRId64 "/%" PRId64 " %s  %3.0f%%  %.4g %s/s  left %s%s%s\n", p->task, done, p->total, p->unit,
-         100 * (double)done / (double)p->total, rate, p->unit, left, note ? "  " : "", note ? note : "");
+  write_rate(p, done, now - p->started, rate, sizeof rate);
+  if (done > p->already) {
+    const double seconds_each = (now - p->started) / (double)(done - p->already);
+    write_duration(fmax((double)(p->total - done), 0) * seconds_each, left, sizeof left);
+  }
+  printf("%-9s %" PRId64 "/%" PRId64 " %s  %3.0f%%  %s %s/s  left %s%s%s\n", p->task, done, p->total, p->unit,
+         p->total > 0 ? 100 * (double)done / (double)p->total : 100, rate, p->unit, left, note ? "  " : "",
+         note ? note : "");
   fflush(stdout);
   PetscFunctionReturn(PETSC_SUCCESS);
 }
@@ -65,13 +77,14 @@ PetscErrorCode progress_update(Progress *p, int64_t done, const char *note)
 PetscErrorCode progress_finish(Progress *p, int64_t done)
 {
   const double seconds = MPI_Wtime() - p->started;
-  char duration[32];
+  char duration[32], rate[32];
 
   PetscFunctionBeginUser;
   if (!p->speaks) PetscFunctionReturn(PETSC_SUCCESS);
   write_duration(seconds, duration, sizeof duration);
-  printf("%-9s %" PRId64 "/%" PRId64 " %s  in %s, %.4g %s/s\n", p->task, done, p->total, p->unit, duration,
-         (double)(done - p->already) / fmax(seconds, 1e-9), p->unit);
+  write_rate(p, done, seconds, rate, sizeof rate);
+  printf("%-9s %" PRId64 "/%" PRId64 " %s  in %s, %s %s/s\n", p->task, done, p->total, p->unit, duration, rate,
+         p->unit);
   fflush(stdout);
   PetscFunctionReturn(PETSC_SUCCESS);
 }

@@ -1,0 +1,142 @@
+/** \file product_declare.c  The datasets of a product: layout on disk, checksums, and joins of other products.
+ * \ingroup support */
+#include "support/internal.h"
+
+#include <string.h>
+
+/* Small rows share a chunk; a chunk must stay far below the 4 GiB that HDF5 can have, whatever the size of a map. */
+enum { SMALL_ROWS_BYTES = 1 << 14, CHUNK_BYTES = 1 << 20, LARGEST_CHUNK_BYTES = 1 << 26 };
+
+/* Whole rows, as many as are read together; a row too large for one chunk is divided along its own axes. */
+static void choose_chunk(const ProductDataset *spec, size_t row_bytes, hsize_t chunk[PRODUCT_MAX_RANK])
+{
+  const size_t wanted = spec->digest == DIGEST_ROWS ? SMALL_ROWS_BYTES : CHUNK_BYTES;
+  hsize_t bytes = PetscMax(row_bytes, 1);
+
+  for (int axis = 0; axis < spec->rank; axis++) chunk[axis] = PetscMax(spec->shape[axis], 1);
+  chunk[0] = PetscMin(chunk[0], PetscMax(wanted / bytes, 1));
+  for (int axis = 1; axis < spec->rank && bytes > LARGEST_CHUNK_BYTES; axis++) {
+    const hsize_t whole = chunk[axis], parts = PetscMin(1 + (bytes - 1) / LARGEST_CHUNK_BYTES, whole);
+
+    chunk[axis] = 1 + (whole - 1) / parts;
+    bytes = bytes / whole * chunk[axis];
+  }
+}
+
+static PetscErrorCode creation_list(const ProductDataset *spec, size_t row_bytes, hid_t *list)
+{
+  hsize_t chunk[PRODUCT_MAX_RANK];
+
+  PetscFunctionBeginUser;
+  *list = H5Pcreate(H5P_DATASET_CREATE);
+  NEPHRITE_HDF5_WRITE(H5Pset_obj_track_times(*list, 0), spec->name);
+  if (spec->rank == 0) { /* a scalar lives in the object header, which has a checksum of its own */
+    NEPHRITE_HDF5_WRITE(H5Pset_layout(*list, H5D_COMPACT), spec->name);
+    PetscFunctionReturn(PETSC_SUCCESS);
+  }
+  choose_chunk(spec, row_bytes, chunk);
+  NEPHRITE_HDF5_WRITE(H5Pset_chunk(*list, spec->rank, chunk), spec->name);
+  NEPHRITE_HDF5_WRITE(H5Pset_fletcher32(*list), spec->name);
+  NEPHRITE_HDF5_WRITE(H5Pset_alloc_time(*list, H5D_ALLOC_TIME_EARLY), spec->name);
+  NEPHRITE_HDF5_WRITE(H5Pset_fill_time(*list, H5D_FILL_TIME_NEVER), spec->name);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode make_dataset(ProductWriter *w, const ProductDataset *spec, hid_t creation, hid_t *dataset)
+{
+  const hid_t stored = H5Tcopy(spec->type), links = H5Pcreate(H5P_LINK_CREATE);
+  const hid_t space = spec->rank ? H5Screate_simple(spec->rank, spec->shape, NULL) : H5Screate(H5S_SCALAR);
+
+  PetscFunctionBeginUser;
+  NEPHRITE_HDF5_WRITE(H5Tset_order(stored, H5T_ORDER_LE), spec->name);
+  NEPHRITE_HDF5_WRITE(H5Pset_create_intermediate_group(links, 1), spec->name);
+  *dataset = H5Dcreate2(w->file, spec->name, stored, space, links, creation, H5P_DEFAULT);
+  NEPHRITE_HDF5_WRITE(*dataset, spec->name);
+  H5Tclose(stored);
+  H5Pclose(links);
+  H5Sclose(space);
+  if (spec->units) PetscCall(product_attribute_text(w, spec->name, "units", spec->units));
+  if (spec->description) PetscCall(product_attribute_text(w, spec->name, "description", spec->description));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode next_dataset(ProductWriter *w, WrittenDataset **dataset)
+{
+  PetscFunctionBeginUser;
+  if (w->count == w->room) {
+    WrittenDataset *larger = NULL;
+
+    w->room = 2 * w->room + 16;
+    PetscCall(PetscCalloc1((size_t)w->room, &larger));
+    if (w->count) memcpy(larger, w->dataset, (size_t)w->count * sizeof *larger);
+    PetscCall(PetscFree(w->dataset));
+    w->dataset = larger;
+  }
+  *dataset = &w->dataset[w->count++];
+  (*dataset)->id = (*dataset)->type = -1;
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode declare(ProductWriter *w, const ProductDataset *spec)
+{
+  WrittenDataset *d = NULL;
+  hid_t creation;
+
+  PetscFunctionBeginUser;
+  PetscCall(next_dataset(w, &d));
+  PetscCall(PetscStrncpy(d->name, spec->name, sizeof d->name));
+  d->rank = spec->rank;
+  memcpy(d->shape, spec->shape, sizeof d->shape);
+  d->guard = spec->rank ? spec->digest : DIGEST_WHOLE;
+  d->type = H5Tcopy(spec->type);
+  d->row_bytes = H5Tget_size(spec->type);
+  for (int axis = 1; axis < spec->rank; axis++) d->row_bytes *= spec->shape[axis];
+  d->digests = d->guard == DIGEST_ROWS ? spec->shape[0] : 1;
+  PetscCall(PetscCalloc1(d->digests, &d->digest));
+  PetscCall(creation_list(spec, d->row_bytes, &creation));
+  PetscCall(make_dataset(w, spec, creation, &d->id));
+  H5Pclose(creation);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode product_declare(ProductWriter *w, const ProductDataset *spec)
+{
+  PetscFunctionBeginUser;
+  PetscCall(product_settle(w, declare(w, spec)));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* Rows of every source follow each other along the first axis. */
+static PetscErrorCode map_sources(ProductWriter *w, const ProductDataset *spec, int count, const char *const *files,
+                                  const hsize_t *rows)
+{
+  const hid_t creation = H5Pcreate(H5P_DATASET_CREATE), space = H5Screate_simple(spec->rank, spec->shape, NULL);
+  hsize_t offset[PRODUCT_MAX_RANK] = {0}, extent[PRODUCT_MAX_RANK];
+  hid_t dataset;
+
+  PetscFunctionBeginUser;
+  memcpy(extent, spec->shape, sizeof extent);
+  NEPHRITE_HDF5_WRITE(H5Pset_obj_track_times(creation, 0), spec->name);
+  for (int i = 0; i < count; i++) {
+    extent[0] = rows[i];
+    const hid_t source = H5Screate_simple(spec->rank, extent, NULL);
+
+    NEPHRITE_HDF5_WRITE(H5Sselect_hyperslab(space, H5S_SELECT_SET, offset, NULL, extent, NULL), spec->name);
+    NEPHRITE_HDF5_WRITE(H5Pset_virtual(creation, space, files[i], spec->name, source), spec->name);
+    H5Sclose(source);
+    offset[0] += rows[i];
+  }
+  PetscCall(make_dataset(w, spec, creation, &dataset));
+  H5Dclose(dataset);
+  H5Pclose(creation);
+  H5Sclose(space);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode product_declare_virtual(ProductWriter *w, const ProductDataset *spec, int count,
+                                       const char *const *files, const hsize_t *rows)
+{
+  PetscFunctionBeginUser;
+  PetscCall(product_settle(w, map_sources(w, spec, count, files, rows)));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
