@@ -1,0 +1,127 @@
+/** \file reader.c  The maps of a campaign back from disk, one at a time, checked.  \ingroup campaign */
+#include "campaign/internal.h"
+
+#include <string.h>
+
+/* Open shards at once: far below any limit of open files. */
+enum { OPEN_SHARDS = 64 };
+
+struct CampaignReader {
+  ShardLayout layout;
+  uint64_t *digest; /* [shards] from the index */
+  ProductReader **reader; /* [shards] NULL where not open */
+  PetscInt open[OPEN_SHARDS], opened;
+};
+
+static PetscErrorCode read_index(const char *path, const char *directory, const Options *options, ProductReader *index,
+                                 CampaignReader *r)
+{
+  char *configuration = NULL;
+  int64_t realisations, shard_size;
+  hsize_t shape[PRODUCT_MAX_RANK];
+  int rank;
+  PetscErrorCode error;
+
+  PetscFunctionBeginUser;
+  PetscCall(product_read_attribute_text(index, NULL, "configuration", &configuration));
+  error = options ? options_require_same(options, SCOPE_SIMULATION, configuration, path) : PETSC_SUCCESS;
+  PetscCall(PetscFree(configuration));
+  PetscCall(error);
+  PetscCall(product_read_attribute_int(index, NULL, "realisations", 1, &realisations));
+  PetscCall(product_read_attribute_int(index, NULL, "shard_size", 1, &shard_size));
+  PetscCheck(realisations > 0 && shard_size > 0, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT, "%s: is damaged: %lld maps", path,
+             (long long)realisations);
+  PetscCall(shard_layout(directory, realisations, (PetscInt)shard_size, &r->layout));
+  PetscCall(product_shape(index, "shard_digest", &rank, shape));
+  PetscCheck(rank == 1 && shape[0] == (hsize_t)r->layout.shards, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
+             "%s: is damaged: digests of %d shards are needed", path, (int)r->layout.shards);
+  PetscCall(PetscCalloc2(r->layout.shards, &r->digest, r->layout.shards, &r->reader));
+  PetscCall(product_read(index, "shard_digest", H5T_NATIVE_UINT64, 0, shape[0], r->digest));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode campaign_reader_open(const char *directory, const Options *options, CampaignReader **reader)
+{
+  CampaignReader *r = NULL;
+  char path[PETSC_MAX_PATH_LEN];
+  ProductReader *index = NULL;
+  PetscErrorCode error;
+
+  PetscFunctionBeginUser;
+  PetscCall(PetscNew(&r));
+  *reader = r;
+  PetscCall(index_path(directory, path));
+  error = product_open(path, "campaign", CAMPAIGN_FORMAT, &index);
+  if (!error) error = read_index(path, directory, options, index, r);
+  PetscCall(product_close(&index));
+  PetscFunctionReturn(error);
+}
+
+PetscErrorCode campaign_reader_close(CampaignReader **reader)
+{
+  PetscFunctionBeginUser;
+  if (!*reader) PetscFunctionReturn(PETSC_SUCCESS);
+  for (PetscInt i = 0; i < (*reader)->opened; i++) PetscCall(product_close(&(*reader)->reader[(*reader)->open[i]]));
+  PetscCall(PetscFree2((*reader)->digest, (*reader)->reader));
+  PetscCall(PetscFree(*reader));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+int64_t campaign_reader_count(const CampaignReader *reader)
+{
+  return reader->layout.realisations;
+}
+
+/* A shard is what the index says, or it is refused: a stale or exchanged file has sound digests of its own. */
+static PetscErrorCode check_shard(const CampaignReader *r, PetscInt shard, const char *path)
+{
+  hsize_t shape[PRODUCT_MAX_RANK];
+  uint64_t digest;
+
+  PetscFunctionBeginUser;
+  PetscCall(product_digest(r->reader[shard], &digest));
+  PetscCheck(digest == r->digest[shard], PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
+             "%s: is not the shard that sims/campaign.h5 lists; delete both and run nephrite-simulate again", path);
+  PetscCall(product_shape(r->reader[shard], "kappa", NULL, shape));
+  PetscCheck(shape[0] == (hsize_t)shard_rows(&r->layout, shard), PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
+             "%s: holds %llu maps instead of %d", path, (unsigned long long)shape[0],
+             (int)shard_rows(&r->layout, shard));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode open_shard(CampaignReader *r, PetscInt shard)
+{
+  char path[PETSC_MAX_PATH_LEN];
+  PetscErrorCode error;
+
+  PetscFunctionBeginUser;
+  if (r->reader[shard]) PetscFunctionReturn(PETSC_SUCCESS);
+  if (r->opened == OPEN_SHARDS) { /* the longest open goes */
+    PetscCall(product_close(&r->reader[r->open[0]]));
+    memmove(r->open, r->open + 1, (OPEN_SHARDS - 1) * sizeof *r->open);
+    r->opened--;
+  }
+  PetscCall(shard_path(&r->layout, shard, path));
+  error = product_open(path, "shard", SHARD_FORMAT, &r->reader[shard]);
+  if (!error) error = check_shard(r, shard, path);
+  if (error)
+    PetscCall(product_close(&r->reader[shard]));
+  else
+    r->open[r->opened++] = shard;
+  PetscFunctionReturn(error);
+}
+
+PetscErrorCode campaign_reader_get(CampaignReader *r, int64_t index, float *kappa, double *theta)
+{
+  const PetscInt shard = (PetscInt)(index / r->layout.shard_size);
+  const hsize_t row = (hsize_t)(index % r->layout.shard_size);
+
+  PetscFunctionBeginUser;
+  PetscCheck(index >= 0 && index < r->layout.realisations, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
+             "realisation %lld is wanted; the campaign in %s has %lld", (long long)index, r->layout.directory,
+             (long long)r->layout.realisations);
+  PetscCall(open_shard(r, shard));
+  if (kappa) PetscCall(product_read(r->reader[shard], "kappa", H5T_NATIVE_FLOAT, row, 1, kappa));
+  if (theta) PetscCall(product_read(r->reader[shard], "theta", H5T_NATIVE_DOUBLE, row, 1, theta));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}

@@ -1,0 +1,174 @@
+/** \file simulate.c  Make what is missing of a campaign.  \ingroup campaign
+ *
+ * A shard is made whole by one rank, which takes it from a queue; so its bytes do not depend on how many ranks there
+ * are, and a restart makes the shards that are not there.
+ */
+#include "campaign/internal.h"
+
+#include <inttypes.h>
+#include <unistd.h>
+
+/* Is this shard there, whole and of this configuration?  Errors: NEPHRITE_ERR_INPUT if it is damaged or of another. */
+static PetscErrorCode shard_is_done(const ShardLayout *layout, PetscInt shard, const Options *options, PetscBool *done)
+{
+  char path[PETSC_MAX_PATH_LEN], *configuration = NULL;
+  ProductReader *reader = NULL;
+  hsize_t shape[PRODUCT_MAX_RANK];
+  uint64_t digest;
+  PetscErrorCode error;
+
+  PetscFunctionBeginUser;
+  PetscCall(shard_path(layout, shard, path));
+  *done = access(path, F_OK) ? PETSC_FALSE : PETSC_TRUE;
+  if (!*done) PetscFunctionReturn(PETSC_SUCCESS);
+  error = product_open(path, "shard", SHARD_FORMAT, &reader);
+  if (!error) error = product_read_attribute_text(reader, NULL, "configuration", &configuration);
+  if (!error) error = options_require_same(options, SCOPE_SIMULATION, configuration, path);
+  if (!error) error = product_shape(reader, "kappa", NULL, shape);
+  if (!error) error = product_shape(reader, "theta", NULL, NULL);
+  if (!error) error = product_digest(reader, &digest);
+  PetscCall(PetscFree(configuration));
+  PetscCall(product_close(&reader));
+  PetscCall(error);
+  /* The last shard of a campaign that has since grown holds fewer maps than it should: it is made again, larger. */
+  *done = shape[0] == (hsize_t)shard_rows(layout, shard) ? PETSC_TRUE : PETSC_FALSE;
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* Rank 0 looks, all learn.  \param[out] missing [shards]  \param[out] count of them  \param[out] present maps there */
+static PetscErrorCode find_missing(MPI_Comm comm, const ShardLayout *layout, const Options *options, int *missing,
+                                   int *count, int64_t *present)
+{
+  PetscMPIInt rank;
+  PetscErrorCode error = PETSC_SUCCESS;
+
+  PetscFunctionBeginUser;
+  *count = 0;
+  *present = 0;
+  PetscCallMPI(MPI_Comm_rank(comm, &rank));
+  for (PetscInt shard = 0; rank == 0 && shard < layout->shards && !error; shard++) {
+    PetscBool done = PETSC_FALSE;
+
+    error = shard_is_done(layout, shard, options, &done);
+    if (done)
+      *present += shard_rows(layout, shard);
+    else
+      missing[(*count)++] = (int)shard;
+  }
+  PetscCall(group_agree(comm, error));
+  PetscCallMPI(MPI_Bcast(count, 1, MPI_INT, 0, comm));
+  PetscCallMPI(MPI_Bcast(missing, *count, MPI_INT, 0, comm));
+  PetscCallMPI(MPI_Bcast(present, 1, MPI_INT64_T, 0, comm));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* Take shards until none is left.  A rank that fails, or is asked to stop, takes the rest so that the others stop too.
+ */
+static PetscErrorCode work(WorkQueue *queue, WorkQueue *done, const ShardLayout *layout, const ShardRecipe *recipe,
+                           const int *missing, Progress *progress)
+{
+  Simulator *simulator = NULL;
+  int64_t unit = 0;
+  PetscErrorCode error;
+
+  PetscFunctionBeginUser;
+  error = simulator_create(recipe->survey, recipe->prior, recipe->seed, &simulator);
+  while (!error) {
+    error = work_queue_take(queue, &unit);
+    if (error || unit < 0) break;
+    error = shard_write(layout, missing[unit], recipe, simulator, progress, done);
+  }
+  while (unit >= 0) PetscCall(work_queue_take(queue, &unit));
+  PetscCall(simulator_destroy(&simulator));
+  PetscFunctionReturn(error);
+}
+
+static PetscErrorCode make_missing(MPI_Comm comm, const ShardLayout *layout, const ShardRecipe *recipe,
+                                   const int *missing, int count, int64_t present)
+{
+  WorkQueue *queue = NULL, *done = NULL;
+  Progress *progress = NULL;
+  PetscErrorCode error;
+
+  PetscFunctionBeginUser;
+  PetscCall(work_queue_create(comm, count, &queue));
+  PetscCall(work_queue_create(comm, layout->realisations - present, &done));
+  PetscCall(progress_create(comm, "simulate", "maps", layout->realisations - present, 0, &progress));
+  error = work(queue, done, layout, recipe, missing, progress);
+  PetscCall(work_queue_destroy(&queue));
+  PetscCall(work_queue_destroy(&done));
+  error = group_agree(comm, error);
+  if (!error) PetscCall(progress_finish(progress, layout->realisations - present));
+  PetscCall(progress_destroy(&progress));
+  PetscFunctionReturn(error);
+}
+
+/* Does the index list just these shards?  If not it is written anew. */
+static PetscErrorCode index_is_current(const ShardLayout *layout, PetscBool *current)
+{
+  CampaignReader *reader = NULL;
+  const PetscErrorCode error = campaign_reader_open(layout->directory, NULL, &reader);
+
+  PetscFunctionBeginUser;
+  *current = !error && campaign_reader_count(reader) == layout->realisations ? PETSC_TRUE : PETSC_FALSE;
+  if (error) error_clear();
+  PetscCall(campaign_reader_close(&reader));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode complete_index(const ShardLayout *layout, const ShardRecipe *recipe, int made)
+{
+  PetscBool current = PETSC_FALSE;
+
+  PetscFunctionBeginUser;
+  if (!made) PetscCall(index_is_current(layout, &current));
+  if (!current) PetscCall(index_write(layout, recipe));
+  printf("simulate  %s/sims: %" PRId64 " maps in %d shards, %s\n", layout->directory, layout->realisations,
+         (int)layout->shards, made || !current ? "complete" : "complete already");
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode simulate_locked(MPI_Comm comm, const Options *options, const ShardLayout *layout,
+                                      const ShardRecipe *recipe)
+{
+  int *missing = NULL, count = 0;
+  int64_t present = 0;
+  PetscMPIInt rank;
+  PetscErrorCode error;
+
+  PetscFunctionBeginUser;
+  PetscCallMPI(MPI_Comm_rank(comm, &rank));
+  PetscCall(PetscMalloc1(layout->shards, &missing));
+  error = find_missing(comm, layout, options, missing, &count, &present);
+  if (!error && rank == 0 && present && count)
+    printf("simulate  going on: %" PRId64 " of %" PRId64 " maps are there\n", present, layout->realisations);
+  if (!error && count) error = make_missing(comm, layout, recipe, missing, count, present);
+  PetscCall(PetscFree(missing));
+  PetscCheck(error != NEPHRITE_ERR_INTERRUPTED, PETSC_COMM_SELF, NEPHRITE_ERR_INTERRUPTED,
+             "interrupted; finished shards are kept, run again to go on");
+  PetscCall(error);
+  PetscCall(group_agree(comm, rank == 0 ? complete_index(layout, recipe, count) : PETSC_SUCCESS));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode campaign_simulate(MPI_Comm comm, const Options *options, const CampaignConfig *campaign,
+                                 const SurveyConfig *survey, const Prior *prior, const SimulateConfig *simulate)
+{
+  ShardLayout layout;
+  ShardRecipe recipe = {survey, prior, NULL, campaign->seed};
+  StageLock *lock = NULL;
+  char *yaml = NULL, sims[PETSC_MAX_PATH_LEN];
+  PetscErrorCode error;
+
+  PetscFunctionBeginUser;
+  PetscCall(shard_layout(campaign->campaign, simulate->realisations, simulate->shard_size, &layout));
+  snprintf(sims, sizeof sims, "%.*s/sims", PETSC_MAX_PATH_LEN - 8, campaign->campaign);
+  PetscCall(product_directory(comm, sims));
+  PetscCall(options_yaml(options, SCOPE_SIMULATION, &yaml));
+  recipe.configuration = yaml;
+  error = stage_lock_create(comm, campaign->campaign, "simulate", &lock);
+  if (!error) error = simulate_locked(comm, options, &layout, &recipe);
+  PetscCall(stage_lock_destroy(&lock));
+  PetscCall(PetscFree(yaml));
+  PetscFunctionReturn(error);
+}
