@@ -9,13 +9,13 @@
 /** How distances are measured (calibration, section 1). */
 typedef enum { METRIC_RAW, METRIC_MINMAX, METRIC_STANDARDISED } CalibrationMetric;
 
-/** counts[t][c] = draws of truth t closer to centre c than the truth is.  Draws are shown one truth at a time, so they need
- * never be held together. */
+/** counts[t][c] = draws of truth t closer to centre c than the truth is.  Draws are shown one truth at a time, so they
+ * need never be held together. */
 typedef struct Counts Counts;
-/** \param dimension q  \param truths T  \param draws S  \param centres C per truth  \param truth [truths][dimension] sets
- * offsets and scales of the metric, and is borrowed until counts_destroy() */
-PetscErrorCode counts_create(CalibrationMetric metric, int64_t dimension, int64_t truths, int64_t draws, int64_t centres,
-                             int64_t seed, const float *truth, Counts **counts);
+/** \param dimension q  \param truths T  \param draws S  \param centres C per truth  \param truth [truths][dimension]
+ * sets offsets and scales of the metric, and is borrowed until counts_destroy() */
+PetscErrorCode counts_create(CalibrationMetric metric, int64_t dimension, int64_t truths, int64_t draws,
+                             int64_t centres, int64_t seed, const float *truth, Counts **counts);
 /** Use given centres instead of keyed ones.  \param centre [truths][centres][dimension], borrowed */
 PetscErrorCode counts_set_centres(Counts *counts, const float *centre);
 /** \param draw [draws][dimension] of truth \p t.  Order and rank of the calls do not matter. */

@@ -24,8 +24,8 @@ PetscErrorCode field_gaussian_variance(const Field *field, double *variance);
 double field_negative_fraction(const Field *field);
 PetscErrorCode field_destroy(Field **field);
 
-/** P_ij(k) = C_ij(|k|)/pixel^2 on the grid, 0 at k = 0; cubic spline in log-log (not-a-knot ends), constant beyond them.
- * \param[out] power [bins(bins+1)/2][ny][nx/2+1] */
+/** P_ij(k) = C_ij(|k|)/pixel^2 on the grid, 0 at k = 0; cubic spline in log-log (not-a-knot ends), constant beyond
+ * them. \param[out] power [bins(bins+1)/2][ny][nx/2+1] */
 PetscErrorCode field_spectrum(const LensingSpectra *spectra, PetscInt ny, PetscInt nx, double pixel, double *power);
 
 #endif

@@ -8,13 +8,22 @@
 
 typedef enum { TASK_POSTERIOR, TASK_COVERAGE } InferTask;
 
+/** How the last step of a draw ends (network.md, section 8). */
+typedef enum {
+  CLOSING_PREDICTION, /**< an Euler step onto the network's prediction: no noise is left; 2n - 1 evaluations */
+  CLOSING_HEUN, /**< a Heun step like the others: 2n evaluations */
+  CLOSING_PUBLISHED, /**< that, and one more Euler step with the velocity at t = 1 - 1/n: 2n + 1 evaluations */
+} SamplerClosing;
+
 /** The `infer` section of a campaign file, with -task and -observation. */
 typedef struct {
   int task; /**< ::InferTask */
   char observation[OPTION_TEXT_SIZE]; /**< a user's file; "": held-out realisations of the campaign */
-  char checkpoint[OPTION_TEXT_SIZE];  /**< "": best or newest of the campaign */
-  PetscInt draws, observations, batch, steps;
-  int closing; /**< how the last step ends: onto the prediction (default), or as published */
+  char checkpoint[OPTION_TEXT_SIZE]; /**< "": best or newest of the campaign */
+  PetscInt draws, observations, batch, evaluations;
+  PetscInt keep_maps; /**< observations of -task coverage whose drawn maps are kept */
+  int closing; /**< ::SamplerClosing */
+  PetscInt centres, bootstraps; /**< of MIRA and TARP */
 } InferConfig;
 extern const OptionTable infer_options;
 
@@ -23,9 +32,9 @@ typedef struct {
   ObservationKind kind;
   PetscInt bins, ny, nx;
   double field_of_view_deg;
-  float *raw;        /* [bins][2][ny][nx] shear or [bins][ny][nx] convergence */
+  float *raw; /* [bins][2][ny][nx] shear or [bins][ny][nx] convergence */
   double *noise_std; /* [bins] */
-  float *mask;       /* [ny][nx] or NULL */
+  float *mask; /* [ny][nx] or NULL */
 } Observation;
 /** Read and check a user's file.  Errors: NEPHRITE_ERR_INPUT: missing datasets, NaN, another shape or pixel scale than
  * \p survey's, saying what would fit. */
@@ -34,20 +43,21 @@ PetscErrorCode observation_destroy(Observation **observation);
 
 /** Draws from p(map, parameters | observation) by the probability-flow ODE (network.md, section 8). */
 typedef struct Sampler Sampler;
-typedef enum { CLOSING_PREDICTION, CLOSING_HEUN, CLOSING_PUBLISHED } SamplerClosing;
 /** \param batch draws at once  \param steps of Heun's method on the uniform grid */
-PetscErrorCode sampler_create(const Model *model, PetscInt batch, PetscInt steps, SamplerClosing closing, Sampler **sampler);
+PetscErrorCode sampler_create(const Model *model, PetscInt batch, PetscInt steps, SamplerClosing closing,
+                              Sampler **sampler);
 /** Integrate from given noise, in normalised units.  \param channels [observation_channels][ny][nx] normalised
  * \param[in,out] z [draws][bins][ny][nx]  \param[in,out] z_theta [draws][parameters]  \param draws at most the batch */
 PetscErrorCode sampler_integrate(Sampler *sampler, const Scalar *channels, PetscInt draws, Scalar *z, Scalar *z_theta);
 /** Draws first … first+count-1 of observation \p observation_index, keyed, in physical units.
- * \param channels from observer_present(), not normalised  \param[out] kappa [count][bins][ny][nx]  \param[out] theta */
-PetscErrorCode sampler_draw(Sampler *sampler, const float *channels, int64_t seed, int64_t observation_index, PetscInt first,
-                            PetscInt count, float *kappa, double *theta);
+ * \param channels from observer_present(), not normalised  \param[out] kappa [count][bins][ny][nx]  \param[out] theta
+ */
+PetscErrorCode sampler_draw(Sampler *sampler, const float *channels, int64_t seed, int64_t observation_index,
+                            PetscInt first, PetscInt count, float *kappa, double *theta);
 PetscErrorCode sampler_destroy(Sampler **sampler);
 
-/** Wiener filter of an unmasked observation with homogeneous noise: the posterior mean of a Gaussian field, per mode, all
- * bins jointly.  \param raw as in Observation  \param noise_std [bins]  \param[out] kappa [bins][ny][nx] */
+/** Wiener filter of an unmasked observation with homogeneous noise: the posterior mean of a Gaussian field, per mode,
+ * all bins jointly.  \param raw as in Observation  \param noise_std [bins]  \param[out] kappa [bins][ny][nx] */
 PetscErrorCode wiener_filter(const SurveyConfig *survey, const LensingSpectra *spectra, const double *noise_std,
                              const float *raw, float *kappa);
 

@@ -49,8 +49,8 @@ typedef enum { NETWORK_INFERENCE, NETWORK_TRAINING } NetworkMode;
 
 typedef struct Network Network;
 
-/** Lay out parameters and arena for batches of at most \p batch samples; weights are zero until initialised or copied in.
- * \param mode  NETWORK_TRAINING also holds gradients and what backward needs */
+/** Lay out parameters and arena for batches of at most \p batch samples; weights are zero until initialised or copied
+ * in. \param mode  NETWORK_TRAINING also holds gradients and what backward needs */
 PetscErrorCode network_create(const NetworkShape *shape, PetscInt batch, NetworkMode mode, Network **network);
 PetscErrorCode network_destroy(Network **network);
 
@@ -60,7 +60,7 @@ PetscInt network_tensor_count(const Network *network);
 const NetworkTensor *network_tensor(const Network *network, PetscInt tensor);
 size_t network_arena_bytes(const Network *network); /**< all memory of this network */
 double network_forward_flops(const Network *network); /**< per sample; a training sample costs three times that */
-Scalar *network_weights(Network *network);  /**< [network_parameter_count()], tensors in order of ::NetworkTensor */
+Scalar *network_weights(Network *network); /**< [network_parameter_count()], tensors in order of ::NetworkTensor */
 Scalar *network_gradient(Network *network); /**< the same order; NULL in NETWORK_INFERENCE */
 /** Starting values, each tensor with its own random numbers (network.md, section 5). */
 PetscErrorCode network_initialise(Network *network, int64_t seed);
@@ -68,12 +68,12 @@ PetscErrorCode network_initialise(Network *network, int64_t seed);
 /** What goes in, normalised; maps are [batch][channel][ny][nx]. */
 typedef struct {
   PetscInt batch;
-  const Scalar *z;           /* [batch][bins][ny][nx] */
-  const Scalar *z_theta;     /* [batch][parameters] */
+  const Scalar *z; /* [batch][bins][ny][nx] */
+  const Scalar *z_theta; /* [batch][parameters] */
   const Scalar *observation; /* [batch][observation_channels][ny][nx]; NULL: that of the last call */
-  const Scalar *t;           /* [batch] */
-  const uint64_t *dropout;   /* [batch] random index of each sample, for the dropout stream; NULL: no dropout */
-  int64_t seed;              /* of the dropout stream */
+  const Scalar *t; /* [batch] */
+  const uint64_t *dropout; /* [batch] random index of each sample, for the dropout stream; NULL: no dropout */
+  int64_t seed; /* of the dropout stream */
 } NetworkInput;
 
 /** x̂ and θ̂.  \param[out] x [batch][bins][ny][nx]  \param[out] theta [batch][parameters] */
@@ -94,8 +94,8 @@ PetscErrorCode network_backward(Network *network, const Scalar *x_bar, const Sca
                                 void *context, const NetworkInputGradient *input_gradient);
 PetscErrorCode network_zero_gradient(Network *network);
 
-/** Activations by the names of the reference file ("time", "tokens", "observation_tokens", "block.0", …), copied out for
- * checks.  NETWORK_TRAINING only.  \param[out] values may be NULL to learn the count */
+/** Activations by the names of the reference file ("time", "tokens", "observation_tokens", "block.0", …), copied out
+ * for checks.  NETWORK_TRAINING only.  \param[out] values may be NULL to learn the count */
 PetscErrorCode network_activation(const Network *network, const char *name, size_t *count, Scalar *values);
 
 #endif
