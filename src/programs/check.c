@@ -11,6 +11,7 @@ typedef struct {
 } CheckKind;
 
 static const CheckKind kinds[] = {
+    {"field", check_field, "maps and shear from given white noise, or statistics of many maps"},
     {NULL, NULL, NULL}, /* ends the table */
 };
 
