@@ -111,6 +111,39 @@ static void place_forward(Network *n, Arena *arena)
   if (!n->final) n->final = n->stores[0].x; /* blocks work back and forth between x and x_mid */
 }
 
+/* Room for a map's weight in panels, for either direction. */
+static void place_panels(const Network *n, Arena *arena, Linear *linear)
+{
+  const size_t forward = panels_size(n, linear->out, linear->in);
+  const size_t backward = n->mode == NETWORK_TRAINING ? panels_size(n, linear->in, linear->out) : 0;
+  const ArenaItem items[] = {SCALARS(linear->panels, forward > backward ? forward : backward)};
+
+  PLACE(arena, items);
+}
+
+static void place_all_panels(Network *n, Arena *arena)
+{
+  Weights *weights = &n->weights;
+  BlockWeights *first = &n->blocks[0];
+  Linear *const maps[] = {&weights->field_embed1,
+                          &weights->field_embed2,
+                          &weights->observation_embed1,
+                          &weights->observation_embed2,
+                          &weights->head_field,
+                          &first->qkv,
+                          &first->proj,
+                          &first->w12,
+                          &first->w3};
+
+  for (size_t i = 0; i < sizeof maps / sizeof *maps; i++) place_panels(n, arena, maps[i]);
+  for (size_t l = 1; l < n->dims.L; l++) { /* one block is at work at a time */
+    n->blocks[l].qkv.panels = first->qkv.panels;
+    n->blocks[l].proj.panels = first->proj.panels;
+    n->blocks[l].w12.panels = first->w12.panels;
+    n->blocks[l].w3.panels = first->w3.panels;
+  }
+}
+
 static void place_backward(Network *n, Arena *arena)
 {
   const Dimensions *d = &n->dims;
@@ -144,7 +177,7 @@ static void place_backward(Network *n, Arena *arena)
 static void place_scratch(const Network *n, Arena *arena, ThreadScratch *scratch)
 {
   const Dimensions *d = &n->dims;
-  const size_t training = n->mode == NETWORK_TRAINING ? 1 : 0;
+  const size_t training = n->mode == NETWORK_TRAINING ? 1 : 0, stride = logit_stride(n->kernels, d->T);
   const ArenaItem items[] = {
       SCALARS(scratch->h, ROWS * d->W),
       SCALARS(scratch->f, ROWS * d->W),
@@ -153,12 +186,20 @@ static void place_scratch(const Network *n, Arena *arena, ThreadScratch *scratch
       SCALARS(scratch->q, d->T * d->D),
       SCALARS(scratch->k, d->T * d->D),
       SCALARS(scratch->v, d->T * d->D),
-      SCALARS(scratch->s, ROWS * d->T),
+      SCALARS(scratch->k_across, panels_size(n, d->T, d->D)),
+      SCALARS(scratch->v_down, panels_size(n, d->D, d->T)),
+      SCALARS(scratch->q_down, training * panels_size(n, d->D, d->T)),
+      SCALARS(scratch->k_down, training * panels_size(n, d->D, d->T)),
+      SCALARS(scratch->v_across, training * panels_size(n, d->T, d->D)),
+      SCALARS(scratch->o_bar_down, training * panels_size(n, d->D, d->T)),
+      SCALARS(scratch->s, ROWS * stride),
       SCALARS(scratch->q_bar, training * ROWS * d->D),
       SCALARS(scratch->k_bar, training * d->T * d->D),
-      SCALARS(scratch->s_bar, training * ROWS * d->T),
+      SCALARS(scratch->s_bar, training * ROWS * stride),
       SCALARS(scratch->delta, training * ROWS),
-      SCALARS(scratch->factors, training * ROWS * (d->T > d->M ? d->T : d->M)),
+      SCALARS(scratch->factors, training * ROWS * (stride > d->M ? stride : d->M)),
+      SCALARS(scratch->pack_a, training * PRODUCT_DEPTH * PRODUCT_ROWS),
+      SCALARS(scratch->pack_b, panels_size(n, PRODUCT_COLUMNS, PRODUCT_DEPTH)),
   };
 
   PLACE(arena, items);
@@ -171,6 +212,7 @@ static size_t lay_out(Network *network, char *memory)
   place_parameters(network, &arena);
   place_stores(network, &arena);
   place_forward(network, &arena);
+  place_all_panels(network, &arena);
   if (network->mode == NETWORK_TRAINING) place_backward(network, &arena);
   for (int thread = 0; thread < network->threads; thread++) place_scratch(network, &arena, &network->scratch[thread]);
   return arena.used;

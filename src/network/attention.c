@@ -10,7 +10,7 @@
 
 /** Where one head's numbers are. */
 typedef struct {
-  size_t T, D, W;
+  size_t T, D, W, stride; /* stride of rows of the attention matrix */
   const BlockWeights *weights;
   const Scalar *rotation; /* [T][D] */
   const Scalar *qkv; /* [T][3W], from this head's first query on; k and v are W and 2W further */
@@ -28,6 +28,7 @@ static Head head_of(const Network *n, HeadTask task)
   return (Head){.T = T,
                 .D = d->D,
                 .W = d->W,
+                .stride = logit_stride(n->kernels, T),
                 .weights = &n->blocks[task.block],
                 .rotation = n->rotation[task.block >= d->start],
                 .qkv = store->qkv + task.sample * T * 3 * d->W + column,
@@ -39,6 +40,19 @@ static Head head_of(const Network *n, HeadTask task)
 static double query_factor(const Head *head)
 {
   return 1 / sqrt((double)head->D);
+}
+
+/* x [T][D], rows x_row apart, into panels as the right factor of a product over tokens */
+static void pack_down(const Network *n, const Head *head, const Scalar *x, size_t x_row, Scalar *panels)
+{
+  n->kernels->pack(&(MatrixPack){.n = head->D, .k = head->T, .b = x, .b_row = x_row, .b_column = 1, .panels = panels});
+}
+
+/* x [T][D] transposed, as the right factor of a product over D */
+static void pack_across(const Network *n, const Head *head, const Scalar *x, Scalar *panels)
+{
+  n->kernels->pack(
+      &(MatrixPack){.n = head->T, .k = head->D, .b = x, .b_row = 1, .b_column = head->D, .panels = panels});
 }
 
 /* q = rotation(norm(q)) / sqrt(D), k = rotation(norm(k)), v, each [T][D] */
@@ -62,63 +76,95 @@ static void fetch(const Network *n, const Head *head, ThreadScratch *scratch)
   arguments.weight = head->weights->k_norm;
   arguments.y = scratch->k;
   n->kernels->rotary_forward(&arguments);
+  pack_across(n, head, scratch->k, scratch->k_across);
   for (size_t i = 0; i < head->T; i++) {
     const Scalar *v = head->qkv + i * 3 * head->W + 2 * head->W, *bias = head->bias + 2 * head->W;
 
     for (size_t j = 0; j < head->D; j++) scratch->v[i * head->D + j] = v[j] + bias[j];
   }
+  pack_down(n, head, scratch->v, head->D, scratch->v_down);
 }
 
-/* S = q k^T of rows first … first+rows-1 */
-static void logits(const Head *head, size_t first, size_t rows, ThreadScratch *scratch)
+/* S = A B^T for the piece's rows of A, with B^T [D][T] in panels; columns beyond T, up to the stride, become 0 */
+static void product_across(const Network *n, const Head *head, RowBlock piece, MatrixProduct operands)
 {
-  product(&(Product){.m = rows,
-                     .n = head->T,
-                     .k = head->D,
-                     .a = scratch->q + first * head->D,
-                     .a_row = head->D,
-                     .a_column = 1,
-                     .b = scratch->k,
-                     .b_row = 1,
-                     .b_column = head->D,
-                     .c = scratch->s,
-                     .c_row = head->T});
+  operands.m = piece.rows;
+  operands.n = operands.c_row = head->stride;
+  operands.k = head->D;
+  operands.a_column = 1;
+  operands.b_row = n->kernels->panel;
+  operands.b_panel = head->D * n->kernels->panel;
+  n->kernels->multiply(&operands);
 }
 
-static void drop_factors(const Network *n, HeadTask task, RowBlock piece, size_t T, Scalar *factors)
+static void logits(const Network *n, const Head *head, RowBlock piece, ThreadScratch *scratch)
 {
-  const ElementRange range = {.first = (task.head * T + piece.token) * T, .count = piece.rows * T};
+  const MatrixProduct operands = {
+      .a = scratch->q + piece.token * head->D, .a_row = head->D, .b = scratch->k_across, .c = scratch->s};
 
-  dropout_factors(n, DROP_PROBABILITIES, task.block, task.sample, range, factors);
+  product_across(n, head, piece, operands);
+}
+
+/* C = A B for the piece's rows of A, with B [T][D] in panels */
+static void product_down(const Network *n, const Head *head, RowBlock piece, MatrixProduct operands)
+{
+  operands.m = piece.rows;
+  operands.n = head->D;
+  operands.k = head->T;
+  operands.a_row = head->stride;
+  operands.a_column = 1;
+  operands.b_row = n->kernels->panel;
+  operands.b_panel = head->T * n->kernels->panel;
+  n->kernels->multiply(&operands);
+}
+
+/* C (+)= A^T B over the piece's rows of A [rows][T] and of B [T][D] in panels */
+static void product_transposed(const Network *n, const Head *head, RowBlock piece, MatrixProduct operands)
+{
+  operands.m = head->T;
+  operands.n = head->D;
+  operands.k = piece.rows;
+  operands.a_row = 1;
+  operands.a_column = head->stride;
+  operands.b += piece.token * n->kernels->panel;
+  operands.b_row = n->kernels->panel;
+  operands.b_panel = head->T * n->kernels->panel;
+  operands.add = piece.token > 0 ? PETSC_TRUE : PETSC_FALSE;
+  n->kernels->multiply(&operands);
+}
+
+/* Factors [rows][stride] of a piece of the attention matrix. */
+static void drop_factors(const Network *n, HeadTask task, const Head *head, RowBlock piece, Scalar *factors)
+{
+  for (size_t i = 0; i < piece.rows; i++) {
+    const ElementRange row = {.first = (task.head * head->T + piece.token + i) * head->T, .count = head->T};
+
+    dropout_factors(n, DROP_PROBABILITIES, task.block, task.sample, row, factors + i * head->stride);
+    memset(factors + i * head->stride + head->T, 0, (head->stride - head->T) * sizeof *factors);
+  }
 }
 
 void attention_forward(const Network *n, HeadTask task, ThreadScratch *scratch)
 {
   const Head head = head_of(n, task);
-  const size_t T = head.T;
 
   fetch(n, &head, scratch);
-  for (size_t index = 0; index < row_blocks_per_sample(T); index++) {
-    const RowBlock piece = row_block(index, T);
+  for (size_t index = 0; index < row_blocks_per_sample(head.T); index++) {
+    const RowBlock piece = row_block(index, head.T);
 
-    logits(&head, piece.token, piece.rows, scratch);
-    n->kernels->softmax_forward(&(Softmax){
-        .rows = piece.rows, .columns = T, .stride = T, .s = scratch->s, .log_sum = head.log_sum + piece.token});
+    logits(n, &head, piece, scratch);
+    n->kernels->softmax_forward(&(Softmax){.rows = piece.rows,
+                                           .columns = head.T,
+                                           .stride = head.stride,
+                                           .s = scratch->s,
+                                           .log_sum = head.log_sum + piece.token});
     if (dropout_acts(n, task.block)) {
-      drop_factors(n, task, piece, T, scratch->factors);
-      n->kernels->scale(piece.rows * T, scratch->factors, scratch->s);
+      drop_factors(n, task, &head, piece, scratch->factors);
+      n->kernels->scale(piece.rows * head.stride, scratch->factors, scratch->s);
     }
-    product(&(Product){.m = piece.rows,
-                       .n = head.D,
-                       .k = T,
-                       .a = scratch->s,
-                       .a_row = T,
-                       .a_column = 1,
-                       .b = scratch->v,
-                       .b_row = head.D,
-                       .b_column = 1,
-                       .c = head.o + piece.token * head.W,
-                       .c_row = head.W});
+    product_down(
+        n, &head, piece,
+        (MatrixProduct){.a = scratch->s, .b = scratch->v_down, .c = head.o + piece.token * head.W, .c_row = head.W});
   }
 }
 
@@ -158,72 +204,44 @@ static void row_deltas(const Head *head, const HeadBar *bar, RowBlock piece, Sca
 static void logit_gradients(const Network *n, HeadTask task, const Head *head, const HeadBar *bar, RowBlock piece,
                             ThreadScratch *scratch)
 {
-  const size_t T = head->T;
-
-  logits(head, piece.token, piece.rows, scratch);
-  n->kernels->softmax_again(&(Softmax){
-      .rows = piece.rows, .columns = T, .stride = T, .s = scratch->s, .log_sum = head->log_sum + piece.token});
-  product(&(Product){.m = piece.rows,
-                     .n = T,
-                     .k = head->D,
-                     .a = bar->o_bar + piece.token * head->W,
-                     .a_row = head->W,
-                     .a_column = 1,
-                     .b = scratch->v,
-                     .b_row = 1,
-                     .b_column = head->D,
-                     .c = scratch->s_bar,
-                     .c_row = T});
   const PetscBool drops = dropout_acts(n, task.block);
+
+  logits(n, head, piece, scratch);
+  n->kernels->softmax_again(&(Softmax){.rows = piece.rows,
+                                       .columns = head->T,
+                                       .stride = head->stride,
+                                       .s = scratch->s,
+                                       .log_sum = head->log_sum + piece.token});
+  product_across(
+      n, head, piece,
+      (MatrixProduct){
+          .a = bar->o_bar + piece.token * head->W, .a_row = head->W, .b = scratch->v_across, .c = scratch->s_bar});
   if (drops) {
-    drop_factors(n, task, piece, T, scratch->factors);
-    n->kernels->scale(piece.rows * T, scratch->factors, scratch->s_bar);
+    drop_factors(n, task, head, piece, scratch->factors);
+    n->kernels->scale(piece.rows * head->stride, scratch->factors, scratch->s_bar);
   }
   row_deltas(head, bar, piece, scratch->delta);
   n->kernels->softmax_backward(&(SoftmaxBackward){.rows = piece.rows,
-                                                  .columns = T,
-                                                  .stride = T,
+                                                  .columns = head->T,
+                                                  .stride = head->stride,
                                                   .p = scratch->s,
                                                   .delta = scratch->delta,
                                                   .s_bar = scratch->s_bar});
-  if (drops) n->kernels->scale(piece.rows * T, scratch->factors, scratch->s);
+  if (drops) n->kernels->scale(piece.rows * head->stride, scratch->factors, scratch->s);
 }
 
 /* One piece's part of v_bar = P^T o_bar and k_bar = S_bar^T q, and its rows of q_bar = S_bar k. */
-static void input_gradients(const Head *head, const HeadBar *bar, RowBlock piece, ThreadScratch *scratch)
+static void input_gradients(const Network *n, const Head *head, const HeadBar *bar, RowBlock piece,
+                            ThreadScratch *scratch)
 {
-  const size_t T = head->T, D = head->D;
-  Product transposed = {.m = T,
-                        .n = D,
-                        .k = piece.rows,
-                        .a = scratch->s,
-                        .a_row = 1,
-                        .a_column = T,
-                        .b = bar->o_bar + piece.token * head->W,
-                        .b_row = head->W,
-                        .b_column = 1,
-                        .c = bar->qkv_bar + 2 * head->W,
-                        .c_row = 3 * head->W,
-                        .add = piece.token > 0 ? PETSC_TRUE : PETSC_FALSE};
-
-  product(&transposed);
-  transposed.a = scratch->s_bar;
-  transposed.b = scratch->q + piece.token * D;
-  transposed.b_row = D;
-  transposed.c = scratch->k_bar;
-  transposed.c_row = D;
-  product(&transposed);
-  product(&(Product){.m = piece.rows,
-                     .n = D,
-                     .k = T,
-                     .a = scratch->s_bar,
-                     .a_row = T,
-                     .a_column = 1,
-                     .b = scratch->k,
-                     .b_row = D,
-                     .b_column = 1,
-                     .c = scratch->q_bar,
-                     .c_row = D});
+  product_transposed(
+      n, head, piece,
+      (MatrixProduct){
+          .a = scratch->s, .b = scratch->o_bar_down, .c = bar->qkv_bar + 2 * head->W, .c_row = 3 * head->W});
+  product_transposed(n, head, piece,
+                     (MatrixProduct){.a = scratch->s_bar, .b = scratch->q_down, .c = scratch->k_bar, .c_row = head->D});
+  product_down(n, head, piece,
+               (MatrixProduct){.a = scratch->s_bar, .b = scratch->k_down, .c = scratch->q_bar, .c_row = head->D});
 }
 
 static RotaryBackward rotary_backward_of_query(const Network *n, const Head *head, const HeadBar *bar, RowBlock piece)
@@ -249,11 +267,15 @@ void attention_backward(const Network *n, HeadTask task, ThreadScratch *scratch)
   RotaryBackward arguments;
 
   fetch(n, &head, scratch);
+  pack_down(n, &head, scratch->q, head.D, scratch->q_down);
+  pack_down(n, &head, scratch->k, head.D, scratch->k_down);
+  pack_down(n, &head, bar.o_bar, head.W, scratch->o_bar_down);
+  pack_across(n, &head, scratch->v, scratch->v_across);
   for (size_t index = 0; index < row_blocks_per_sample(head.T); index++) {
     const RowBlock piece = row_block(index, head.T);
 
     logit_gradients(n, task, &head, &bar, piece, scratch);
-    input_gradients(&head, &bar, piece, scratch);
+    input_gradients(n, &head, &bar, piece, scratch);
     arguments = rotary_backward_of_query(n, &head, &bar, piece);
     arguments.y_bar = scratch->q_bar;
     n->kernels->rotary_backward(&arguments);

@@ -88,7 +88,7 @@ static void field_head_backward(Network *n, RowBlock rows, size_t index, ThreadS
   const size_t token = rows.sample * d->T + d->T - d->F + rows.token;
   const Linear *linear = &n->weights.head_field;
 
-  linear_backward(linear, rows.rows, n->head_y + at * linear->out, scratch->h);
+  linear_backward(n, linear, rows.rows, n->head_y + at * linear->out, scratch->h);
   n->kernels->norm_backward(&(NormBackward){.rows = rows.rows,
                                             .width = W,
                                             .x = n->final + token * W,
@@ -134,15 +134,20 @@ static void heads_backward(Network *n, const Scalar *map_bar, const Scalar *thet
   const MapChannels channels = field_channels(d);
   const size_t pieces = row_blocks_per_sample(d->F), row_blocks = n->batch * pieces;
   const ModulationBar modulation = {.vectors = 2, .pieces = pieces, .modulation = n->head_modulation};
+  const Linear *map = &n->weights.head_field;
 
   memset(n->x_bar, 0, n->batch * d->T * d->W * sizeof *n->x_bar);
   memset(n->head_y, 0, n->batch * d->F * grid.values * sizeof *n->head_y); /* padded pixels: no gradient */
 #pragma omp parallel for num_threads(n->threads)
   for (size_t b = 0; b < n->batch; b++)
     patches_gather(&grid, &channels, map_bar + b * d->bins * d->ny * d->nx, n->head_y + b * d->F * grid.values);
-#pragma omp parallel for schedule(dynamic) num_threads(n->threads)
-  for (size_t i = 0; i < row_blocks; i++)
-    field_head_backward(n, row_block(i, d->F), i, &n->scratch[omp_get_thread_num()]);
+#pragma omp parallel num_threads(n->threads)
+  {
+    linear_pack_backward(n, &map, 1);
+#pragma omp for schedule(dynamic)
+    for (size_t i = 0; i < row_blocks; i++)
+      field_head_backward(n, row_block(i, d->F), i, &n->scratch[omp_get_thread_num()]);
+  }
   affine_gradient(n, &n->weights.head_field, n->batch * d->F, n->head_y, n->h);
   collect_norm(n, &modulation, PARTIAL_H1, 0, n->weights.head_field_norm);
   modulation_backward(n, &n->weights.head_modulation);
@@ -173,7 +178,7 @@ static void mlp_backward(const Network *n, size_t block, RowBlock rows, size_t i
                                             .f_bar = n->f2_bar + at * W,
                                             .alpha_bar = partial_of(n, index, PARTIAL_ALPHA2 * W)});
   n->kernels->column_sum(rows.rows, W, n->f2_bar + at * W, partial_of(n, index, PARTIAL_W3 * W));
-  linear_backward(&weights->w3, rows.rows, n->f2_bar + at * W, scratch->a);
+  linear_backward(n, &weights->w3, rows.rows, n->f2_bar + at * W, scratch->a);
   if (dropout_acts(n, block)) dropout_rows(n, DROP_HIDDEN, block, rows, a_bar);
   n->kernels->swiglu_backward(&(SwigluBackward){.rows = rows.rows,
                                                 .hidden = M,
@@ -195,7 +200,7 @@ static void middle_backward(const Network *n, size_t block, RowBlock rows, size_
   const Scalar *modulation = store->modulation + rows.sample * 6 * W;
   const PetscBool drops = dropout_acts(n, block);
 
-  linear_backward(&weights->w12, rows.rows, n->gu_bar + at * 2 * n->dims.M, scratch->h);
+  linear_backward(n, &weights->w12, rows.rows, n->gu_bar + at * 2 * n->dims.M, scratch->h);
   n->kernels->norm_backward(&(NormBackward){.rows = rows.rows,
                                             .width = W,
                                             .x = store->x_mid + at * W,
@@ -217,7 +222,7 @@ static void middle_backward(const Network *n, size_t block, RowBlock rows, size_
                                             .alpha_bar = partial_of(n, index, PARTIAL_ALPHA1 * W)});
   if (drops) dropout_rows(n, DROP_PROJECTION, block, rows, (DropRows){W, n->f1_bar + at * W, scratch->factors});
   n->kernels->column_sum(rows.rows, W, n->f1_bar + at * W, partial_of(n, index, PARTIAL_PROJ * W));
-  linear_backward(&weights->proj, rows.rows, n->f1_bar + at * W, n->o_bar + at * W);
+  linear_backward(n, &weights->proj, rows.rows, n->f1_bar + at * W, n->o_bar + at * W);
 }
 
 /* From the gradient of queries, keys and values into x_bar before the block. */
@@ -228,7 +233,7 @@ static void queries_keys_values_backward(const Network *n, size_t block, RowBloc
   const BlockStore *store = &n->stores[block];
 
   n->kernels->column_sum(rows.rows, 3 * W, n->qkv_bar + at * 3 * W, partial_of(n, index, PARTIAL_QKV * W));
-  linear_backward(&n->blocks[block].qkv, rows.rows, n->qkv_bar + at * 3 * W, scratch->h);
+  linear_backward(n, &n->blocks[block].qkv, rows.rows, n->qkv_bar + at * 3 * W, scratch->h);
   n->kernels->norm_backward(&(NormBackward){.rows = rows.rows,
                                             .width = W,
                                             .x = store->x + at * W,
@@ -272,11 +277,18 @@ static void block_backward(Network *n, size_t block)
   const size_t T = tokens_in_block(&n->dims, block), H = n->dims.H, heads = n->batch * H;
   const size_t pieces = row_blocks_per_sample(T), row_blocks = n->batch * pieces, rows = n->batch * T;
   const BlockWeights *weights = &n->blocks[block];
+  const Linear *const maps[] = {&weights->qkv, &weights->proj, &weights->w12, &weights->w3};
 
-#pragma omp parallel for schedule(dynamic) num_threads(n->threads)
-  for (size_t i = 0; i < row_blocks; i++) {
-    mlp_backward(n, block, row_block(i, T), i, &n->scratch[omp_get_thread_num()]);
-    middle_backward(n, block, row_block(i, T), i, &n->scratch[omp_get_thread_num()]);
+#pragma omp parallel num_threads(n->threads)
+  {
+    ThreadScratch *scratch = &n->scratch[omp_get_thread_num()];
+
+    linear_pack_backward(n, maps, sizeof maps / sizeof *maps);
+#pragma omp for schedule(dynamic)
+    for (size_t i = 0; i < row_blocks; i++) {
+      mlp_backward(n, block, row_block(i, T), i, scratch);
+      middle_backward(n, block, row_block(i, T), i, scratch);
+    }
   }
   linear_gradient(n, &weights->w3, rows, n->f2_bar, n->a);
   linear_gradient(n, &weights->w12, rows, n->gu_bar, n->h);

@@ -209,19 +209,28 @@ void embed_cosmology(Network *n, const Scalar *z_theta)
   }
 }
 
+static void pack_embedding(const Network *n, const Linear *embed1, const Linear *embed2)
+{
+  const Linear *const maps[] = {embed1, embed2};
+
+#pragma omp parallel num_threads(n->threads)
+  linear_pack_forward(n, maps, 2);
+}
+
 void embed_field(Network *n, const Scalar *z)
 {
   const Dimensions *d = &n->dims;
   const MapChannels channels = field_channels(d);
   const size_t T = tokens_in_block(d, 0), values = d->F * d->field.values;
 
+  pack_embedding(n, &n->weights.field_embed1, &n->weights.field_embed2);
 #pragma omp parallel for num_threads(n->threads)
   for (size_t b = 0; b < n->batch; b++) {
     Scalar *x = field_rows(n, n->stores[0].x, T, b), *bottle = n->bottle + b * d->F * d->bottleneck;
 
     patches_gather(&d->field, &channels, z + b * map_size(&channels), n->patches + b * values);
-    linear_forward(&n->weights.field_embed1, d->F, n->patches + b * values, bottle);
-    linear_forward(&n->weights.field_embed2, d->F, bottle, x);
+    linear_forward(n, &n->weights.field_embed1, d->F, n->patches + b * values, bottle);
+    linear_forward(n, &n->weights.field_embed2, d->F, bottle, x);
     add_bias(d->F, d->W, n->weights.field_embed2.bias, x);
     for (size_t i = 0; i < d->F * d->W; i++) x[i] += n->weights.position[i];
   }
@@ -233,6 +242,7 @@ void embed_observation(Network *n, const Scalar *observation)
   const MapChannels channels = observed_channels(d);
   const size_t values = d->O * d->observation.values;
 
+  if (d->O) pack_embedding(n, &n->weights.observation_embed1, &n->weights.observation_embed2);
 #pragma omp parallel for num_threads(n->threads)
   for (size_t b = 0; b < n->batch; b++) {
     const Scalar *map = observation + b * map_size(&channels);
@@ -245,8 +255,8 @@ void embed_observation(Network *n, const Scalar *observation)
            *bottle = n->observation_bottle + b * d->O * d->bottleneck;
 
     patches_gather(&d->observation, &channels, map, n->observation_patches + b * values);
-    linear_forward(&n->weights.observation_embed1, d->O, n->observation_patches + b * values, bottle);
-    linear_forward(&n->weights.observation_embed2, d->O, bottle, tokens);
+    linear_forward(n, &n->weights.observation_embed1, d->O, n->observation_patches + b * values, bottle);
+    linear_forward(n, &n->weights.observation_embed2, d->O, bottle, tokens);
     add_bias(d->O, d->W, n->weights.observation_embed2.bias, tokens);
   }
 }

@@ -41,7 +41,7 @@ static void queries_keys_values(const Network *n, size_t block, RowBlock rows, T
                                           .shift = modulation_of(n, store->modulation, 6 * W, rows.sample),
                                           .h = scratch->h,
                                           .r = store->r1 + at});
-  linear_forward(&n->blocks[block].qkv, rows.rows, scratch->h, store->qkv + at * 3 * W);
+  linear_forward(n, &n->blocks[block].qkv, rows.rows, scratch->h, store->qkv + at * 3 * W);
 }
 
 /* x_mid = x + alpha1 (Wo o + bo) */
@@ -53,7 +53,7 @@ static void attention_output(const Network *n, size_t block, RowBlock rows, Thre
   const Scalar *bias = proj->bias;
   Scalar *f = store->f1 ? store->f1 + at * W : scratch->f;
 
-  linear_forward(proj, rows.rows, store->o + at * W, f);
+  linear_forward(n, proj, rows.rows, store->o + at * W, f);
   if (dropout_acts(n, block)) {
     add_bias(rows.rows, W, bias, f);
     dropout_rows(n, DROP_PROJECTION, block, rows, (DropRows){W, f, scratch->factors});
@@ -91,11 +91,11 @@ static void mlp(const Network *n, size_t block, RowBlock rows, ThreadScratch *sc
                                           .shift = modulation + 3 * W,
                                           .h = scratch->h,
                                           .r = store->r2 + at});
-  linear_forward(&weights->w12, rows.rows, scratch->h, gu);
+  linear_forward(n, &weights->w12, rows.rows, scratch->h, gu);
   n->kernels->swiglu_forward(
       &(SwigluForward){.rows = rows.rows, .hidden = M, .gu = gu, .bias = weights->w12.bias, .a = scratch->a});
   if (dropout_acts(n, block)) dropout_rows(n, DROP_HIDDEN, block, rows, (DropRows){M, scratch->a, scratch->factors});
-  linear_forward(&weights->w3, rows.rows, scratch->a, f);
+  linear_forward(n, &weights->w3, rows.rows, scratch->a, f);
   n->kernels->gate_forward(&(GateForward){.rows = rows.rows,
                                           .width = W,
                                           .x = store->x_mid + at * W,
@@ -109,12 +109,15 @@ static void block_forward(Network *n, size_t block)
 {
   const size_t T = tokens_in_block(&n->dims, block), H = n->dims.H;
   const size_t row_blocks = n->batch * row_blocks_per_sample(T), heads = n->batch * H;
+  const BlockWeights *weights = &n->blocks[block];
+  const Linear *const maps[] = {&weights->qkv, &weights->proj, &weights->w12, &weights->w3};
 
   block_modulation(n, block);
 #pragma omp parallel num_threads(n->threads)
   {
     ThreadScratch *scratch = &n->scratch[omp_get_thread_num()];
 
+    linear_pack_forward(n, maps, sizeof maps / sizeof *maps);
 #pragma omp for schedule(dynamic)
     for (size_t i = 0; i < row_blocks; i++) queries_keys_values(n, block, row_block(i, T), scratch);
 #pragma omp for schedule(dynamic)
@@ -143,7 +146,7 @@ static void field_head(Network *n, RowBlock rows, ThreadScratch *scratch)
                                           .shift = modulation_of(n, n->head_modulation, 2 * W, rows.sample),
                                           .h = scratch->h,
                                           .r = n->head_r + at});
-  linear_forward(linear, rows.rows, scratch->h, y);
+  linear_forward(n, linear, rows.rows, scratch->h, y);
   add_bias(rows.rows, linear->out, linear->bias, y);
 }
 
@@ -180,12 +183,17 @@ static void heads_forward(Network *n, Scalar *x, Scalar *theta)
   const size_t W = d->W, row_blocks = n->batch * row_blocks_per_sample(d->F);
   const MapChannels channels = field_channels(d);
   const PatchGrid grid = output_grid(d);
+  const Linear *map = &n->weights.head_field;
 
   affine_forward(n, &n->weights.head_modulation, n->modulation_rows, n->c_hat, n->head_modulation);
   for (size_t b = 0; b < n->modulation_rows; b++)
     combine_gain(W, n->weights.head_field_norm, n->head_modulation + b * 2 * W + W, n->head_gain + b * W);
-#pragma omp parallel for schedule(dynamic) num_threads(n->threads)
-  for (size_t i = 0; i < row_blocks; i++) field_head(n, row_block(i, d->F), &n->scratch[omp_get_thread_num()]);
+#pragma omp parallel num_threads(n->threads)
+  {
+    linear_pack_forward(n, &map, 1);
+#pragma omp for schedule(dynamic)
+    for (size_t i = 0; i < row_blocks; i++) field_head(n, row_block(i, d->F), &n->scratch[omp_get_thread_num()]);
+  }
 #pragma omp parallel for num_threads(n->threads)
   for (size_t b = 0; b < n->batch; b++)
     patches_scatter(&grid, &channels, n->head_y + b * d->F * grid.values, x + b * d->bins * d->ny * d->nx);

@@ -33,6 +33,7 @@ void dimensions_of(const NetworkShape *shape, Dimensions *dims);
 typedef struct {
   size_t out, in;
   Scalar *weight, *bias; /* [out][in], [out] or NULL */
+  Scalar *panels; /* the weight packed, by linear_pack_forward() or linear_pack_backward(); blocks share theirs */
 } Linear;
 
 /** Where each tensor's values are in the flat vector of parameters. */
@@ -51,7 +52,7 @@ typedef enum { START_ZERO, START_ONE, START_NORMAL, START_XAVIER, START_POSITION
 
 /** All tensors in order.  \param[out] tensors, starts  owned by the caller, PetscFree() */
 PetscErrorCode layout_create(const Dimensions *dims, PetscInt *count, NetworkTensor **tensors, Start **starts);
-/** Point weights and blocks [L] into the flat vector. */
+/** Give weights and blocks [L] their sizes, and their places in the flat vector if values is not NULL. */
 PetscErrorCode layout_bind(const Dimensions *dims, Scalar *values, size_t count, Weights *weights,
                            BlockWeights *blocks);
 
@@ -69,16 +70,30 @@ typedef struct {
   Scalar *gain; /* [B][2W] norm1 (1 + gamma1), norm2 (1 + gamma2) */
 } BlockStore;
 
+/** How products are cut up: depth and columns of B packed at a time, rows of a transposed A. */
+enum { PRODUCT_DEPTH = 384, PRODUCT_COLUMNS = 256, PRODUCT_ROWS = 256 };
+
 /** What one thread works in. */
 typedef struct {
   Scalar *h, *f; /* [ROWS][W] */
   Scalar *gu, *a; /* [ROWS][2M], [ROWS][M] */
   Scalar *q, *k, *v; /* [T][D] of one head */
+  Scalar *k_across, *v_down; /* panels of k transposed [D][T] and of v [T][D] */
+  Scalar *q_down, *k_down, *v_across, *o_bar_down; /* the same for backward */
   Scalar *q_bar, *k_bar; /* [ROWS][D], [T][D] */
-  Scalar *s, *s_bar; /* [ROWS][T] rows of attention */
+  Scalar *s, *s_bar; /* [ROWS][logit_stride()] rows of attention */
   Scalar *delta; /* [ROWS] */
-  Scalar *factors; /* [ROWS][max(T, M)] of dropout */
+  Scalar *factors; /* [ROWS][max(logit_stride(), M)] of dropout */
+  Scalar *pack_a, *pack_b; /* [PRODUCT_DEPTH][PRODUCT_ROWS], [PRODUCT_DEPTH][PRODUCT_COLUMNS] in panels */
 } ThreadScratch;
+
+/** Rows of the attention matrix lie a whole number of vectors apart. */
+static inline size_t logit_stride(const NetworkKernels *kernels, size_t tokens)
+{
+  const size_t lanes = kernels->panel / 2;
+
+  return (tokens + lanes - 1) / lanes * lanes;
+}
 
 /** Rows of the batch that one task works on: at most this many tokens, of one sample. */
 enum { ROWS = 128 };
@@ -198,7 +213,8 @@ static inline const Scalar *modulation_of(const Network *network, const Scalar *
 
 /* ------------------------------------------------------------------ linear.c */
 
-/** C (+)= A B with A(i, l) = a[i a_row + l a_column], B(l, j) = b[l b_row + j b_column], C(i, j) = c[i c_row + j]. */
+/** C (+)= A B with A(i, l) = a[i a_row + l a_column], B(l, j) = b[l b_row + j b_column], C(i, j) = c[i c_row + j]; of
+ * each pair of strides of A and B one is 1.  At most PRODUCT_ROWS rows if A is transposed (a_row = 1). */
 typedef struct {
   size_t m, n, k;
   const Scalar *a, *b;
@@ -207,12 +223,19 @@ typedef struct {
   size_t c_row;
   PetscBool add; /* to what C holds */
 } Product;
-/** On this thread, as are the two that follow. */
-void product(const Product *p);
-/** Y = X Wᵀ without the bias.  \param x [rows][in]  \param y [rows][out] */
-void linear_forward(const Linear *linear, size_t rows, const Scalar *x, Scalar *y);
-/** X̄ = Ȳ W. */
-void linear_backward(const Linear *linear, size_t rows, const Scalar *y_bar, Scalar *x_bar);
+/** On this thread, packing on the way. */
+void product(const Network *network, const Product *p, ThreadScratch *scratch);
+/** Numbers in panels of a matrix [rows][columns]. */
+size_t panels_size(const Network *network, size_t columns, size_t rows);
+
+/** Pack the weights of some maps for linear_forward() or for linear_backward(): to be called by all threads of a
+ * parallel region, who go on when all is packed. */
+void linear_pack_forward(const Network *network, const Linear *const *maps, size_t count);
+void linear_pack_backward(const Network *network, const Linear *const *maps, size_t count);
+/** Y = X Wᵀ without the bias, on this thread.  \param x [rows][in]  \param y [rows][out] */
+void linear_forward(const Network *network, const Linear *linear, size_t rows, const Scalar *x, Scalar *y);
+/** X̄ = Ȳ W, on this thread. */
+void linear_backward(const Network *network, const Linear *linear, size_t rows, const Scalar *y_bar, Scalar *x_bar);
 /** W̄ += Ȳᵀ X over all rows, on all threads, as are those that follow. */
 void linear_gradient(const Network *network, const Linear *linear, size_t rows, const Scalar *y_bar, const Scalar *x);
 /** Y = X Wᵀ + b. */
@@ -220,6 +243,7 @@ void affine_forward(const Network *network, const Linear *linear, size_t rows, c
 void affine_backward(const Network *network, const Linear *linear, size_t rows, const Scalar *y_bar, Scalar *x_bar);
 /** W̄ += Ȳᵀ X, b̄ += Σ ȳ. */
 void affine_gradient(const Network *network, const Linear *linear, size_t rows, const Scalar *y_bar, const Scalar *x);
+
 /** y[row][j] += bias[j], on this thread.  \param y [rows][width] */
 void add_bias(size_t rows, size_t width, const Scalar *bias, Scalar *y);
 /** sum[j] += Σ_row x[row][j], in double: rows may be many. */

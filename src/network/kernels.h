@@ -94,8 +94,33 @@ typedef struct {
   Scalar *s_bar; /* [rows][stride] in: gradient of p, out: p (that - delta) */
 } SoftmaxBackward;
 
+/** C (+)= A B with B in panels of NetworkKernels.panel columns; what a panel has beyond the last column is read, so it
+ * must be there, but does not matter.  One of a_row and a_column is 1. */
+typedef struct {
+  size_t m, n, k;
+  const Scalar *a; /* A(i, l) = a[i a_row + l a_column] */
+  size_t a_row, a_column;
+  const Scalar *b; /* B(l, j) = b[(j / panel) b_panel + l b_row + j % panel] */
+  size_t b_panel, b_row;
+  Scalar *c; /* C(i, j) = c[i c_row + j] */
+  size_t c_row;
+  PetscBool add; /* to what C holds */
+} MatrixProduct;
+
+/** B [k][n] into panels, panel after panel, each [k][panel], with zeros beyond the last column.  One of b_row and
+ * b_column is 1. */
+typedef struct {
+  size_t n, k;
+  const Scalar *b; /* B(l, j) = b[l b_row + j b_column] */
+  size_t b_row, b_column;
+  Scalar *panels; /* [ceil(n / panel)][k][panel] */
+} MatrixPack;
+
 typedef struct {
   const char *name; /* of the instruction set */
+  size_t panel; /* columns */
+  void (*multiply)(const MatrixProduct *arguments);
+  void (*pack)(const MatrixPack *arguments);
   void (*norm_forward)(const NormForward *arguments);
   void (*norm_backward)(const NormBackward *arguments);
   void (*gate_forward)(const GateForward *arguments);
@@ -126,6 +151,8 @@ const NetworkKernels *network_kernels_best(void);
 #define NETWORK_KERNEL(name) NETWORK_KERNEL_EXPAND(name, NEPHRITE_ISA)
 
 #ifdef NEPHRITE_ISA
+void NETWORK_KERNEL(multiply)(const MatrixProduct *arguments);
+void NETWORK_KERNEL(pack)(const MatrixPack *arguments);
 void NETWORK_KERNEL(norm_forward)(const NormForward *arguments);
 void NETWORK_KERNEL(norm_backward)(const NormBackward *arguments);
 void NETWORK_KERNEL(gate_forward)(const GateForward *arguments);

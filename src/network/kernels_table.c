@@ -1,11 +1,15 @@
 /** \file kernels_table.c  The table of one instruction set's kernels.  \ingroup network */
 #include "kernels.h"
+#include "simd.h"
 
 #define TEXT(isa) #isa
 #define TEXT_OF(isa) TEXT(isa)
 
 const NetworkKernels NETWORK_KERNEL(kernels) = {
     .name = TEXT_OF(NEPHRITE_ISA),
+    .panel = 2 * LANES,
+    .multiply = NETWORK_KERNEL(multiply),
+    .pack = NETWORK_KERNEL(pack),
     .norm_forward = NETWORK_KERNEL(norm_forward),
     .norm_backward = NETWORK_KERNEL(norm_backward),
     .gate_forward = NETWORK_KERNEL(gate_forward),

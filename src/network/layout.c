@@ -165,64 +165,67 @@ PetscErrorCode layout_create(const Dimensions *dims, PetscInt *count, NetworkTen
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-static Scalar *take(Scalar **next, size_t size)
-{
-  Scalar *here = *next;
+/** The flat vector as far as it is given out; without values there are only sizes. */
+typedef struct {
+  Scalar *values;
+  size_t used;
+} FlatVector;
 
-  *next += size;
-  return here;
+static void take(FlatVector *vector, size_t size, Scalar **part)
+{
+  *part = vector->values ? vector->values + vector->used : NULL;
+  vector->used += size;
 }
 
-static Linear take_linear(Scalar **next, size_t out, size_t in)
+static void take_without_bias(FlatVector *vector, size_t out, size_t in, Linear *linear)
 {
-  Linear linear = {.out = out, .in = in};
-
-  linear.weight = take(next, out * in);
-  linear.bias = take(next, out);
-  return linear;
+  linear->out = out;
+  linear->in = in;
+  take(vector, out * in, &linear->weight);
 }
 
-static Linear take_linear_without_bias(Scalar **next, size_t out, size_t in)
+static void take_linear(FlatVector *vector, size_t out, size_t in, Linear *linear)
 {
-  return (Linear){.out = out, .in = in, .weight = take(next, out * in)};
+  take_without_bias(vector, out, in, linear);
+  take(vector, out, &linear->bias);
 }
 
-static void bind_block(const Dimensions *d, Scalar **next, BlockWeights *block)
+static void bind_block(const Dimensions *d, FlatVector *vector, BlockWeights *block)
 {
-  block->norm1 = take(next, d->W);
-  block->qkv = take_linear(next, 3 * d->W, d->W);
-  block->q_norm = take(next, d->D);
-  block->k_norm = take(next, d->D);
-  block->proj = take_linear(next, d->W, d->W);
-  block->norm2 = take(next, d->W);
-  block->w12 = take_linear(next, 2 * d->M, d->W);
-  block->w3 = take_linear(next, d->W, d->M);
-  block->modulation = take_linear(next, 6 * d->W, d->W);
+  take(vector, d->W, &block->norm1);
+  take_linear(vector, 3 * d->W, d->W, &block->qkv);
+  take(vector, d->D, &block->q_norm);
+  take(vector, d->D, &block->k_norm);
+  take_linear(vector, d->W, d->W, &block->proj);
+  take(vector, d->W, &block->norm2);
+  take_linear(vector, 2 * d->M, d->W, &block->w12);
+  take_linear(vector, d->W, d->M, &block->w3);
+  take_linear(vector, 6 * d->W, d->W, &block->modulation);
 }
 
 PetscErrorCode layout_bind(const Dimensions *d, Scalar *values, size_t count, Weights *weights, BlockWeights *blocks)
 {
-  Scalar *next = values;
+  FlatVector vector = {.values = values};
 
   PetscFunctionBeginUser;
-  weights->time1 = take_linear(&next, d->W, d->E);
-  weights->time2 = take_linear(&next, d->W, d->W);
-  weights->cosmology_embed = take_linear(&next, d->K * d->W, d->P);
-  weights->cosmology_token = take(&next, d->K * d->W);
-  weights->field_embed1 = take_linear_without_bias(&next, d->bottleneck, d->field.values);
-  weights->field_embed2 = take_linear(&next, d->W, d->bottleneck);
-  weights->position = take(&next, d->F * d->W);
+  take_linear(&vector, d->W, d->E, &weights->time1);
+  take_linear(&vector, d->W, d->W, &weights->time2);
+  take_linear(&vector, d->K * d->W, d->P, &weights->cosmology_embed);
+  take(&vector, d->K * d->W, &weights->cosmology_token);
+  take_without_bias(&vector, d->bottleneck, d->field.values, &weights->field_embed1);
+  take_linear(&vector, d->W, d->bottleneck, &weights->field_embed2);
+  take(&vector, d->F * d->W, &weights->position);
   if (d->O) {
-    weights->observation_embed1 = take_linear_without_bias(&next, d->bottleneck, d->observation.values);
-    weights->observation_embed2 = take_linear(&next, d->W, d->bottleneck);
+    take_without_bias(&vector, d->bottleneck, d->observation.values, &weights->observation_embed1);
+    take_linear(&vector, d->W, d->bottleneck, &weights->observation_embed2);
   }
-  for (size_t l = 0; l < d->L; l++) bind_block(d, &next, &blocks[l]);
-  weights->head_field_norm = take(&next, d->W);
-  weights->head_modulation = take_linear(&next, 2 * d->W, d->W);
-  weights->head_field = take_linear(&next, d->field.patch * d->field.patch * d->bins, d->W);
-  weights->head_cosmology_norm = take(&next, d->W);
-  weights->head_cosmology = take_linear(&next, d->P, d->W);
-  PetscCheck(next == values + count, PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL,
-             "network layout: %td numbers bound of %zu in the table of tensors", next - values, count);
+  for (size_t l = 0; l < d->L; l++) bind_block(d, &vector, &blocks[l]);
+  take(&vector, d->W, &weights->head_field_norm);
+  take_linear(&vector, 2 * d->W, d->W, &weights->head_modulation);
+  take_linear(&vector, d->field.patch * d->field.patch * d->bins, d->W, &weights->head_field);
+  take(&vector, d->W, &weights->head_cosmology_norm);
+  take_linear(&vector, d->P, d->W, &weights->head_cosmology);
+  PetscCheck(vector.used == count, PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL,
+             "network layout: %zu numbers bound of %zu in the table of tensors", vector.used, count);
   PetscFunctionReturn(PETSC_SUCCESS);
 }

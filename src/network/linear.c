@@ -1,80 +1,245 @@
-/** \file linear.c  Matrix products and the linear maps made of them.  \ingroup network */
+/** \file linear.c  Matrix products and the linear maps made of them.
+ *
+ * The weights of a block are packed into panels once for all rows of a batch; what is used once is packed on the way.
+ * \ingroup network */
 #include "internal.h"
 
-#include <cblas.h>
+#include <omp.h>
 #include <string.h>
 
-#ifdef NEPHRITE_FLOAT64
-#define GEMM cblas_dgemm
-#else
-#define GEMM cblas_sgemm
-#endif
-
-void product(const Product *p)
+static size_t minimum(size_t a, size_t b)
 {
-  const enum CBLAS_TRANSPOSE a_order = p->a_column == 1 ? CblasNoTrans : CblasTrans;
-  const enum CBLAS_TRANSPOSE b_order = p->b_column == 1 ? CblasNoTrans : CblasTrans;
-  const size_t a_stride = p->a_column == 1 ? p->a_row : p->a_column;
-  const size_t b_stride = p->b_column == 1 ? p->b_row : p->b_column;
-
-  GEMM(CblasRowMajor, a_order, b_order, (int)p->m, (int)p->n, (int)p->k, 1, p->a, (int)a_stride, p->b, (int)b_stride,
-       p->add ? 1 : 0, p->c, (int)p->c_row);
+  return a < b ? a : b;
 }
 
-void linear_forward(const Linear *linear, size_t rows, const Scalar *x, Scalar *y)
+/* The pieces of `count` that are at most `most` long, as equal as possible: how many, and where piece i begins. */
+static size_t pieces_of(size_t count, size_t most)
 {
-  product(&(Product){.m = rows,
-                     .n = linear->out,
-                     .k = linear->in,
-                     .a = x,
-                     .a_row = linear->in,
-                     .a_column = 1,
-                     .b = linear->weight,
-                     .b_row = 1,
-                     .b_column = linear->in,
-                     .c = y,
-                     .c_row = linear->out});
+  return (count + most - 1) / most;
 }
 
-void linear_backward(const Linear *linear, size_t rows, const Scalar *y_bar, Scalar *x_bar)
+static size_t piece_begin(size_t count, size_t pieces, size_t i)
 {
-  product(&(Product){.m = rows,
-                     .n = linear->in,
-                     .k = linear->out,
-                     .a = y_bar,
-                     .a_row = linear->out,
-                     .a_column = 1,
-                     .b = linear->weight,
-                     .b_row = linear->in,
-                     .b_column = 1,
-                     .c = x_bar,
-                     .c_row = linear->in});
+  return count * i / pieces;
 }
 
-void linear_gradient(const Network *network, const Linear *linear, size_t rows, const Scalar *y_bar, const Scalar *x)
+size_t panels_size(const Network *n, size_t columns, size_t rows)
 {
-  enum { TILE = 64 }; /* outputs per task: each element is summed by one thread, whatever their number */
-  const size_t tiles = (linear->out + TILE - 1) / TILE;
-  Scalar *weight_bar = gradient_of(network, linear->weight);
+  return pieces_of(columns, n->kernels->panel) * n->kernels->panel * rows;
+}
 
-#pragma omp parallel for schedule(dynamic) num_threads(network->threads)
+/* ------------------------------------------------------------------ products that pack on the way */
+
+/* Columns of B at a time, as many as fit the cache beside what is read of A. */
+static void product_of_columns(const Network *n, const Product *p, const MatrixProduct *block, ThreadScratch *scratch)
+{
+  for (size_t column = 0; column < p->n; column += PRODUCT_COLUMNS) {
+    MatrixProduct part = *block;
+
+    part.n = minimum(PRODUCT_COLUMNS, p->n - column);
+    part.b = scratch->pack_b;
+    part.b_row = n->kernels->panel;
+    part.b_panel = part.k * part.b_row;
+    part.c += column;
+    n->kernels->pack(&(MatrixPack){.n = part.n,
+                                   .k = part.k,
+                                   .b = block->b + column * p->b_column,
+                                   .b_row = p->b_row,
+                                   .b_column = p->b_column,
+                                   .panels = scratch->pack_b});
+    n->kernels->multiply(&part);
+  }
+}
+
+void product(const Network *n, const Product *p, ThreadScratch *scratch)
+{
+  const size_t pieces = pieces_of(p->k, PRODUCT_DEPTH);
+
+  for (size_t i = 0; i < pieces; i++) {
+    const size_t begin = piece_begin(p->k, pieces, i), depth = piece_begin(p->k, pieces, i + 1) - begin;
+    MatrixProduct block = {.m = p->m,
+                           .k = depth,
+                           .a = p->a + begin * p->a_column,
+                           .a_row = p->a_row,
+                           .a_column = p->a_column,
+                           .b = p->b + begin * p->b_row,
+                           .c = p->c,
+                           .c_row = p->c_row,
+                           .add = p->add || i > 0 ? PETSC_TRUE : PETSC_FALSE};
+
+    if (p->a_column != 1) { /* rows of a transposed matrix lie far apart: gather them */
+      for (size_t l = 0; l < depth; l++)
+        memcpy(scratch->pack_a + l * p->m, block.a + l * p->a_column, p->m * sizeof *p->a);
+      block.a = scratch->pack_a;
+      block.a_column = p->m;
+    }
+    product_of_columns(n, p, &block, scratch);
+  }
+}
+
+/* ------------------------------------------------------------------ products with packed weights */
+
+/* All panels of all maps, in parallel; to be called by every thread of a parallel region. */
+static void pack_maps(const Network *n, const Linear *const *maps, size_t count, PetscBool forward)
+{
+  const size_t panel = n->kernels->panel;
+
+  for (size_t i = 0; i < count; i++) {
+    const Linear *map = maps[i];
+    const size_t columns = forward ? map->out : map->in, rows = forward ? map->in : map->out;
+    const size_t row_stride = forward ? 1 : map->in, column_stride = forward ? map->in : 1;
+
+#pragma omp for nowait
+    for (size_t first = 0; first < columns; first += panel)
+      n->kernels->pack(&(MatrixPack){.n = minimum(panel, columns - first),
+                                     .k = rows,
+                                     .b = map->weight + first * column_stride,
+                                     .b_row = row_stride,
+                                     .b_column = column_stride,
+                                     .panels = map->panels + first * rows});
+  }
+#pragma omp barrier
+}
+
+void linear_pack_forward(const Network *n, const Linear *const *maps, size_t count)
+{
+  pack_maps(n, maps, count, PETSC_TRUE);
+}
+
+void linear_pack_backward(const Network *n, const Linear *const *maps, size_t count)
+{
+  pack_maps(n, maps, count, PETSC_FALSE);
+}
+
+static void multiply_packed(const Network *n, MatrixProduct whole)
+{
+  const size_t pieces = pieces_of(whole.k, PRODUCT_DEPTH), panel = n->kernels->panel;
+
+  for (size_t i = 0; i < pieces; i++) {
+    const size_t begin = piece_begin(whole.k, pieces, i);
+    MatrixProduct part = whole;
+
+    part.k = piece_begin(whole.k, pieces, i + 1) - begin;
+    part.a += begin;
+    part.b += begin * panel;
+    part.b_row = panel;
+    part.b_panel = whole.k * panel;
+    part.add = i > 0 ? PETSC_TRUE : PETSC_FALSE;
+    n->kernels->multiply(&part);
+  }
+}
+
+void linear_forward(const Network *n, const Linear *linear, size_t rows, const Scalar *x, Scalar *y)
+{
+  multiply_packed(n, (MatrixProduct){.m = rows,
+                                     .n = linear->out,
+                                     .k = linear->in,
+                                     .a = x,
+                                     .a_row = linear->in,
+                                     .a_column = 1,
+                                     .b = linear->panels,
+                                     .c = y,
+                                     .c_row = linear->out});
+}
+
+void linear_backward(const Network *n, const Linear *linear, size_t rows, const Scalar *y_bar, Scalar *x_bar)
+{
+  multiply_packed(n, (MatrixProduct){.m = rows,
+                                     .n = linear->in,
+                                     .k = linear->out,
+                                     .a = y_bar,
+                                     .a_row = linear->out,
+                                     .a_column = 1,
+                                     .b = linear->panels,
+                                     .c = x_bar,
+                                     .c_row = linear->in});
+}
+
+void linear_gradient(const Network *n, const Linear *linear, size_t rows, const Scalar *y_bar, const Scalar *x)
+{
+  /* Each element is summed by one thread and in the order of the rows, whatever the number of threads. */
+  const size_t wanted = pieces_of(linear->out, PRODUCT_ROWS), threads = (size_t)n->threads;
+  const size_t tiles = minimum(linear->out, pieces_of(wanted, threads) * threads);
+  Scalar *weight_bar = gradient_of(n, linear->weight);
+
+#pragma omp parallel for schedule(dynamic) num_threads(n->threads)
   for (size_t tile = 0; tile < tiles; tile++) {
-    const size_t first = tile * TILE, left = linear->out - first;
-
-    product(&(Product){.m = left < TILE ? left : TILE,
+    const size_t begin = piece_begin(linear->out, tiles, tile), end = piece_begin(linear->out, tiles, tile + 1);
+    const Product p = {.m = end - begin,
                        .n = linear->in,
                        .k = rows,
-                       .a = y_bar + first,
+                       .a = y_bar + begin,
                        .a_row = 1,
                        .a_column = linear->out,
                        .b = x,
                        .b_row = linear->in,
                        .b_column = 1,
-                       .c = weight_bar + first * linear->in,
+                       .c = weight_bar + begin * linear->in,
                        .c_row = linear->in,
-                       .add = PETSC_TRUE});
+                       .add = PETSC_TRUE};
+
+    product(n, &p, &n->scratch[omp_get_thread_num()]);
   }
 }
+
+/* ------------------------------------------------------------------ small maps outside the blocks */
+
+void affine_forward(const Network *n, const Linear *linear, size_t rows, const Scalar *x, Scalar *y)
+{
+  const size_t tasks = pieces_of(linear->out, PRODUCT_COLUMNS);
+
+#pragma omp parallel for num_threads(n->threads)
+  for (size_t task = 0; task < tasks; task++) {
+    const size_t first = task * PRODUCT_COLUMNS, columns = minimum(PRODUCT_COLUMNS, linear->out - first);
+    const Product p = {.m = rows,
+                       .n = columns,
+                       .k = linear->in,
+                       .a = x,
+                       .a_row = linear->in,
+                       .a_column = 1,
+                       .b = linear->weight + first * linear->in,
+                       .b_row = 1,
+                       .b_column = linear->in,
+                       .c = y + first,
+                       .c_row = linear->out,
+                       .add = PETSC_TRUE};
+
+    for (size_t row = 0; row < rows; row++) /* the bias first: the product adds to it */
+      memcpy(y + row * linear->out + first, linear->bias + first, columns * sizeof *y);
+    product(n, &p, &n->scratch[omp_get_thread_num()]);
+  }
+}
+
+void affine_backward(const Network *n, const Linear *linear, size_t rows, const Scalar *y_bar, Scalar *x_bar)
+{
+  const size_t tasks = pieces_of(linear->in, PRODUCT_COLUMNS);
+
+#pragma omp parallel for num_threads(n->threads)
+  for (size_t task = 0; task < tasks; task++) {
+    const size_t first = task * PRODUCT_COLUMNS;
+    const Product p = {.m = rows,
+                       .n = minimum(PRODUCT_COLUMNS, linear->in - first),
+                       .k = linear->out,
+                       .a = y_bar,
+                       .a_row = linear->out,
+                       .a_column = 1,
+                       .b = linear->weight + first,
+                       .b_row = linear->in,
+                       .b_column = 1,
+                       .c = x_bar + first,
+                       .c_row = linear->in};
+
+    product(n, &p, &n->scratch[omp_get_thread_num()]);
+  }
+}
+
+void affine_gradient(const Network *n, const Linear *linear, size_t rows, const Scalar *y_bar, const Scalar *x)
+{
+  linear_gradient(n, linear, rows, y_bar, x);
+  if (linear->bias) add_column_sums(rows, linear->out, y_bar, gradient_of(n, linear->bias));
+}
+
+/* ------------------------------------------------------------------ biases */
 
 void add_bias(size_t rows, size_t width, const Scalar *bias, Scalar *y)
 {
@@ -87,67 +252,11 @@ void add_column_sums(size_t rows, size_t width, const Scalar *x, Scalar *sum)
   enum { GROUP = 64 };
 
   for (size_t first = 0; first < width; first += GROUP) {
-    const size_t columns = width - first < GROUP ? width - first : GROUP;
+    const size_t columns = minimum(GROUP, width - first);
     double total[GROUP] = {0};
 
     for (size_t row = 0; row < rows; row++)
       for (size_t j = 0; j < columns; j++) total[j] += (double)x[row * width + first + j];
     for (size_t j = 0; j < columns; j++) sum[first + j] += (Scalar)total[j];
   }
-}
-
-enum { COLUMNS = 256 }; /* per task */
-
-void affine_forward(const Network *network, const Linear *linear, size_t rows, const Scalar *x, Scalar *y)
-{
-  const size_t tasks = (linear->out + COLUMNS - 1) / COLUMNS;
-
-#pragma omp parallel for num_threads(network->threads)
-  for (size_t task = 0; task < tasks; task++) {
-    const size_t first = task * COLUMNS, left = linear->out - first, columns = left < COLUMNS ? left : COLUMNS;
-
-    /* before the product, which adds to it */
-    for (size_t row = 0; row < rows; row++)
-      memcpy(y + row * linear->out + first, linear->bias + first, columns * sizeof *y);
-    product(&(Product){.m = rows,
-                       .n = columns,
-                       .k = linear->in,
-                       .a = x,
-                       .a_row = linear->in,
-                       .a_column = 1,
-                       .b = linear->weight + first * linear->in,
-                       .b_row = 1,
-                       .b_column = linear->in,
-                       .c = y + first,
-                       .c_row = linear->out,
-                       .add = PETSC_TRUE});
-  }
-}
-
-void affine_backward(const Network *network, const Linear *linear, size_t rows, const Scalar *y_bar, Scalar *x_bar)
-{
-  const size_t tasks = (linear->in + COLUMNS - 1) / COLUMNS;
-
-#pragma omp parallel for num_threads(network->threads)
-  for (size_t task = 0; task < tasks; task++) {
-    const size_t first = task * COLUMNS, left = linear->in - first;
-
-    product(&(Product){.m = rows,
-                       .n = left < COLUMNS ? left : COLUMNS,
-                       .k = linear->out,
-                       .a = y_bar,
-                       .a_row = linear->out,
-                       .a_column = 1,
-                       .b = linear->weight + first,
-                       .b_row = linear->in,
-                       .b_column = 1,
-                       .c = x_bar + first,
-                       .c_row = linear->in});
-  }
-}
-
-void affine_gradient(const Network *network, const Linear *linear, size_t rows, const Scalar *y_bar, const Scalar *x)
-{
-  linear_gradient(network, linear, rows, y_bar, x);
-  if (linear->bias) add_column_sums(rows, linear->out, y_bar, gradient_of(network, linear->bias));
 }

@@ -27,6 +27,7 @@ PetscErrorCode network_create(const NetworkShape *shape, PetscInt batch, Network
   PetscCall(PetscCalloc1(n->dims.L, &n->blocks));
   PetscCall(PetscCalloc1(n->dims.L, &n->stores));
   PetscCall(PetscCalloc1((size_t)n->threads, &n->scratch));
+  PetscCall(layout_bind(&n->dims, NULL, n->parameter_count, &n->weights, n->blocks)); /* sizes */
   PetscCall(arena_create(n));
   PetscCall(layout_bind(&n->dims, n->values, n->parameter_count, &n->weights, n->blocks));
   rotation_tables(shape, &n->dims, n->rotation[0], n->rotation[1]);

@@ -1,0 +1,205 @@
+/** \file kernels_matrix.c  Products of a block of rows with panels of columns.
+ *
+ * The scheme of Goto & van de Geijn 2008: B comes in panels as wide as a tile of sums in registers, and a panel is gone
+ * through for one tile of rows after the other while it is in the cache.  \ingroup network */
+#include "kernels.h"
+#include "simd.h"
+
+#include <string.h>
+
+enum {
+  PANEL = 2 * LANES, /* columns of a tile, which NetworkKernels.panel tells others */
+#if SIMD_WIDTH == 512
+  TILE = 12, /* rows: 24 vectors of sums, two of B and one of A, of 32 registers */
+#else
+  TILE = 6, /* 12 and three of 16 */
+#endif
+};
+
+/** Where one tile's operands begin. */
+typedef struct {
+  size_t k;
+  const Scalar *a, *b;
+  size_t a_row, a_column, b_row;
+  Scalar *c;
+  size_t c_row;
+  PetscBool add;
+} Tile;
+
+/* All loops but that over k are unrolled, which leaves the sums in registers.  Each sum runs over k in order in a tile
+ * of any size: how a product is cut up does not show in its result. */
+__attribute__((always_inline)) static inline void tile(const int rows, const int vectors, const size_t a_row,
+                                                       const size_t a_column, const Tile *t)
+{
+  Vector sum[TILE][2];
+
+#pragma GCC unroll 16
+  for (int i = 0; i < rows; i++) sum[i][0] = sum[i][1] = vector_all(0);
+  for (size_t l = 0; l < t->k; l++) {
+    const Vector b0 = vector_load(t->b + l * t->b_row);
+    const Vector b1 = vectors == 2 ? vector_load(t->b + l * t->b_row + LANES) : b0;
+
+#pragma GCC unroll 16
+    for (int i = 0; i < rows; i++) {
+      const Vector a = vector_all(t->a[(size_t)i * a_row + l * a_column]);
+
+      sum[i][0] = vector_multiply_add(a, b0, sum[i][0]);
+      if (vectors == 2) sum[i][1] = vector_multiply_add(a, b1, sum[i][1]);
+    }
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < rows; i++) {
+    Scalar *c = t->c + (size_t)i * t->c_row;
+
+    vector_store(c, t->add ? vector_add(vector_load(c), sum[i][0]) : sum[i][0]);
+    if (vectors == 2) vector_store(c + LANES, t->add ? vector_add(vector_load(c + LANES), sum[i][1]) : sum[i][1]);
+  }
+}
+
+typedef void (*TileFunction)(const Tile *tile);
+
+/* In either of the two ways A may lie: k contiguous in each row, or the rows contiguous at each k. */
+#define TILE_FUNCTIONS(rows)                                                                                           \
+  static void rows_##rows##_1(const Tile *t)                                                                           \
+  {                                                                                                                    \
+    tile(rows, 1, t->a_row, 1, t);                                                                                     \
+  }                                                                                                                    \
+  static void rows_##rows##_2(const Tile *t)                                                                           \
+  {                                                                                                                    \
+    tile(rows, 2, t->a_row, 1, t);                                                                                     \
+  }                                                                                                                    \
+  static void columns_##rows##_1(const Tile *t)                                                                        \
+  {                                                                                                                    \
+    tile(rows, 1, 1, t->a_column, t);                                                                                  \
+  }                                                                                                                    \
+  static void columns_##rows##_2(const Tile *t)                                                                        \
+  {                                                                                                                    \
+    tile(rows, 2, 1, t->a_column, t);                                                                                  \
+  }
+/* clang-format off */
+#define TILE_ENTRY(rows) {rows, {{rows_##rows##_1, rows_##rows##_2}, {columns_##rows##_1, columns_##rows##_2}}}
+/* clang-format on */
+TILE_FUNCTIONS(1)
+TILE_FUNCTIONS(2)
+TILE_FUNCTIONS(4)
+TILE_FUNCTIONS(6)
+#if SIMD_WIDTH == 512
+TILE_FUNCTIONS(8)
+TILE_FUNCTIONS(10)
+TILE_FUNCTIONS(12)
+#endif
+
+/** The sizes of tile there are, largest first. */
+static const struct {
+  size_t rows;
+  TileFunction function[2][2]; /* [A by rows, by columns][vectors - 1] */
+} tiles[] = {
+#if SIMD_WIDTH == 512
+    TILE_ENTRY(12), TILE_ENTRY(10), TILE_ENTRY(8),
+#endif
+    TILE_ENTRY(6),  TILE_ENTRY(4),  TILE_ENTRY(2), TILE_ENTRY(1),
+};
+
+/* A tile that is not full across goes through a full one of its own. */
+static void tile_of_columns(TileFunction function, size_t rows, size_t columns, Tile t)
+{
+  Scalar whole[TILE * PANEL], *c = t.c;
+  const size_t c_row = t.c_row;
+
+  t.c = whole;
+  t.c_row = PANEL;
+  const PetscBool add = t.add;
+  t.add = PETSC_FALSE;
+  function(&t);
+  for (size_t i = 0; i < rows; i++)
+    for (size_t j = 0; j < columns; j++) c[i * c_row + j] = (add ? c[i * c_row + j] : 0) + whole[i * PANEL + j];
+}
+
+static void panel_product(const MatrixProduct *p, const Tile *first, size_t columns)
+{
+  const int by_columns = p->a_column != 1, wide = columns > LANES;
+  const PetscBool full = columns == (size_t)(wide ? PANEL : LANES) ? PETSC_TRUE : PETSC_FALSE;
+  size_t row = 0;
+
+  for (size_t kind = 0; row < p->m;) {
+    if (p->m - row < tiles[kind].rows) {
+      kind++;
+      continue;
+    }
+    const TileFunction function = tiles[kind].function[by_columns][wide];
+    Tile t = *first;
+
+    t.a += row * p->a_row;
+    t.c += row * p->c_row;
+    if (full)
+      function(&t);
+    else
+      tile_of_columns(function, tiles[kind].rows, columns, t);
+    row += tiles[kind].rows;
+  }
+}
+
+void NETWORK_KERNEL(multiply)(const MatrixProduct *p)
+{
+  for (size_t column = 0; column < p->n; column += PANEL) {
+    const size_t left = p->n - column;
+    const Tile first = {.k = p->k,
+                        .a = p->a,
+                        .b = p->b + column / PANEL * p->b_panel,
+                        .a_row = p->a_row,
+                        .a_column = p->a_column,
+                        .b_row = p->b_row,
+                        .c = p->c + column,
+                        .c_row = p->c_row,
+                        .add = p->add};
+
+    panel_product(p, &first, left < PANEL ? left : PANEL);
+  }
+}
+
+/* ------------------------------------------------------------------ into panels */
+
+/* Rows of B contiguous: copy a piece of each. */
+static void pack_rows(const MatrixPack *p, size_t column, size_t columns, Scalar *restrict panel)
+{
+  for (size_t l = 0; l < p->k; l++) {
+    const Scalar *restrict row = p->b + l * p->b_row + column;
+
+    if (columns == PANEL)
+      memcpy(panel + l * PANEL, row, PANEL * sizeof *panel);
+    else
+      for (size_t j = 0; j < PANEL; j++) panel[l * PANEL + j] = j < columns ? row[j] : 0;
+  }
+}
+
+/* Columns of B contiguous: a transposition, in squares that fit the nearest cache. */
+static void pack_columns(const MatrixPack *p, size_t column, size_t columns, Scalar *restrict panel)
+{
+  enum { SQUARE = 16 };
+
+  for (size_t l0 = 0; l0 < p->k; l0 += SQUARE) {
+    const size_t l1 = l0 + SQUARE < p->k ? l0 + SQUARE : p->k;
+
+    for (size_t j = 0; j < PANEL; j++) {
+      const Scalar *restrict b = p->b + (column + j) * p->b_column;
+
+      if (j < columns)
+        for (size_t l = l0; l < l1; l++) panel[l * PANEL + j] = b[l];
+      else
+        for (size_t l = l0; l < l1; l++) panel[l * PANEL + j] = 0;
+    }
+  }
+}
+
+void NETWORK_KERNEL(pack)(const MatrixPack *p)
+{
+  for (size_t column = 0; column < p->n; column += PANEL) {
+    const size_t left = p->n - column, columns = left < PANEL ? left : PANEL;
+    Scalar *panel = p->panels + column / PANEL * p->k * PANEL;
+
+    if (p->b_column == 1)
+      pack_rows(p, column, columns, panel);
+    else
+      pack_columns(p, column, columns, panel);
+  }
+}
