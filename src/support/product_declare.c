@@ -42,18 +42,40 @@ static PetscErrorCode creation_list(const ProductDataset *spec, size_t row_bytes
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
+/* Every group on the way to a dataset, made here because those that HDF5 makes by itself carry the time. */
+static PetscErrorCode make_groups(ProductWriter *w, const char *name)
+{
+  char part[160];
+  const hid_t creation = H5Pcreate(H5P_GROUP_CREATE);
+
+  PetscFunctionBeginUser;
+  PetscCall(PetscStrncpy(part, name, sizeof part));
+  NEPHRITE_HDF5_WRITE(H5Pset_obj_track_times(creation, 0), w->part);
+  for (char *c = strchr(part, '/'); c; c = strchr(c + 1, '/')) {
+    *c = '\0';
+    if (H5Lexists(w->file, part, H5P_DEFAULT) <= 0) {
+      const hid_t group = H5Gcreate2(w->file, part, H5P_DEFAULT, creation, H5P_DEFAULT);
+
+      NEPHRITE_HDF5_WRITE(group, w->part);
+      H5Gclose(group);
+    }
+    *c = '/';
+  }
+  H5Pclose(creation);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
 static PetscErrorCode make_dataset(ProductWriter *w, const ProductDataset *spec, hid_t creation, hid_t *dataset)
 {
-  const hid_t stored = H5Tcopy(spec->type), links = H5Pcreate(H5P_LINK_CREATE);
+  const hid_t stored = H5Tcopy(spec->type);
   const hid_t space = spec->rank ? H5Screate_simple(spec->rank, spec->shape, NULL) : H5Screate(H5S_SCALAR);
 
   PetscFunctionBeginUser;
   NEPHRITE_HDF5_WRITE(H5Tset_order(stored, H5T_ORDER_LE), spec->name);
-  NEPHRITE_HDF5_WRITE(H5Pset_create_intermediate_group(links, 1), spec->name);
-  *dataset = H5Dcreate2(w->file, spec->name, stored, space, links, creation, H5P_DEFAULT);
+  PetscCall(make_groups(w, spec->name));
+  *dataset = H5Dcreate2(w->file, spec->name, stored, space, H5P_DEFAULT, creation, H5P_DEFAULT);
   NEPHRITE_HDF5_WRITE(*dataset, spec->name);
   H5Tclose(stored);
-  H5Pclose(links);
   H5Sclose(space);
   if (spec->units) PetscCall(product_attribute_text(w, spec->name, "units", spec->units));
   if (spec->description) PetscCall(product_attribute_text(w, spec->name, "description", spec->description));
