@@ -49,8 +49,8 @@ double growth_factor(const Growth *growth, double z); /**< D(z)/D(0); 0 <= z <= 
 double growth_epsilon(const Growth *growth, double z); /**< -D2/D^2, 3/7 in Einstein-de Sitter */
 PetscErrorCode growth_destroy(Growth **growth);
 
-/** The wavenumbers at which power is tabulated: 64 to a decade, enough for the baryon wiggles. */
-enum { POWER_POINTS_PER_DECADE = 64, POWER_POINTS = 8 * POWER_POINTS_PER_DECADE + 1 };
+/** The wavenumbers at which power is tabulated: as many to a decade as the baryon wiggles need. */
+enum { POWER_POINTS_PER_DECADE = 96, POWER_POINTS = 8 * POWER_POINTS_PER_DECADE + 1 };
 #define POWER_K_MIN 1e-4 /**< h/Mpc */
 #define POWER_LN_K_MIN (-9.210340371976182) /**< ln POWER_K_MIN */
 #define POWER_LN_K_STEP (2.302585092994046 / POWER_POINTS_PER_DECADE) /**< of ln k */

@@ -71,7 +71,7 @@ double transfer_function(const TransferFunction *transfer, double k);
 double power_sigma_8(const double *power, double n_s);
 
 /** Variance of the linear density under Gaussian filters and its slopes, today, on a grid of radii. */
-enum { RADII_STRIDE = 3, RADII = 134 }; /* a radius for every third wavenumber */
+enum { RADII_STRIDE = 4, RADII = 150 }; /* a radius for every fourth wavenumber, 1e-4 to 160 Mpc/h */
 typedef struct {
   double ln_variance[RADII], slope[RADII], curvature[RADII]; /* ln sigma^2, d/dlnR and d^2/dlnR^2 of it */
 } FilteredVariance;

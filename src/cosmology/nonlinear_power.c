@@ -2,11 +2,9 @@
  * \ingroup cosmology */
 #include "internal.h"
 
-/* Radii are 1/k of every RADII_STRIDE-th wavenumber below, so that kR takes few values: one table of the filter serves
- * all.  ln kR = (wavenumber + RADII_STRIDE radius + FILTER_FIRST) POWER_LN_K_STEP. */
-enum {
-  FILTER_POINTS = POWER_POINTS + RADII_STRIDE * (RADII - 1),
-};
+/* Radii are 1/k of every RADII_STRIDE-th wavenumber, so that kR takes few values: one table of the filter serves
+ * all, whose index is wavenumber + RADII_STRIDE radius. */
+enum { FILTER_POINTS = POWER_POINTS + RADII_STRIDE * (RADII - 1) };
 #define LN_R_MIN POWER_LN_K_MIN /* the smallest radius is 1e-4 Mpc/h */
 #define LN_R_STEP (RADII_STRIDE * POWER_LN_K_STEP)
 
@@ -115,8 +113,8 @@ Halofit halofit_prepare(const FilteredVariance *variance, double growth, double 
   };
 }
 
-/* Beyond this k/k_nl the two-halo term's exp(-y/4 - y^2/8) is below 1e-200. */
-#define NO_TWO_HALO 60.
+/* Beyond this k/k_nl the two-halo term's exp(-y/4 - y^2/8) is below 1e-50. */
+#define NO_TWO_HALO 30.
 
 /* Takahashi et al. 2012, eq. A2 */
 static double two_halo(const Halofit *halofit, double y, double linear)

@@ -3,8 +3,8 @@
 
 #include <math.h>
 
-/* Power between the grid's wavenumbers by four-point Lagrange in ln k, good to 1e-6 for power laws and resolving the
- * baryon wiggles; power laws beyond the ends. */
+/* Power between the grid's wavenumbers by six-point Lagrange in ln k, which follows even the wiggles of baryons alone;
+ * power laws beyond the ends. */
 static double power_at(const double *power, double ln_k)
 {
   const double position = (ln_k - POWER_LN_K_MIN) / POWER_LN_K_STEP;
@@ -13,14 +13,19 @@ static double power_at(const double *power, double ln_k)
   if (position > POWER_POINTS - 1) {
     const double *end = power + POWER_POINTS - 1;
 
-    /* baryons alone leave nothing at all here */
-    return end[0] > 0 ? end[0] * pow(end[0] / end[-1], position - (POWER_POINTS - 1)) : 0;
+    /* baryons alone leave next to nothing here, and that wiggles */
+    return end[0] > 0 ? end[0] * pow(PetscMin(end[0] / end[-1], 1), position - (POWER_POINTS - 1)) : 0;
   }
-  const int cell = PetscMin(PetscMax((int)position, 1), POWER_POINTS - 3);
+  const int cell = PetscMin(PetscMax((int)position, 2), POWER_POINTS - 4);
   const double t = position - cell, *p = power + cell;
+  const double a = t + 2, b = t + 1, c = t - 1, d = t - 2, e = t - 3;
 
-  return -t * (t - 1) * (t - 2) / 6 * p[-1] + (t + 1) * (t - 1) * (t - 2) / 2 * p[0] -
-         (t + 1) * t * (t - 2) / 2 * p[1] + (t + 1) * t * (t - 1) / 6 * p[2];
+  const double value = -b * t * c * d * e / 120 * p[-2] + a * t * c * d * e / 24 * p[-1] -
+                       a * b * c * d * e / 12 * p[0] + a * b * t * d * e / 12 * p[1] - a * b * t * c * e / 24 * p[2] +
+                       a * b * t * c * d / 120 * p[3];
+
+  /* where Silk damping of baryons alone is steeper than any polynomial, or at a zero between two of their wiggles */
+  return value > 0 ? value : PetscMin(p[0], p[1]);
 }
 
 /* C_ij(ell) = int dchi q_i q_j/chi^2 P((ell + 1/2)/chi, z(chi)), without extended-Limber factors of ell. */

@@ -57,8 +57,8 @@ void angular_power_add(const LineOfSight *sight, PetscInt node, const double *po
 typedef struct {
   PetscInt points;
   double ln_radius_min; /* of the radii the table serves */
-  double *squared; /* [points] W^2(x), x = kR in steps of POWER_LN_K_STEP */
-  double *slope; /* [points] d W^2/d ln x */
+  double *squared; /* [points] W^2(kR) at equal steps of ln kR */
+  double *slope; /* [points] dW^2/dlnR */
   double angle; /* radius of the pixel's top-hat, radians */
   double second[NEPHRITE_MAX_BINS], third[NEPHRITE_MAX_BINS];
 } PixelMoments;

@@ -18,7 +18,7 @@ struct LensingModel {
   ShiftTable *shift_table; /* the user's, or NULL */
   PixelMoments *moments;
   Efficiency *efficiency;
-  /* Gauss-Legendre in ln(1+z): lensing kernels are smooth, those of intrinsic alignment are as narrow as n(z) */
+  /* Gauss-Legendre: lensing kernels are smooth, those of intrinsic alignment are as narrow as n(z) */
   gsl_integration_glfixed_table *lensing_rule, *alignment_rule;
   LineOfSight sight;
   double *power; /* [POWER_POINTS] work: nonlinear power at a node */
@@ -56,7 +56,7 @@ PetscErrorCode lensing_spectra_destroy(LensingSpectra **spectra)
 PetscErrorCode lensing_ell_table(const SurveyConfig *survey, PetscInt *count, double **ell)
 {
   /* A natural spline is worst at its ends: five nodes more on either side put that beyond the modes of the grid. */
-  const double step = 0.08, margin = 5 * step, pixel = survey_pixel(survey);
+  const double step = 0.07, margin = 5 * step, pixel = survey_pixel(survey);
   const double fundamental = 2 * M_PI / (pixel * (double)PetscMax(survey_nx(survey), survey_ny(survey)));
   const double corner = M_SQRT2 * M_PI / pixel;
   const double first = log(fundamental) - margin, last = log(corner) + margin;
@@ -94,6 +94,22 @@ static PetscErrorCode make_rule(PetscInt points, gsl_integration_glfixed_table *
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
+/* A node of the line of sight, and its weight in z. */
+typedef struct {
+  double z, weight;
+} RedshiftNode;
+
+/* Gauss-Legendre in ln(z + z_0): at one multipole power is a function of ln chi, wiggles and all, so nodes must not
+ * thin out towards the observer, nor need they be dense far away, where bins are wide. */
+static RedshiftNode redshift_node(const gsl_integration_glfixed_table *rule, size_t number, double z_max)
+{
+  const double z_0 = 0.1;
+  double x, weight;
+
+  gsl_integration_glfixed_point(log(z_0), log(z_max + z_0), number, &x, &weight, rule);
+  return (RedshiftNode){.z = exp(x) - z_0, .weight = weight * exp(x)};
+}
+
 /* The largest relative error of int n_i^2 dz by a rule: the narrowest thing that alignment asks it to integrate. */
 static double alignment_error(const SourceBins *bins, const gsl_integration_glfixed_table *rule)
 {
@@ -106,11 +122,10 @@ static double alignment_error(const SourceBins *bins, const gsl_integration_glfi
     for (PetscInt k = 1; k < bins->count; k++)
       exact += (bins->z[k] - bins->z[k - 1]) * (n[k] * n[k] + n[k] * n[k - 1] + n[k - 1] * n[k - 1]) / 3;
     for (size_t p = 0; p < rule->n; p++) {
-      double x, weight;
+      const RedshiftNode node = redshift_node(rule, p, source_bins_z_max(bins));
+      const double density = source_bins_density(bins, i, node.z);
 
-      gsl_integration_glfixed_point(0, log1p(source_bins_z_max(bins)), p, &x, &weight, rule);
-      const double density = source_bins_density(bins, i, expm1(x));
-      sum += weight * exp(x) * density * density;
+      sum += node.weight * density * density;
     }
     worst = fmax(worst, fabs(sum / exact - 1));
   }
@@ -119,8 +134,8 @@ static double alignment_error(const SourceBins *bins, const gsl_integration_glfi
 
 static PetscErrorCode choose_rules(LensingModel *model)
 {
-  enum { LENSING_POINTS = 128 };
-  static const PetscInt alignment_points[] = {128, 256, 512, 1024}; /* GSL has these tabulated */
+  enum { LENSING_POINTS = 160 }; /* 1e-5; 1e-4 where baryons rule and power is all wiggles */
+  static const PetscInt alignment_points[] = {LENSING_POINTS, 256, 512, 1024};
 
   PetscFunctionBeginUser;
   PetscCall(make_rule(LENSING_POINTS, &model->lensing_rule));
@@ -248,13 +263,11 @@ static void place_nodes(LensingModel *model, const Universe *universe, PetscBool
 
   sight->count = (PetscInt)rule->n;
   for (PetscInt n = 0; n < sight->count; n++) {
-    double x, weight;
+    const RedshiftNode node = redshift_node(rule, (size_t)n, z_max);
 
-    gsl_integration_glfixed_point(0, log1p(z_max), (size_t)n, &x, &weight, rule);
-    sight->z[n] = expm1(x);
-    sight->chi[n] = background_comoving_distance(universe->background, sight->z[n]);
-    sight->dchi[n] =
-        weight * exp(x) * NEPHRITE_HUBBLE_DISTANCE / background_expansion(universe->background, sight->z[n]);
+    sight->z[n] = node.z;
+    sight->chi[n] = background_comoving_distance(universe->background, node.z);
+    sight->dchi[n] = node.weight * NEPHRITE_HUBBLE_DISTANCE / background_expansion(universe->background, node.z);
   }
 }
 

@@ -11,6 +11,10 @@
 #define CHI_MIN 0.1
 #define CHI_MAX 1e6
 
+/* A disc's window is broad: every second wavenumber of the grid will do. */
+enum { STRIDE = 2, WAVENUMBERS = (POWER_POINTS + STRIDE - 1) / STRIDE };
+#define STEP (STRIDE * POWER_LN_K_STEP)
+
 /* W^2 and dW^2/dlnx of the disc, W(x) = 2 J1(x)/x, so dW/dx = -2 J2(x)/x. */
 static void disc(double x, double *squared, double *slope)
 {
@@ -34,11 +38,11 @@ PetscErrorCode pixel_moments_create(double pixel, PixelMoments **moments)
   *moments = m; /* handed over at once: pixel_moments_destroy() frees it whatever fails below */
   m->angle = pixel / sqrt(M_PI);
   m->ln_radius_min = log(CHI_MIN * m->angle);
-  m->points = POWER_POINTS + (PetscInt)ceil(log(CHI_MAX / CHI_MIN) / POWER_LN_K_STEP) + 3;
+  m->points = WAVENUMBERS + (PetscInt)ceil(log(CHI_MAX / CHI_MIN) / STEP) + 3;
   PetscCall(PetscMalloc2(m->points, &m->squared, m->points, &m->slope));
   /* one point below the smallest kR, for interpolation in R */
   for (PetscInt i = 0; i < m->points; i++)
-    disc(exp(POWER_LN_K_MIN + m->ln_radius_min + (double)(i - 1) * POWER_LN_K_STEP), m->squared + i, m->slope + i);
+    disc(exp(POWER_LN_K_MIN + m->ln_radius_min + (double)(i - 1) * STEP), m->squared + i, m->slope + i);
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -57,23 +61,23 @@ typedef struct {
  * indices alone; between radii, four-point Lagrange. */
 static ProjectedVariance project(const PixelMoments *moments, double ln_radius, const NodeMatter *matter)
 {
-  const double position = fmax((ln_radius - moments->ln_radius_min) / POWER_LN_K_STEP, 0);
-  const PetscInt cell = PetscMin((PetscInt)position, moments->points - POWER_POINTS - 3);
+  const double position = fmax((ln_radius - moments->ln_radius_min) / STEP, 0);
+  const PetscInt cell = PetscMin((PetscInt)position, moments->points - WAVENUMBERS - 3);
   const double t = position - (double)cell;
   const double c0 = -t * (t - 1) * (t - 2) / 6, c1 = (t + 1) * (t - 1) * (t - 2) / 2, c2 = -(t + 1) * t * (t - 2) / 2,
                c3 = (t + 1) * t * (t - 1) / 6;
   const double *squared = moments->squared + cell, *slope = moments->slope + cell;
   ProjectedVariance sum = {0};
-  double area = POWER_K_MIN * POWER_K_MIN / (2 * M_PI) * POWER_LN_K_STEP; /* k^2/(2 pi) dlnk */
-  const double area_step = exp(2 * POWER_LN_K_STEP);
+  double area = POWER_K_MIN * POWER_K_MIN / (2 * M_PI) * STEP; /* k^2/(2 pi) dlnk */
+  const double area_step = exp(2 * STEP);
 
-  for (int i = 0; i < POWER_POINTS; i++) {
+  for (int i = 0; i < WAVENUMBERS; i++) {
     const double filter = c0 * squared[i] + c1 * squared[i + 1] + c2 * squared[i + 2] + c3 * squared[i + 3];
     const double derivative = c0 * slope[i] + c1 * slope[i + 1] + c2 * slope[i + 2] + c3 * slope[i + 3];
 
-    sum.linear += area * matter->linear_today[i] * filter;
-    sum.linear_slope += area * matter->linear_today[i] * derivative;
-    sum.nonlinear += area * matter->nonlinear[i] * filter;
+    sum.linear += area * matter->linear_today[STRIDE * i] * filter;
+    sum.linear_slope += area * matter->linear_today[STRIDE * i] * derivative;
+    sum.nonlinear += area * matter->nonlinear[STRIDE * i] * filter;
     area *= area_step;
   }
   return sum;
