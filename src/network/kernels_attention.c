@@ -1,6 +1,6 @@
 /** \file kernels_attention.c  Normalised and rotated queries and keys, softmax.  \ingroup network */
-#include "exponential.h"
 #include "kernels.h"
+#include "simd.h"
 
 static Scalar inverse_rms(size_t width, const Scalar *x, const Scalar *bias, Scalar epsilon)
 {
@@ -63,20 +63,52 @@ void NETWORK_KERNEL(rotary_backward)(const RotaryBackward *arguments)
   }
 }
 
+static Scalar largest(size_t count, const Scalar *x)
+{
+  Scalar lanes[LANES];
+  size_t i = 0;
+  Scalar top = x[0];
+
+  if (count >= LANES) {
+    Vector tops = vector_load(x);
+
+    for (i = LANES; i + LANES <= count; i += LANES) tops = vector_maximum(tops, vector_load(x + i));
+    vector_store(lanes, tops);
+    for (int lane = 0; lane < LANES; lane++) top = lanes[lane] > top ? lanes[lane] : top;
+  }
+  for (; i < count; i++) top = x[i] > top ? x[i] : top;
+  return top;
+}
+
+/* x = e^(x - shift), and their sum */
+static Scalar exponentials(size_t count, Scalar shift, Scalar *x)
+{
+  const Vector shifts = vector_all(shift);
+  Vector sums = vector_all(0);
+  Scalar rest = 0;
+  size_t i = 0;
+
+  for (; i + LANES <= count; i += LANES) {
+    const Vector e = vector_exponential(vector_subtract(vector_load(x + i), shifts));
+
+    vector_store(x + i, e);
+    sums = vector_add(sums, e);
+  }
+  if (i < count)
+    vector_store_some(x + i, vector_exponential(vector_subtract(vector_load_some(x + i, count - i), shifts)),
+                      count - i);
+  for (; i < count; i++) rest += x[i];
+  return vector_sum(sums) + rest;
+}
+
 void NETWORK_KERNEL(softmax_forward)(const Softmax *arguments)
 {
   const size_t T = arguments->columns;
 
   for (size_t row = 0; row < arguments->rows; row++) {
     Scalar *restrict s = arguments->s + row * arguments->stride;
-    Scalar top = s[0], sum = 0;
+    const Scalar top = largest(T, s), sum = exponentials(T, top, s), inverse = 1 / sum;
 
-    for (size_t j = 0; j < T; j++) top = s[j] > top ? s[j] : top;
-    for (size_t j = 0; j < T; j++) {
-      s[j] = exponential(s[j] - top);
-      sum += s[j];
-    }
-    const Scalar inverse = 1 / sum;
     for (size_t j = 0; j < T; j++) s[j] *= inverse;
     arguments->log_sum[row] = top + (Scalar)log(sum);
   }
@@ -84,14 +116,8 @@ void NETWORK_KERNEL(softmax_forward)(const Softmax *arguments)
 
 void NETWORK_KERNEL(softmax_again)(const Softmax *arguments)
 {
-  const size_t T = arguments->columns;
-
-  for (size_t row = 0; row < arguments->rows; row++) {
-    Scalar *restrict s = arguments->s + row * arguments->stride;
-    const Scalar log_sum = arguments->log_sum[row];
-
-    for (size_t j = 0; j < T; j++) s[j] = exponential(s[j] - log_sum);
-  }
+  for (size_t row = 0; row < arguments->rows; row++)
+    exponentials(arguments->columns, arguments->log_sum[row], arguments->s + row * arguments->stride);
 }
 
 void NETWORK_KERNEL(softmax_backward)(const SoftmaxBackward *arguments)

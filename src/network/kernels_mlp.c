@@ -1,43 +1,68 @@
 /** \file kernels_mlp.c  SwiGLU (Shazeer 2020, arXiv:2002.05202).  \ingroup network */
-#include "exponential.h"
 #include "kernels.h"
+#include "simd.h"
+
+/** One row. */
+typedef struct {
+  const Scalar *g, *u, *g_bias, *u_bias, *a_bar;
+  Scalar *a, *g_bar, *u_bar;
+} SwigluRow;
+
+static inline void forward_vector(const SwigluRow *r, size_t j, size_t count)
+{
+  const Vector g = vector_add(vector_load_some(r->g + j, count), vector_load_some(r->g_bias + j, count));
+  const Vector u = vector_add(vector_load_some(r->u + j, count), vector_load_some(r->u_bias + j, count));
+
+  vector_store_some(r->a + j, vector_multiply(vector_multiply(g, vector_sigmoid(g)), u), count);
+}
 
 void NETWORK_KERNEL(swiglu_forward)(const SwigluForward *arguments)
 {
   const size_t M = arguments->hidden;
-  const Scalar *restrict g_bias = arguments->bias, *restrict u_bias = arguments->bias + M;
 
   for (size_t row = 0; row < arguments->rows; row++) {
-    const Scalar *restrict g_row = arguments->gu + row * 2 * M, *restrict u_row = g_row + M;
-    Scalar *restrict a = arguments->a + row * M;
+    const SwigluRow r = {.g = arguments->gu + row * 2 * M,
+                         .u = arguments->gu + row * 2 * M + M,
+                         .g_bias = arguments->bias,
+                         .u_bias = arguments->bias + M,
+                         .a = arguments->a + row * M};
+    size_t j = 0;
 
-    for (size_t j = 0; j < M; j++) {
-      const Scalar g = g_row[j] + g_bias[j], u = u_row[j] + u_bias[j];
-
-      a[j] = g * sigmoid(g) * u;
-    }
+    for (; j + LANES <= M; j += LANES) forward_vector(&r, j, LANES);
+    if (j < M) forward_vector(&r, j, M - j);
   }
 }
 
-/* silu'(g) = s (1 + g (1 - s)), s = sigmoid(g). */
+/* silu'(g) = s (1 + g (1 - s)) = s + silu (1 - s), s = sigmoid(g) */
+static inline void backward_vector(const SwigluRow *r, size_t j, size_t count)
+{
+  const Vector g = vector_add(vector_load_some(r->g + j, count), vector_load_some(r->g_bias + j, count));
+  const Vector u = vector_add(vector_load_some(r->u + j, count), vector_load_some(r->u_bias + j, count));
+  const Vector a_bar = vector_load_some(r->a_bar + j, count);
+  const Vector s = vector_sigmoid(g), silu = vector_multiply(g, s);
+  const Vector slope = vector_multiply_add(silu, vector_subtract(vector_all(1), s), s);
+
+  vector_store_some(r->a + j, vector_multiply(silu, u), count);
+  vector_store_some(r->u_bar + j, vector_multiply(a_bar, silu), count);
+  vector_store_some(r->g_bar + j, vector_multiply(vector_multiply(a_bar, u), slope), count);
+}
+
 void NETWORK_KERNEL(swiglu_backward)(const SwigluBackward *arguments)
 {
   const size_t M = arguments->hidden;
-  const Scalar *restrict g_bias = arguments->bias, *restrict u_bias = arguments->bias + M;
 
   for (size_t row = 0; row < arguments->rows; row++) {
-    const Scalar *restrict g_row = arguments->gu + row * 2 * M, *restrict u_row = g_row + M;
-    const Scalar *restrict a_bar = arguments->a_bar + row * M;
-    Scalar *restrict g_bar = arguments->gu_bar + row * 2 * M, *restrict u_bar = g_bar + M;
-    Scalar *restrict a = arguments->a + row * M;
+    const SwigluRow r = {.g = arguments->gu + row * 2 * M,
+                         .u = arguments->gu + row * 2 * M + M,
+                         .g_bias = arguments->bias,
+                         .u_bias = arguments->bias + M,
+                         .a_bar = arguments->a_bar + row * M,
+                         .a = arguments->a + row * M,
+                         .g_bar = arguments->gu_bar + row * 2 * M,
+                         .u_bar = arguments->gu_bar + row * 2 * M + M};
+    size_t j = 0;
 
-    for (size_t j = 0; j < M; j++) {
-      const Scalar g = g_row[j] + g_bias[j], u = u_row[j] + u_bias[j];
-      const Scalar s = sigmoid(g), silu = g * s;
-
-      a[j] = silu * u;
-      u_bar[j] = a_bar[j] * silu;
-      g_bar[j] = a_bar[j] * u * s * (1 + g * (1 - s));
-    }
+    for (; j + LANES <= M; j += LANES) backward_vector(&r, j, LANES);
+    if (j < M) backward_vector(&r, j, M - j);
   }
 }

@@ -1,21 +1,13 @@
-/** \file simd.h  The few vector operations that matrix products need, for each instruction set and both types of
- * Scalar.
- *
- * Everything else is left to the compiler; it does not keep a tile of sums in registers by itself.  \ingroup network */
+/** \file simd.h  The vector operations that products and exponentials need, for each instruction set and both types of
+ * Scalar.  Plain loops are left to the compiler; these it does not make well by itself.  \ingroup network */
 #ifndef NEPHRITE_NETWORK_SIMD_H
 #define NEPHRITE_NETWORK_SIMD_H
 
 #include "nephrite/network.h"
 
 #include <immintrin.h>
-
-#ifdef NEPHRITE_FLOAT64
-#define SIMD_SUFFIX pd
-#define SIMD_TYPE_SUFFIX d
-#else
-#define SIMD_SUFFIX ps
-#define SIMD_TYPE_SUFFIX
-#endif
+#include <math.h>
+#include <string.h>
 
 #if defined(__AVX512F__)
 #define SIMD_WIDTH 512
@@ -25,18 +17,25 @@
 #define SIMD_WIDTH 128
 #endif
 
-#define SIMD_PASTE2(a, b) a##b
-#define SIMD_PASTE4(a, b, c, d) a##b##c##d
-#define SIMD_TYPE(width, suffix) SIMD_PASTE4(__m, width, suffix, )
-#define SIMD_NAME(prefix, name, suffix) SIMD_PASTE4(prefix, name, _, suffix)
-#define SIMD_EXPAND(macro, ...) macro(__VA_ARGS__)
+#define SIMD_PASTE(a, b, c, d) a##b##c##d
+#define SIMD_EXPAND(a, b, c, d) SIMD_PASTE(a, b, c, d)
 #if SIMD_WIDTH == 128
-#define SIMD(name) SIMD_EXPAND(SIMD_NAME, _mm, name, SIMD_SUFFIX)
+#define SIMD_PREFIX _mm
 #else
-#define SIMD(name) SIMD_EXPAND(SIMD_NAME, SIMD_EXPAND(SIMD_PASTE2, _mm, SIMD_WIDTH), name, SIMD_SUFFIX)
+#define SIMD_PREFIX SIMD_EXPAND(_mm, SIMD_WIDTH, , )
 #endif
+#ifdef NEPHRITE_FLOAT64
+#define SIMD_TYPE_SUFFIX d
+#define SIMD_SUFFIX _pd
+#else
+#define SIMD_TYPE_SUFFIX
+#define SIMD_SUFFIX _ps
+#endif
+/** SIMD(_add) is _mm512_add_ps, _mm_add_pd, … */
+#define SIMD(name) SIMD_EXPAND(SIMD_PREFIX, name, SIMD_SUFFIX, )
+#define SIMD_INTEGER(name) SIMD_EXPAND(SIMD_PREFIX, name, _epi32, )
 
-typedef SIMD_EXPAND(SIMD_TYPE, SIMD_WIDTH, SIMD_TYPE_SUFFIX) Vector;
+typedef SIMD_EXPAND(__m, SIMD_WIDTH, SIMD_TYPE_SUFFIX, ) Vector;
 
 enum { LANES = SIMD_WIDTH / 8 / (int)sizeof(Scalar) };
 
@@ -50,6 +49,28 @@ static inline void vector_store(Scalar *x, Vector v)
   SIMD(_storeu)(x, v);
 }
 
+/** The first \p count lanes, at most LANES; zeros in the others. */
+static inline Vector vector_load_some(const Scalar *x, size_t count)
+{
+  Scalar whole[LANES] = {0};
+
+  if (count == LANES) return vector_load(x);
+  memcpy(whole, x, count * sizeof *x);
+  return vector_load(whole);
+}
+
+static inline void vector_store_some(Scalar *x, Vector v, size_t count)
+{
+  Scalar whole[LANES];
+
+  if (count == LANES) {
+    vector_store(x, v);
+    return;
+  }
+  vector_store(whole, v);
+  memcpy(x, whole, count * sizeof *x);
+}
+
 static inline Vector vector_all(Scalar x)
 {
   return SIMD(_set1)(x);
@@ -60,14 +81,92 @@ static inline Vector vector_add(Vector a, Vector b)
   return SIMD(_add)(a, b);
 }
 
+static inline Vector vector_subtract(Vector a, Vector b)
+{
+  return SIMD(_sub)(a, b);
+}
+
+static inline Vector vector_multiply(Vector a, Vector b)
+{
+  return SIMD(_mul)(a, b);
+}
+
+static inline Vector vector_divide(Vector a, Vector b)
+{
+  return SIMD(_div)(a, b);
+}
+
+/** The larger of each pair, and b where one is no number. */
+static inline Vector vector_maximum(Vector a, Vector b)
+{
+  return SIMD(_max)(a, b);
+}
+
+#if SIMD_WIDTH == 128
+static inline Vector vector_multiply_add(Vector a, Vector b, Vector c)
+{
+  return SIMD(_add)(SIMD(_mul)(a, b), c);
+}
+#else
 /** a b + c, fused where the processor can. */
 static inline Vector vector_multiply_add(Vector a, Vector b, Vector c)
 {
-#if SIMD_WIDTH == 128
-  return SIMD(_add)(SIMD(_mul)(a, b), c);
-#else
   return SIMD(_fmadd)(a, b, c);
+}
 #endif
+
+static inline Scalar vector_sum(Vector v)
+{
+  Scalar lanes[LANES], sum = 0;
+
+  vector_store(lanes, v);
+  for (int i = 0; i < LANES; i++) sum += lanes[i];
+  return sum;
+}
+
+#ifdef NEPHRITE_FLOAT64
+/** The double build is for tests of exactness: libm's function. */
+static inline Vector vector_exponential(Vector x)
+{
+  Scalar lanes[LANES];
+
+  vector_store(lanes, x);
+  for (int i = 0; i < LANES; i++) lanes[i] = exp(lanes[i]);
+  return vector_load(lanes);
+}
+#else
+#define SIMD_FROM_BITS SIMD_EXPAND(SIMD_PREFIX, _castsi, SIMD_WIDTH, _ps)
+#define SIMD_TO_FLOAT SIMD_EXPAND(SIMD_PREFIX, _cvtepi32_ps, , )
+#define SIMD_TO_INTEGER SIMD_EXPAND(SIMD_PREFIX, _cvtps_epi32, , ) /* to nearest */
+
+/** e^x to about 1e-7, relative; beyond the range of normal numbers its value at the end of that range. */
+static inline Vector vector_exponential(Vector x)
+{
+  /* The polynomial of expf in the Cephes library (Moshier 1992). */
+  const float coefficients[] = {1.3981999507e-3f, 8.3334519073e-3f, 4.1665795894e-2f, 1.6666665459e-1f,
+                                5.0000001201e-1f};
+  const Vector one = vector_all(1);
+
+  x = vector_maximum(vector_all(-87.0f), x); /* in this order of arguments what is no number stays so */
+  x = SIMD(_min)(vector_all(88.0f), x);
+  const SIMD_EXPAND(__m, SIMD_WIDTH, i, ) n = SIMD_TO_INTEGER(vector_multiply(x, vector_all(1.44269504f)));
+  /* One step of reduction is enough with a fused multiply-add: ln 2 as a float is off by 2e-9 only. */
+  const Vector y = vector_multiply_add(SIMD_TO_FLOAT(n), vector_all(-0.693147182f), x);
+  Vector p = vector_all(1.9875691500e-4f);
+  for (int i = 0; i < 5; i++) p = vector_multiply_add(p, y, vector_all(coefficients[i]));
+  p = vector_add(vector_multiply_add(vector_multiply(p, y), y, y), one);
+  const Vector power =
+      SIMD_FROM_BITS(SIMD_EXPAND(SIMD_PREFIX, _slli_epi32, , )(SIMD_INTEGER(_add)(n, SIMD_INTEGER(_set1)(127)), 23));
+  return vector_multiply(p, power);
+}
+#endif
+
+/** 1 / (1 + e^-x) */
+static inline Vector vector_sigmoid(Vector x)
+{
+  const Vector one = vector_all(1);
+
+  return vector_divide(one, vector_add(one, vector_exponential(vector_subtract(vector_all(0), x))));
 }
 
 #endif
