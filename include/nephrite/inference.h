@@ -56,8 +56,11 @@ PetscErrorCode sampler_draw(Sampler *sampler, const float *channels, int64_t see
                             PetscInt first, PetscInt count, float *kappa, double *theta);
 PetscErrorCode sampler_destroy(Sampler **sampler);
 
-/** Wiener filter of an unmasked observation with homogeneous noise: the posterior mean of a Gaussian field, per mode,
- * all bins jointly.  \param raw as in Observation  \param noise_std [bins]  \param[out] kappa [bins][ny][nx] */
+/** Wiener filter of an unmasked observation with homogeneous white noise: the posterior mean of a Gaussian field, per
+ * Fourier mode, all bins jointly.  A shear enters by its E-mode.  Modes without power or data (k = 0) come out 0.
+ * \param survey  geometry, bins and kind of observation  \param spectra of the cosmology
+ * \param noise_std [bins] per pixel and component  \param raw as in Observation  \param[out] kappa [bins][ny][nx]
+ * Errors: NEPHRITE_ERR_INPUT: a noise_std that is not positive, or spectra that no field has. */
 PetscErrorCode wiener_filter(const SurveyConfig *survey, const LensingSpectra *spectra, const double *noise_std,
                              const float *raw, float *kappa);
 

@@ -128,6 +128,10 @@ PetscErrorCode shear_from_convergence(ShearTransform *transform, const double *k
  * NULL */
 PetscErrorCode convergence_from_shear(ShearTransform *transform, const double *gamma1, const double *gamma2,
                                       double *e_mode, double *b_mode);
+/** How much of a mode shear shows, c^2 + s^2: 1, but less on the Nyquist lines, and 0 at k = 0.  White noise of
+ * variance sigma^2 on both components is noise of variance sigma^2/visibility on the mode's E.  \param y, x of
+ * [ny][nx/2+1] */
+double shear_transform_visibility(const ShearTransform *transform, PetscInt y, PetscInt x);
 PetscErrorCode shear_transform_destroy(ShearTransform **transform);
 
 /** Turns convergence maps into noisy observations, and observations into what the network is shown.  One per thread;

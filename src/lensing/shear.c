@@ -6,6 +6,7 @@
 #include "nephrite/lensing.h"
 
 struct ShearTransform {
+  PetscInt columns; /* nx/2+1 */
   size_t pixels, modes;
   double *c, *s; /* [ny][nx/2+1], times 1/pixels for the inverse transform */
   double *inverse_c, *inverse_s; /* c/(c^2 + s^2), s/(c^2 + s^2) likewise; 0 where c = s = 0 */
@@ -50,7 +51,8 @@ PetscErrorCode shear_transform_create(PetscInt ny, PetscInt nx, ShearTransform *
   *transform = t;
   PetscCall(fourier_create(ny, nx, &t->fourier));
   t->pixels = (size_t)ny * (size_t)nx;
-  t->modes = (size_t)ny * (size_t)(nx / 2 + 1);
+  t->columns = nx / 2 + 1;
+  t->modes = (size_t)ny * (size_t)t->columns;
   PetscCall(PetscMalloc4(t->modes, &t->c, t->modes, &t->s, t->modes, &t->inverse_c, t->modes, &t->inverse_s));
   PetscCall(PetscMalloc2(t->modes, &t->first, t->modes, &t->second));
   set_factors(t, ny, nx);
@@ -100,6 +102,14 @@ PetscErrorCode convergence_from_shear(ShearTransform *transform, const double *g
   fourier_inverse(transform->fourier);
   PetscCall(PetscArraycpy(b_mode, fourier_map(transform->fourier), transform->pixels));
   PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+double shear_transform_visibility(const ShearTransform *transform, PetscInt y, PetscInt x)
+{
+  const size_t i = (size_t)(y * transform->columns + x);
+  const double c = transform->c[i] * (double)transform->pixels, s = transform->s[i] * (double)transform->pixels;
+
+  return c * c + s * s;
 }
 
 PetscErrorCode shear_transform_destroy(ShearTransform **transform)
