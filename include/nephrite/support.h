@@ -117,7 +117,8 @@ PetscErrorCode group_split(MPI_Comm world, PetscInt group_size, MPI_Comm *comm, 
 
 /* ------------------------------------------------------------------ work queue */
 
-/** Units 0 … count-1, each taken by one rank, in order, with one-sided fetch-and-op: no manager rank. */
+/** Units 0 … count-1, each taken by one rank with one-sided fetch-and-op: no manager rank.  A rank gets increasing
+ * units. */
 typedef struct WorkQueue WorkQueue;
 PetscErrorCode work_queue_create(MPI_Comm comm, int64_t count, WorkQueue **queue); /**< Collective. */
 /** Not collective.  \param[out] unit  -1 when none is left */

@@ -161,6 +161,28 @@ static PetscErrorCode read_file(MPI_Comm comm, const char *path, char **text)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
+/* PETSc does not say where its YAML parser gave up: in the first line from which on every beginning of the text is bad.
+ */
+static PetscErrorCode refuse_yaml(const char *path, char *text)
+{
+  PetscErrorCode error = PETSC_ERR_FILE_UNEXPECTED;
+  int line = 1;
+
+  PetscFunctionBeginUser;
+  for (char *end = text + strlen(text); error && end > text;) {
+    PetscOptions database = NULL;
+
+    while (end > text && end[-1] == '\n') *--end = '\0';
+    while (end > text && end[-1] != '\n') *--end = '\0'; /* a line less */
+    PetscCall(PetscOptionsCreate(&database));
+    error = PetscOptionsInsertStringYAML(database, text);
+    PetscCall(PetscOptionsDestroy(&database));
+  }
+  for (const char *c = text; *c; c++) line += *c == '\n';
+  SETERRQ(PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG, "%s: line %d, or what it begins, is no \"name: value\" of YAML", path,
+          line);
+}
+
 static PetscErrorCode take_file(MPI_Comm comm, Options *options, const char *path)
 {
   char *text = NULL;
@@ -171,13 +193,9 @@ static PetscErrorCode take_file(MPI_Comm comm, Options *options, const char *pat
   PetscCall(read_file(comm, path, &text));
   PetscCall(PetscOptionsCreate(&database));
   error = PetscOptionsInsertStringYAML(database, text);
-  if (error) {
-    char reason[256];
-
-    PetscCall(PetscStrncpy(reason, error_message(), sizeof reason));
-    error = PetscError(PETSC_COMM_SELF, __LINE__, PETSC_FUNCTION_NAME, __FILE__, NEPHRITE_ERR_CONFIG,
-                       PETSC_ERROR_INITIAL, "%s is not valid YAML: %s", path, reason);
-  } else
+  if (error)
+    error = refuse_yaml(path, text);
+  else
     error = take_database(options, database, path);
   PetscCall(PetscOptionsDestroy(&database));
   PetscCall(PetscFree(text));
