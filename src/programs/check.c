@@ -11,6 +11,8 @@ typedef struct {
 } CheckKind;
 
 static const CheckKind kinds[] = {
+    {"cosmology", check_cosmology, "distances, growth, matter power and C_ell of given universes"},
+    {"shift", check_shift, "log-normal shifts of given universes"},
     {"field", check_field, "maps and shear from given white noise, or statistics of many maps"},
     {NULL, NULL, NULL}, /* ends the table */
 };
