@@ -119,7 +119,7 @@ static void cosmology_head_backward(Network *n, const Scalar *theta_bar)
                                             .shift = n->zeros,
                                             .h_bar = n->time_bar,
                                             .x_bar = n->mean_bar,
-                                            .h = n->mean_h,
+                                            .h = n->h,
                                             .sum_h_bar = partial_of(n, 0, PARTIAL_H1 * W),
                                             .sum_h_bar_n = partial_of(n, 0, PARTIAL_H1N * W)});
   add_partials(n, 1, PARTIAL_H1N * W, W, gradient_of(n, n->weights.head_cosmology_norm));

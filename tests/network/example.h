@@ -71,7 +71,7 @@ typedef struct {
 
 static inline Scalar *example_array(uint64_t index, size_t count)
 {
-  Scalar *values = malloc(count * sizeof *values);
+  Scalar *values = calloc(count, sizeof *values);
 
   example_numbers(index, count, 1, values);
   return values;
