@@ -45,17 +45,21 @@ def simulations(directory, rng):
         put(file, "theta", prior(rng, 200)).attrs["parameters"] = NAMES
 
 
-def posterior(directory, rng):
-    for o in range(OBSERVATIONS):
-        truth = (0.01 * rng.normal(size=(BINS, SIZE, SIZE))).astype("f4")
-        kappa = (truth + 0.005 * rng.normal(size=(DRAWS, BINS, SIZE, SIZE))).astype("f4")
-        theta = prior(rng, 1)[0]
-        with create(directory / f"posterior/observation-{o:05d}.h5", "posterior") as file:
-            put(file, "theta", theta + 0.3 * STD * rng.normal(size=(DRAWS, 6))).attrs["parameters"] = NAMES
-            put(file, "kappa", kappa)
+def posterior(path, rng, known=True):
+    """Draws around a truth that the file tells or not."""
+    truth = (0.01 * rng.normal(size=(BINS, SIZE, SIZE))).astype("f4")
+    kappa = (truth + 0.005 * rng.normal(size=(DRAWS, BINS, SIZE, SIZE))).astype("f4")
+    theta = prior(rng, 1)[0]
+    with create(path, "posterior") as file:
+        file.attrs["field_of_view"] = 5.0
+        put(file, "theta", theta + 0.3 * STD * rng.normal(size=(DRAWS, 6))).attrs["parameters"] = NAMES
+        put(file, "kappa", kappa)
+        put(file, "mean/kappa", kappa.mean(0))
+        put(file, "std/kappa", kappa.std(0, ddof=1))
+        put(file, "observation/channels", truth + 0.02 * rng.normal(size=truth.shape).astype("f4"))
+        if known:
             put(file, "truth/theta", theta)
             put(file, "truth/kappa", truth)
-            put(file, "observation/e_mode", truth + 0.02 * rng.normal(size=truth.shape).astype("f4"))
             put(file, "wiener/kappa", 0.5 * truth)
 
 
@@ -92,7 +96,8 @@ def create_campaign(directory):
     """Everything that the report reads."""
     rng = np.random.default_rng(7)
     simulations(directory, rng)
-    posterior(directory, rng)
+    for o in range(OBSERVATIONS):
+        posterior(directory / f"posterior/observation-{o:05d}.h5", rng)
     history(directory)
     calibration(directory, rng)
     (directory / "stages.csv").write_text(

@@ -178,6 +178,15 @@ class PartialCampaigns(unittest.TestCase):
         self.assertIn("training.png", text)
         self.assertNotIn("maps.png", text)
 
+    def test_a_survey_of_ones_own_is_shown_without_a_truth(self):
+        synthetic.posterior(self.campaign / "posterior/my_survey.h5", np.random.default_rng(5), known=False)
+        done = run("report", self.campaign)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        text = (self.campaign / "report/index.html").read_text()
+        self.assertIn("Maps of my_survey", text)
+        self.assertNotIn("recovery.png", text)
+        self.assertNotIn("truth", {row["panel"] for row in table(self.campaign / "report/maps.csv")})
+
     def test_a_directory_without_products_is_refused(self):
         self.campaign.mkdir()
         done = run("report", self.campaign)

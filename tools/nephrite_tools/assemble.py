@@ -55,9 +55,9 @@ class Contents:
 
     def collect(self):
         self.simulations()
-        self.training()
         self.posteriors()
         self.calibration()
+        self.training()
         self.run_times()
 
     def simulations(self):
@@ -82,24 +82,19 @@ class Contents:
             self.row("held-out loss, last", words, "per pixel and per parameter, with the averaged weights")
 
     def posteriors(self):
-        found = self.campaign.posteriors()
-        if not found:
+        known = [p for p in self.campaign.posteriors if p.truth_theta is not None]
+        users = [p for p in self.campaign.posteriors if p.truth_theta is None]
+        for k, posterior in enumerate(known[:1] + users):
+            self.observation(posterior, "" if k == 0 else f"-{posterior.name}")
+        many = max(known, self.campaign.coverage, key=len)
+        if not many:
             return
-        example = found[0]
-        _, prior = self.campaign.prior_samples()
-        draws = example.map("kappa")
-        if draws is not None:
-            ny, nx = draws.shape[-2:]
-            geometry = Geometry(ny, nx, float(self.options.get("survey_field_of_view", 5)))
-            scale = self.map_scale(draws)
-            self.row(
-                "posterior",
-                f"{len(found)} × {draws.shape[0]} draws",
-                "observations × joint draws of maps and parameters",
-            )
-            self.add(figures_maps.example_maps(self.directory, example, geometry, scale))
-        self.add(figures_parameters.triangle(self.directory, example, prior, self.bounds(example.names)))
-        figure, ratio = figures_parameters.against_truth(self.directory, found, prior)
+        self.row(
+            "observations of known truth",
+            f"{len(many)} × {many[0].theta.shape[0]} draws",
+            "joint draws of maps and parameters",
+        )
+        figure, ratio = figures_parameters.against_truth(self.directory, many, self.campaign.prior_samples()[1])
         self.add(figure)
         if "S8" in ratio:
             self.row(
@@ -107,12 +102,25 @@ class Contents:
                 f"{ratio['S8']:.3f}",
                 "median over observations; 1 if the data said nothing",
             )
-        if draws is not None:
-            self.add(figures_maps.spectra(self.directory, example, geometry))
-            self.add(figures_maps.one_point(self.directory, example, scale))
-            self.recovery(found, geometry)
+        self.recovery(many)
 
-    def recovery(self, found, geometry):
+    def observation(self, posterior, suffix):
+        """Maps, parameters, spectra and densities of one observation."""
+        draws = posterior.map("kappa")
+        if draws is None:
+            return
+        geometry = Geometry(*draws.shape[-2:], posterior.field_of_view)
+        scale = self.map_scale(draws)
+        bounds = figures_parameters.hard_bounds(posterior.names, self.options)
+        prior = self.campaign.prior_samples()[1]
+        self.add(figures_maps.example_maps(self.directory, f"maps{suffix}", posterior, geometry, scale))
+        self.add(figures_parameters.triangle(self.directory, f"triangle{suffix}", posterior, prior, bounds))
+        self.add(figures_maps.spectra(self.directory, f"spectra{suffix}", posterior, geometry))
+        self.add(figures_maps.one_point(self.directory, f"one_point{suffix}", posterior, scale))
+
+    def recovery(self, found):
+        truth = found[0].map("truth/kappa")
+        geometry = Geometry(*truth.shape[-2:], found[0].field_of_view)
         figure, summary = figures_maps.recovery(self.directory, found, geometry)
         self.add(figure)
         for name, values in (summary or {}).items():
@@ -125,9 +133,6 @@ class Contents:
             with h5py.File(self.campaign.sims, "r") as file:
                 return file["kappa"][:256].std(axis=(0, 2, 3))
         return draws.std(axis=(0, 2, 3))
-
-    def bounds(self, names):
-        return figures_parameters.hard_bounds(names, self.options)
 
     def calibration(self):
         if not self.campaign.calibration:

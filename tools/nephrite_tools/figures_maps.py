@@ -7,7 +7,7 @@ from . import style
 from .statistics import band_centres, band_powers, correlation, multipole_bins
 
 
-def example_maps(directory, example, geometry, scale):
+def example_maps(directory, name, example, geometry, scale):
     """Truth, observation, one draw, mean and standard deviation, one row per tomographic bin.
 
     scale: [bin], the standard deviation of kappa over the prior, in whose units maps are shown.
@@ -15,10 +15,10 @@ def example_maps(directory, example, geometry, scale):
     draws = example.map("kappa")
     columns = [
         ("truth", example.map("truth/kappa")),
-        ("observation (E mode)", example.first("observation/convergence", "observation/e_mode", "observation/kappa")),
+        ("observation (E mode)", example.observed(scale.size)),
         ("one draw", draws[0]),
-        ("posterior mean", draws.mean(0)),
-        ("posterior std", draws.std(0)),
+        ("posterior mean", example.map("mean/kappa")),
+        ("posterior std", example.map("std/kappa")),
     ]
     columns = [(title, maps / scale[:, None, None]) for title, maps in columns if maps is not None]
     bins = scale.size
@@ -59,8 +59,8 @@ def example_maps(directory, example, geometry, scale):
             rows.append([title, b + 1, float(m.mean()), float(m.std()), float(m.min()), float(m.max())])
     return style.save(
         directory,
-        "maps",
-        "One observation",
+        name,
+        f"Maps of {example.name}",
         f"{geometry.side_x_deg:g}° × {geometry.side_y_deg:g}° in units of the standard deviation of the convergence over "
         "the prior, σ_κ. Truth, draw and mean share one colour scale in all bins; the observation is dominated by shape "
         "noise and has its own. A draw has the texture of the truth; the mean keeps only what the data determine, and the "
@@ -81,13 +81,13 @@ def _colour_bar(figure, above, image, label):
     bar.set_label(label, fontsize=7.5, labelpad=1)
 
 
-def spectra(directory, example, geometry, draws_used=64):
+def spectra(directory, name, example, geometry, draws_used=64):
     """C_ij(ell) of the truth, the draws and the posterior mean of one observation."""
     draws, truth = example.map("kappa")[:draws_used].astype(float), example.map("truth/kappa")
     shape, pixel = draws.shape[-2:], geometry.pixel
     edges = multipole_bins(shape, pixel)
     ell = band_centres(shape, pixel, edges)
-    mean, wiener = draws.mean(0), example.first("wiener/kappa", "wiener/mean")
+    mean, wiener = example.map("mean/kappa"), example.map("wiener/kappa")
     bins = draws.shape[1]
     figure, axes = plt.subplots(
         bins,
@@ -137,9 +137,9 @@ def spectra(directory, example, geometry, draws_used=64):
     header = ["bin_i", "bin_j", "ell", *(["truth"] if truth is not None else []), "median", "p16", "p84", "mean_map"]
     return style.save(
         directory,
-        "spectra",
-        "Angular power of the draws",
-        "Auto- and cross-spectra of the tomographic bins for the same observation. Draws must scatter around the truth at "
+        name,
+        f"Angular power of {example.name}",
+        "Auto- and cross-spectra of the tomographic bins. Draws must scatter around the truth at "
         "every multipole; the posterior mean and the Wiener filter lose power where noise dominates, as they should.",
         figure,
         header,
@@ -147,10 +147,10 @@ def spectra(directory, example, geometry, draws_used=64):
     )
 
 
-def one_point(directory, example, scale, draws_used=64):
+def one_point(directory, name, example, scale, draws_used=64):
     """The one-point density of kappa in each bin, truth against draws."""
     draws, truth = example.map("kappa")[:draws_used].astype(float), example.map("truth/kappa")
-    mean = draws.mean(0)
+    mean = example.map("mean/kappa")
     bins = scale.size
     figure, axes = plt.subplots(
         1, bins, figsize=(style.WIDTH, 1.75), sharey=True, squeeze=False, gridspec_kw={"wspace": 0.08}
@@ -185,8 +185,8 @@ def one_point(directory, example, scale, draws_used=64):
     axes[0, -1].legend(loc="upper right", fontsize=6.5, handlelength=1.2)
     return style.save(
         directory,
-        "one_point",
-        "One-point density of the draws",
+        name,
+        f"One-point density of {example.name}",
         "How often a pixel has a given convergence. Draws carry the skewness of the log-normal field (68% and 95% of "
         "draws shaded); their mean does not.",
         figure,
@@ -203,9 +203,7 @@ def recovery(directory, posteriors, geometry):
         truth = posterior.map("truth/kappa")
         if truth is None:
             continue
-        mean = posterior.first("mean/kappa")
-        mean = posterior.map("kappa").mean(0) if mean is None else mean
-        wiener = posterior.first("wiener/kappa", "wiener/mean")
+        mean, wiener = posterior.map("mean/kappa"), posterior.map("wiener/kappa")
         if edges is None:
             edges = multipole_bins(truth.shape[-2:], geometry.pixel)
             ell = band_centres(truth.shape[-2:], geometry.pixel, edges)

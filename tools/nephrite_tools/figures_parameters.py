@@ -35,7 +35,7 @@ def _ranges(samples, bounds):
     ]
 
 
-def triangle(directory, example, prior, bounds):
+def triangle(directory, name, example, prior, bounds):
     """One- and two-dimensional marginals of theta for one observation, over the prior's."""
     names, draws, truth = example.names, example.theta, example.truth_theta
     count = len(names)
@@ -100,9 +100,9 @@ def triangle(directory, example, prior, bounds):
     figure.legend(handles, labels, loc="upper right", bbox_to_anchor=(0.9, 0.88), fontsize=9)
     return style.save(
         directory,
-        "triangle",
-        "Parameters of one observation",
-        "Marginal posteriors of the same observation, drawn jointly with the maps above, over the prior. Contours are "
+        name,
+        f"Parameters of {example.name}",
+        "Marginal posteriors, drawn jointly with the maps above, over the prior. Contours are "
         "kernel densities with Scott's bandwidth, mirrored at the prior's bounds.",
         figure,
         ["parameter", "value", "posterior_density", *(["prior_density"] if prior is not None else [])],

@@ -99,24 +99,38 @@ class Posterior:
     """Draws for one observation; maps are read only when asked for."""
 
     path: pathlib.Path
-    row: int  # in files with a leading observation axis, else -1
     names: list
     theta: np.ndarray  # [draw, p]
-    truth_theta: np.ndarray  # [p] or None
+    truth_theta: np.ndarray  # [p]; None where the truth is not known
+    field_of_view: float  # deg
+
+    @property
+    def name(self):
+        return self.path.stem
 
     def map(self, dataset):
         """kappa[draw, bin, y, x], truth/kappa[bin, y, x], …; None where the file has none."""
         with h5py.File(self.path, "r") as file:
-            if dataset not in file:
-                return None
-            return np.asarray(file[dataset][self.row] if self.row >= 0 else file[dataset][()], np.float32)
+            return np.asarray(file[dataset][()], np.float32) if dataset in file else None
 
-    def first(self, *datasets):
-        for dataset in datasets:
-            values = self.map(dataset)
-            if values is not None:
-                return values
-        return None
+    def observed(self, bins):
+        """The observation as a convergence map per bin: the E mode of shear."""
+        convergence = self.map("observation/convergence")
+        if convergence is not None:
+            return convergence
+        channels = self.map("observation/channels")  # E modes first; B modes and the mask follow where there is a mask
+        return None if channels is None else channels[:bins]
+
+
+def posteriors(directory):
+    """Every observation's draws in a directory, in order of name."""
+    found = []
+    for path in sorted(directory.glob("*.h5")):
+        with h5py.File(path, "r") as file:
+            truth = file["truth/theta"][()] if "truth/theta" in file else None
+            side = float(file.attrs.get("field_of_view", 5))
+            found.append(Posterior(path, parameter_names(file), file["theta"][()], truth, side))
+    return found
 
 
 class Campaign:
@@ -127,21 +141,17 @@ class Campaign:
         self.sims = self._path("sims/campaign.h5")
         self.history = self._path("training.h5")
         self.calibration = self._path("calibration.h5")
-        self.posterior_files = sorted((self.directory / "posterior").glob("*.h5"))
+        self.posteriors = posteriors(self.directory / "posterior")
+        self.coverage = posteriors(self.directory / "coverage")
         self.stage_file = self._path("stages.csv")
 
     def _path(self, name):
         path = self.directory / name
         return path if path.exists() else None
 
-    def inputs(self):
-        """Every file that the report depends on."""
-        single = [self.sims, self.history, self.calibration, self.stage_file]
-        return [path for path in single if path] + self.posterior_files
-
     def products(self):
         """Products that carry provenance, newest stage first."""
-        found = [self.calibration, *self.posterior_files[:1], self.history, self.sims]
+        found = [self.calibration, *[p.path for p in self.posteriors[:1]], self.history, self.sims]
         return [path for path in found if path]
 
     def configuration(self):
@@ -151,22 +161,6 @@ class Campaign:
             with h5py.File(path, "r") as file:
                 options.update(configuration(file))
         return options
-
-    def posteriors(self):
-        """Every observation's draws, in order."""
-        found = []
-        for path in self.posterior_files:
-            with h5py.File(path, "r") as file:
-                if "theta" not in file:
-                    continue
-                names, theta = parameter_names(file), file["theta"][()]
-                truth = file["truth/theta"][()] if "truth/theta" in file else None
-            if theta.ndim == 2:
-                found.append(Posterior(path, -1, names, theta, truth))
-            else:
-                for row in range(theta.shape[0]):
-                    found.append(Posterior(path, row, names, theta[row], None if truth is None else truth[row]))
-        return found
 
     def prior_samples(self):
         """(names, theta[i, p]) of the simulations: the prior as it was really drawn from."""

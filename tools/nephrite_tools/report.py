@@ -24,7 +24,8 @@ def up_to_date(page, inputs):
 def input_files(directory):
     """Every file that the report depends on."""
     names = ("sims/campaign.h5", "training.h5", "calibration.h5", "stages.csv")
-    return [p for p in (directory / name for name in names) if p.exists()] + sorted(directory.glob("posterior/*.h5"))
+    single = [path for path in (directory / name for name in names) if path.exists()]
+    return single + [*directory.glob("posterior/*.h5"), *directory.glob("coverage/*.h5")]
 
 
 def main(arguments=None):
