@@ -6,28 +6,57 @@
 /* Two-point Gauss-Legendre on [0, 1]; both weights are 1/2. */
 static const double gauss[2] = {0.21132486540518713, 0.7886751345948129};
 
+/* Steps of a table finer than it came, where it is coarse: 1/chi must be smooth on them. */
+static PetscInt pieces(const SourceBins *bins, PetscInt interval)
+{
+  const double widest = 0.005 * (1 + bins->z[interval]);
+
+  return (PetscInt)ceil((bins->z[interval + 1] - bins->z[interval]) / widest);
+}
+
+/* The same distributions with points added on their straight lines. */
+static PetscErrorCode refine(const SourceBins *bins, SourceBins **refined)
+{
+  PetscInt count = 1, next = 0;
+  double *z = NULL, *n = NULL;
+
+  PetscFunctionBeginUser;
+  for (PetscInt c = 0; c < bins->count - 1; c++) count += pieces(bins, c);
+  PetscCall(PetscMalloc2((size_t)count, &z, (size_t)count * (size_t)bins->bins, &n));
+  for (PetscInt c = 0; c < bins->count - 1; c++)
+    for (PetscInt piece = 0, all = pieces(bins, c); piece < all; piece++)
+      z[next++] = bins->z[c] + (bins->z[c + 1] - bins->z[c]) * (double)piece / (double)all;
+  z[next] = bins->z[bins->count - 1];
+  for (PetscInt i = 0; i < bins->bins; i++)
+    for (PetscInt k = 0; k < count; k++) n[i * count + k] = source_bins_density(bins, i, z[k]);
+  const PetscErrorCode error = source_bins_from_table(bins->bins, count, z, n, refined);
+
+  PetscCall(PetscFree2(z, n));
+  PetscFunctionReturn(error);
+}
+
 PetscErrorCode efficiency_create(const SourceBins *bins, Efficiency **efficiency)
 {
-  const PetscInt intervals = bins->count - 1;
-  const size_t points = 2 * (size_t)intervals, knots = (size_t)bins->count;
   Efficiency *e = NULL;
 
   PetscFunctionBeginUser;
   PetscCall(PetscNew(&e));
   *efficiency = e; /* handed over at once: efficiency_destroy() frees it whatever fails below */
-  e->bins = bins;
-  e->intervals = intervals;
+  PetscCall(refine(bins, &e->bins));
+  e->intervals = e->bins->count - 1;
+
+  const size_t points = 2 * (size_t)e->intervals, knots = (size_t)e->bins->count;
   PetscCall(PetscMalloc5(points, &e->s, points * (size_t)bins->bins, &e->weight, points, &e->inverse, knots, &e->number,
                          knots, &e->nearness));
-  for (PetscInt c = 0; c < intervals; c++)
+  for (PetscInt c = 0; c < e->intervals; c++)
     for (int g = 0; g < 2; g++) {
-      const double width = bins->z[c + 1] - bins->z[c];
+      const double width = e->bins->z[c + 1] - e->bins->z[c];
 
-      e->s[2 * c + g] = bins->z[c] + gauss[g] * width;
+      e->s[2 * c + g] = e->bins->z[c] + gauss[g] * width;
       for (PetscInt i = 0; i < bins->bins; i++) {
-        const double *n = bins->density + i * bins->count + c;
+        const double *n = e->bins->density + i * e->bins->count + c;
 
-        e->weight[2 * (i * intervals + c) + g] = width / 2 * ((1 - gauss[g]) * n[0] + gauss[g] * n[1]);
+        e->weight[2 * (i * e->intervals + c) + g] = width / 2 * ((1 - gauss[g]) * n[0] + gauss[g] * n[1]);
       }
     }
   PetscFunctionReturn(PETSC_SUCCESS);
@@ -109,6 +138,7 @@ PetscErrorCode efficiency_destroy(Efficiency **efficiency)
   if (*efficiency) {
     Efficiency *e = *efficiency;
 
+    PetscCall(source_bins_destroy(&e->bins));
     PetscCall(PetscFree5(e->s, e->weight, e->inverse, e->number, e->nearness));
     PetscCall(PetscFree(*efficiency));
   }

@@ -22,7 +22,7 @@ typedef struct {
 /** Lensing efficiency of source bins.  Between two knots of the table n_i is linear and 1/chi smooth: two
  * Gauss-Legendre points there are as good as exact, whatever the shape of n_i. */
 typedef struct {
-  const SourceBins *bins; /* borrowed */
+  SourceBins *bins; /* owned: a copy, with points added where it is coarse */
   PetscInt intervals;
   double *s; /* [intervals][2] redshifts, on the table's own scale */
   double *weight; /* [bins][intervals][2] quadrature weight times n_i */

@@ -161,6 +161,30 @@ static void a_photo_z_shift_is_a_shifted_table(void **state)
   for (int moved = 0; moved < 2; moved++) assert_ok(lensing_spectra_destroy(&spectra[moved]));
 }
 
+static void what_a_shift_moves_below_redshift_0_is_lost_and_the_rest_is_the_bin(void **state)
+{
+  /* uniform to z = 1, moved down by 0.5, is uniform to z = 0.5 */
+  const Cosmology cosmology = FIDUCIAL;
+  const double z[2][3] = {{0, 0.5, 1}, {0, 0.25, 0.5}}, n[] = {1, 1, 1}, ell[] = {500};
+  LensingSpectra *spectra[2] = {NULL, NULL};
+
+  (void)state;
+  for (int cut = 0; cut < 2; cut++) {
+    SourceBins *bins = NULL;
+    LensingModel *model = NULL;
+
+    assert_ok(source_bins_from_table(1, 3, z[cut], n, &bins));
+    assert_ok(lensing_model_create(bins, 1, ell, 1e-3, &model));
+    assert_ok(lensing_model_spectra_create(model, &spectra[cut]));
+    assert_ok(
+        lensing_model_evaluate(model, &cosmology, &(Systematics){.delta_z = {cut ? 0 : -0.5}}, spectra[cut], NULL));
+    assert_ok(lensing_model_destroy(&model));
+    assert_ok(source_bins_destroy(&bins));
+  }
+  assert_close(spectra[0]->power[0], spectra[1]->power[0], 1e-4); /* at other nodes */
+  for (int cut = 0; cut < 2; cut++) assert_ok(lensing_spectra_destroy(&spectra[cut]));
+}
+
 static void alignment_adds_a_linear_and_a_quadratic_term(void **state)
 {
   ReferenceModel r = reference_model_make();
@@ -209,5 +233,6 @@ NEPHRITE_TEST_MAIN(cmocka_unit_test(c_ell_agree_with_ccl),
                    cmocka_unit_test(c_ij_are_positive_semidefinite_across_the_prior),
                    cmocka_unit_test(the_order_of_a_pair_does_not_matter_and_pairs_fill_the_triangle),
                    cmocka_unit_test(a_photo_z_shift_is_a_shifted_table),
+                   cmocka_unit_test(what_a_shift_moves_below_redshift_0_is_lost_and_the_rest_is_the_bin),
                    cmocka_unit_test(alignment_adds_a_linear_and_a_quadratic_term),
                    cmocka_unit_test(multiplicative_bias_scales_power_and_shift_alike))
