@@ -3,7 +3,7 @@
 import h5py
 import numpy as np
 
-NAMES = "Omega_c Omega_b sigma_8 h n_s w_0"
+NAMES = "Omega_c,Omega_b,sigma_8,h,n_s,w_0"
 CONFIGURATION = """seed: 1
 survey:
   map_size: 16
@@ -85,9 +85,9 @@ def calibration(directory, rng):
             ecp = np.searchsorted(np.sort(rng.uniform(size=200)), alpha) / 200
             for name, values in (("alpha", alpha), ("ecp", ecp), ("error", np.sqrt(ecp * (1 - ecp) / 200))):
                 put(file, f"{space}/tarp/{name}", values)
-        rank = rng.integers(0, DRAWS + 1, size=(200, 2))
-        put(file, "sbc/rank", rank).attrs["scalars"] = "Omega_c sigma_8"
-        put(file, "sbc/histogram", [np.bincount(r * 5 // (DRAWS + 1), minlength=5) for r in rank.T])
+        rank = rng.integers(0, DRAWS + 1, size=(2, 200))
+        put(file, "sbc/rank", rank).attrs["scalars"] = "Omega_c,sigma_8"
+        put(file, "sbc/histogram", [np.bincount(r * 5 // (DRAWS + 1), minlength=5) for r in rank])
         put(file, "sbc/expected", np.full(5, 40.0))
         put(file, "sbc/p_value", [0.4, 0.7])
 

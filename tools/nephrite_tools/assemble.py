@@ -100,7 +100,7 @@ class Contents:
             self.row(
                 "S8, posterior width / prior width",
                 f"{ratio['S8']:.3f}",
-                "median over observations; 1 if the data said nothing",
+                "mean over observations; 1 if the data said nothing",
             )
         self.recovery(many)
 

@@ -137,7 +137,7 @@ def with_s8(names, theta):
 def against_truth(directory, posteriors, prior):
     """Posterior mean and width against the truth for every observation; how much narrower than the prior each is.
 
-    Returns the figure and {parameter: median of posterior width / prior width}.
+    Returns the figure and {parameter: mean posterior width / prior width}.
     """
     known = [p for p in posteriors if p.truth_theta is not None]
     if not known:
@@ -145,7 +145,7 @@ def against_truth(directory, posteriors, prior):
     names, _ = with_s8(known[0].names, known[0].theta)
     truth = np.array([with_s8(p.names, p.truth_theta)[1] for p in known])
     draws = [with_s8(p.names, p.theta)[1] for p in known]
-    mean, std = np.array([d.mean(0) for d in draws]), np.array([d.std(0) for d in draws])
+    mean, std = np.array([d.mean(0) for d in draws]), np.array([d.std(0, ddof=1) for d in draws])
     prior_std = with_s8(known[0].names, prior)[1].std(0) if prior is not None else truth.std(0)
     columns = (len(names) + 1) // 2
     figure, axes = plt.subplots(
@@ -169,7 +169,7 @@ def against_truth(directory, posteriors, prior):
         ax.set_ylim(low - margin, high + margin)
         ax.set_aspect("equal")
         ax.locator_params(nbins=4)
-        ratio[name] = float(np.median(std[:, k]) / prior_std[k])
+        ratio[name] = float(np.mean(std[:, k]) / prior_std[k])
         ax.set_title(f"{style.label(name)}   {ratio[name]:.2f} of prior", fontsize=8.5)
         for t in range(len(known)):
             rows.append([name, t, float(truth[t, k]), float(mean[t, k]), float(std[t, k])])
@@ -183,7 +183,7 @@ def against_truth(directory, posteriors, prior):
             "parameters",
             "Parameters of every observation",
             f"Posterior mean and standard deviation against the truth of {len(known)} observations drawn from the prior. "
-            "Each title gives the median posterior width as a fraction of the prior's: 1 means that the data said "
+            "Each title gives the mean posterior width as a fraction of the prior's: 1 means that the data said "
             "nothing. S8 = σ8 (Ωm/0.3)^½ is the combination that lensing measures best.",
             figure,
             ["parameter", "observation", "truth", "mean", "std"],
