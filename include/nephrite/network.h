@@ -53,6 +53,15 @@ typedef struct Network Network;
  * in. \param mode  NETWORK_TRAINING also holds gradients and what backward needs */
 PetscErrorCode network_create(const NetworkShape *shape, PetscInt batch, NetworkMode mode, Network **network);
 PetscErrorCode network_destroy(Network **network);
+/** What a network takes, found out without making it. */
+typedef struct {
+  size_t parameters;
+  PetscInt tensors;
+  size_t arena_bytes; /**< all its memory, parameters included */
+  double forward_flops; /**< per sample */
+} NetworkEstimate;
+/** \param shape, batch, mode  as for network_create() */
+PetscErrorCode network_estimate(const NetworkShape *shape, PetscInt batch, NetworkMode mode, NetworkEstimate *estimate);
 
 const NetworkShape *network_shape(const Network *network);
 size_t network_parameter_count(const Network *network);

@@ -96,18 +96,50 @@ typedef struct {
   NetworkShape shape;
   Normalisation normalisation;
   int64_t step;
-  char *configuration; /* YAML of the run that made it */
-  Scalar *weights; /* [network_parameter_count()] EMA weights */
+  int64_t position; /**< samples it was trained on */
+  int64_t trained; /**< realisations 0 … trained-1 of its campaign may have been trained on; the others were held out */
+  char *configuration; /**< YAML of the run that made it */
+  Scalar *weights; /**< [network_parameter_count()] averaged weights, in order of ::NetworkTensor */
   size_t weight_count;
 } Model;
-/** \param path  a checkpoint, or a campaign directory (its best or newest sound checkpoint).  Not collective.
- * Errors: NEPHRITE_ERR_INPUT. */
+/** Load a model.  Not collective.
+ * \param path  a checkpoint, or a campaign directory: its best sound checkpoint, by the parameter part of the
+ * validation loss, else the newest sound one \param[out] model  owned by the caller; give it back with model_destroy()
+ * Errors: NEPHRITE_ERR_INPUT: no checkpoint, or damaged. */
 PetscErrorCode model_load(const char *path, Model **model);
 PetscErrorCode model_destroy(Model **model);
 
-/** Train to the end, from the newest sound checkpoint if there is one.  Collective on \p comm. */
-PetscErrorCode training_run(MPI_Comm comm, const Options *options, const CampaignConfig *campaign,
-                            const SurveyConfig *survey, const Prior *prior, const SimulateConfig *simulate,
-                            const NetworkConfig *network, const TrainConfig *train);
+/** What training needs to know; all borrowed. */
+typedef struct {
+  const Options *options;
+  const CampaignConfig *campaign;
+  const SurveyConfig *survey;
+  const Prior *prior;
+  const SimulateConfig *simulate;
+  const NetworkConfig *network;
+  const TrainConfig *train;
+} TrainingSetup;
+
+/** The architecture that the configuration asks for.  Errors: NEPHRITE_ERR_CONFIG, as network_shape_check(). */
+PetscErrorCode training_shape(const TrainingSetup *setup, NetworkShape *shape);
+/** What a training takes. */
+typedef struct {
+  NetworkEstimate network; /**< of a rank, at its micro-batch */
+  PetscInt micro_batch; /**< samples a rank has in memory at once */
+  double optimizer_bytes, batch_bytes, cache_bytes; /**< per rank, beside the network; the cache at most */
+  double step_flops; /**< of all ranks, forward and backward */
+  double checkpoint_bytes; /**< of one at the end of the training */
+} TrainingEstimate;
+/** \param ranks  that would share the work.  Errors: as training_shape() */
+PetscErrorCode training_estimate(const TrainingSetup *setup, int ranks, TrainingEstimate *estimate);
+
+/** Train to the end, from the newest sound checkpoint if there is one.  Collective on \p comm.
+ *
+ * Sample b of a step that begins at position n of the training sequence is item n + b of the source, whatever the
+ * number of ranks; a rank takes a contiguous part of the batch.  The learning rate of a step depends on the step and on
+ * train_steps alone. Errors: NEPHRITE_ERR_INTERRUPTED after a signal, with a checkpoint written; NEPHRITE_ERR_INTERNAL
+ * if a loss, gradient or weight is not finite, naming step, tensor and last checkpoint; NEPHRITE_ERR_INPUT if
+ * checkpoints are damaged or of another configuration; NEPHRITE_ERR_IO. */
+PetscErrorCode training_run(MPI_Comm comm, const TrainingSetup *setup);
 
 #endif

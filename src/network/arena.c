@@ -218,10 +218,15 @@ static size_t lay_out(Network *network, char *memory)
   return arena.used;
 }
 
+size_t arena_size(Network *network)
+{
+  return lay_out(network, NULL);
+}
+
 PetscErrorCode arena_create(Network *network)
 {
   PetscFunctionBeginUser;
-  network->arena_bytes = lay_out(network, NULL);
+  network->arena_bytes = arena_size(network);
   network->arena = aligned_alloc(ALIGNMENT, network->arena_bytes);
   PetscCheck(network->arena, PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
              "the network needs %.3g GiB for a batch of %zu, which this machine refuses; a smaller batch needs less",

@@ -153,6 +153,8 @@ struct Network {
   int64_t dropout_seed;
 };
 
+/** Bytes that arena_create() would take. */
+size_t arena_size(Network *network);
 /** Size and place everything in one block of memory. */
 PetscErrorCode arena_create(Network *network);
 

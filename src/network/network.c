@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-PetscErrorCode network_create(const NetworkShape *shape, PetscInt batch, NetworkMode mode, Network **network)
+/* Everything but memory for numbers. */
+static PetscErrorCode plan(const NetworkShape *shape, PetscInt batch, NetworkMode mode, Network **network)
 {
   Network *n = NULL;
 
@@ -28,10 +29,33 @@ PetscErrorCode network_create(const NetworkShape *shape, PetscInt batch, Network
   PetscCall(PetscCalloc1(n->dims.L, &n->stores));
   PetscCall(PetscCalloc1((size_t)n->threads, &n->scratch));
   PetscCall(layout_bind(&n->dims, NULL, n->parameter_count, &n->weights, n->blocks)); /* sizes */
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode network_create(const NetworkShape *shape, PetscInt batch, NetworkMode mode, Network **network)
+{
+  PetscFunctionBeginUser;
+  PetscCall(plan(shape, batch, mode, network));
+  Network *const n = *network;
   PetscCall(arena_create(n));
   PetscCall(layout_bind(&n->dims, n->values, n->parameter_count, &n->weights, n->blocks));
   rotation_tables(shape, &n->dims, n->rotation[0], n->rotation[1]);
   PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode network_estimate(const NetworkShape *shape, PetscInt batch, NetworkMode mode, NetworkEstimate *estimate)
+{
+  Network *network = NULL;
+
+  PetscFunctionBeginUser;
+  const PetscErrorCode error = plan(shape, batch, mode, &network);
+  if (!error)
+    *estimate = (NetworkEstimate){.parameters = network->parameter_count,
+                                  .tensors = network->tensor_count,
+                                  .arena_bytes = arena_size(network),
+                                  .forward_flops = network_forward_flops(network)};
+  PetscCall(network_destroy(&network));
+  PetscFunctionReturn(error);
 }
 
 PetscErrorCode network_destroy(Network **network)

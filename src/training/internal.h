@@ -92,4 +92,122 @@ PetscErrorCode history_write(const History *history, const char *prefix, Product
 PetscErrorCode history_read(ProductReader *reader, const char *prefix, History *history);
 PetscErrorCode history_clear(History *history);
 
+/* ------------------------------------------------------------------ checkpoints */
+
+#define CHECKPOINT_KIND "checkpoint"
+enum { CHECKPOINT_VERSION = 1 };
+
+/** Where a training stands, beside its arrays. */
+typedef struct {
+  int64_t step; /**< steps done */
+  int64_t position; /**< of the next sample in the training sequence */
+  int64_t trained; /**< realisations 0 … trained-1 of the campaign may have been trained on */
+  Normalisation normalisation;
+  History history; /**< complete on rank 0, empty elsewhere */
+} TrainingState;
+
+/** The arrays of a training, [network_parameter_count()] each; borrowed. */
+typedef struct {
+  Scalar *weights, *ema, *m, *v;
+} TrainingArrays;
+
+/** Whose checkpoint it is. */
+typedef struct {
+  const char *configuration; /**< effective configuration, YAML */
+  int64_t seed;
+} CheckpointOwner;
+
+/** Write a checkpoint.  Not collective: one rank does.  Errors: NEPHRITE_ERR_INTERNAL, naming the tensor, if a weight
+ * is not finite (nothing is written then); NEPHRITE_ERR_IO. */
+PetscErrorCode checkpoint_write(const char *path, const CheckpointOwner *owner, const Network *network,
+                                const TrainingArrays *arrays, const TrainingState *state);
+/** Read a checkpoint whole.  Not collective.  \param[in,out] arrays filled; members that are NULL are not read
+ * Errors: NEPHRITE_ERR_INPUT: damaged, or of a network of other tensors. */
+PetscErrorCode checkpoint_read(const char *path, const Network *network, const TrainingArrays *arrays,
+                               TrainingState *state);
+/** The shape of a checkpoint's network and the configuration of the run that made it.  Not collective.
+ * \param[out] configuration free with PetscFree() */
+PetscErrorCode checkpoint_describe(const char *path, NetworkShape *shape, char **configuration);
+/** Bytes of a checkpoint on disk, about. */
+int64_t checkpoint_bytes(size_t parameters, PetscInt tensors, int64_t steps);
+/** Name of the first tensor that holds a value which is not finite; NULL if none. */
+const char *checkpoint_bad_tensor(const Network *network, const Scalar *values);
+
+/** The steps of the checkpoints in a campaign directory, newest first.  Not collective.
+ * \param[out] steps [count] free with PetscFree() */
+PetscErrorCode checkpoint_list(const char *directory, PetscInt *count, int64_t **steps);
+/** \param[out] path <directory>/checkpoints/step-<step>.h5 */
+PetscErrorCode checkpoint_path(const char *directory, int64_t step, char path[PETSC_MAX_PATH_LEN]);
+/** Remove what is older than the \p keep newest checkpoints up to step \p newest, except that of step \p best, and what
+ * is newer than \p newest: such files were damaged when training went on from before them.  Not collective: one rank
+ * does. */
+PetscErrorCode checkpoint_prune(const char *directory, int64_t newest, PetscInt keep, int64_t best);
+
+/* ------------------------------------------------------------------ the run */
+
+typedef enum {
+  PART_DATA,
+  PART_FORWARD,
+  PART_OBJECTIVE,
+  PART_BACKWARD,
+  PART_REDUCE,
+  PART_OPTIMISER,
+  PART_VALIDATION,
+  PART_CHECKPOINT,
+  PARTS
+} TrainingPart;
+
+/** Where the time goes: PETSc events for -log_view, and sums for the closing line. */
+typedef struct {
+  PetscLogStage stage;
+  PetscLogEvent event[PARTS];
+  double begun, seconds[PARTS];
+} TrainingClock;
+PetscErrorCode clock_create(TrainingClock *clock);
+PetscErrorCode clock_begin(TrainingClock *clock, TrainingPart part);
+PetscErrorCode clock_end(TrainingClock *clock, TrainingPart part);
+/** "data 4%, forward 30%, …" of the time in all parts. */
+void clock_summary(const TrainingClock *clock, size_t size, char *text);
+
+/** A training under way. */
+typedef struct {
+  MPI_Comm comm;
+  int rank;
+  TrainingSetup setup;
+  char *configuration; /* effective, YAML */
+  NetworkShape shape;
+  PetscInt micro_batch; /* samples this rank has in memory at once */
+  Network *network;
+  Optimizer *optimizer;
+  Reducer *reducer;
+  Feed *feed;
+  BatchSource *source, *held_out;
+  Scalar *x_hat, *x_bar; /* [micro_batch][bins][ny][nx] */
+  Scalar *theta_hat, *theta_bar; /* [micro_batch][parameters] */
+  TrainingState state;
+  int64_t saved; /* step of the newest sound checkpoint; -1 if there is none */
+  TrainingClock clock;
+} Training;
+
+/** Samples that a rank has in memory at once. */
+PetscInt training_micro_batch(const TrainConfig *train, int ranks);
+/** The arrays of a training, for checkpoints. */
+TrainingArrays training_arrays(Training *training);
+/** One line on standard output of rank 0. */
+PetscErrorCode training_say(const Training *training, const char *format, ...) PETSC_ATTRIBUTE_FORMAT(2, 3);
+
+/** Set weights, averages, moments and state from the newest sound checkpoint.  Collective.
+ * \param[out] found  PETSC_FALSE if there is no checkpoint */
+PetscErrorCode training_restore(Training *training, PetscBool *found);
+/** Give every rank the arrays and the state (but the history) of rank 0.  Collective. */
+PetscErrorCode training_broadcast(Training *training);
+/** Write a checkpoint of the present state and the history beside it, remove old ones.  Collective. */
+PetscErrorCode training_save(Training *training);
+/** Validate the averaged weights on held-out realisations and add to the history.  Collective.
+ * \param[out] best  is it the best so far? */
+PetscErrorCode training_validate(Training *training, PetscBool *best);
+/** One optimiser step.  Collective.  \param[out] record of the step, the same on all ranks but for its time
+ * \param[out] stop  has any rank been asked to stop? */
+PetscErrorCode training_step(Training *training, StepRecord *record, PetscBool *stop);
+
 #endif

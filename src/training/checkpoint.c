@@ -1,0 +1,308 @@
+/** \file checkpoint.c  Everything that training needs to go on exactly, in one file.  \ingroup training */
+#include "internal.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+/* Root attributes that describe the network, by the names of the manual. */
+typedef struct {
+  const char *name;
+  size_t member; /* of NetworkShape */
+} Attribute;
+
+#define SHAPE(member) offsetof(NetworkShape, member)
+static const Attribute int_attributes[] = {{"ny", SHAPE(ny)},
+                                           {"nx", SHAPE(nx)},
+                                           {"bins", SHAPE(bins)},
+                                           {"observation_channels", SHAPE(observation_channels)},
+                                           {"parameters", SHAPE(parameters)},
+                                           {"depth", SHAPE(config.depth)},
+                                           {"width", SHAPE(config.width)},
+                                           {"heads", SHAPE(config.heads)},
+                                           {"patch", SHAPE(config.patch)},
+                                           {"observation_patch", SHAPE(config.observation_patch)},
+                                           {"observation_start", SHAPE(config.observation_start)},
+                                           {"cosmology_tokens", SHAPE(config.cosmology_tokens)},
+                                           {"bottleneck", SHAPE(config.bottleneck)},
+                                           {"time_frequencies", SHAPE(config.time_frequencies)}};
+static const Attribute real_attributes[] = {{"rms_epsilon", SHAPE(config.rms_epsilon)},
+                                            {"time_floor", SHAPE(config.time_floor)},
+                                            {"rope_base", SHAPE(config.rope_base)},
+                                            {"time_max_period", SHAPE(config.time_max_period)},
+                                            {"dropout", SHAPE(config.dropout)}};
+#undef SHAPE
+enum {
+  INT_ATTRIBUTES = sizeof int_attributes / sizeof *int_attributes,
+  REAL_ATTRIBUTES = sizeof real_attributes / sizeof *real_attributes,
+};
+
+static const char *const conditioning_names[] = {"tokens", "channels"};
+
+static PetscErrorCode write_shape(ProductWriter *writer, const NetworkShape *shape)
+{
+  PetscFunctionBeginUser;
+  for (size_t i = 0; i < INT_ATTRIBUTES; i++) {
+    const int64_t value = *(const PetscInt *)(const void *)((const char *)shape + int_attributes[i].member);
+
+    PetscCall(product_attribute_int(writer, NULL, int_attributes[i].name, 1, &value));
+  }
+  for (size_t i = 0; i < REAL_ATTRIBUTES; i++) {
+    const double *value = (const void *)((const char *)shape + real_attributes[i].member);
+
+    PetscCall(product_attribute_real(writer, NULL, real_attributes[i].name, 1, value));
+  }
+  PetscCall(product_attribute_text(writer, NULL, "conditioning", conditioning_names[shape->config.conditioning]));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode read_shape(ProductReader *reader, const char *path, NetworkShape *shape)
+{
+  char *conditioning = NULL;
+
+  PetscFunctionBeginUser;
+  for (size_t i = 0; i < INT_ATTRIBUTES; i++) {
+    int64_t value;
+
+    PetscCall(product_read_attribute_int(reader, NULL, int_attributes[i].name, 1, &value));
+    *(PetscInt *)(void *)((char *)shape + int_attributes[i].member) = (PetscInt)value;
+  }
+  for (size_t i = 0; i < REAL_ATTRIBUTES; i++)
+    PetscCall(product_read_attribute_real(reader, NULL, real_attributes[i].name, 1,
+                                          (void *)((char *)shape + real_attributes[i].member)));
+  PetscCall(product_read_attribute_text(reader, NULL, "conditioning", &conditioning));
+  const PetscBool channels = strcmp(conditioning, "channels") ? PETSC_FALSE : PETSC_TRUE;
+  PetscCall(PetscFree(conditioning));
+  shape->config.conditioning = channels ? CONDITIONING_CHANNELS : CONDITIONING_TOKENS;
+  PetscCheck(shape->bins <= NEPHRITE_MAX_BINS && shape->parameters <= NEPHRITE_MAX_PARAMETERS, PETSC_COMM_SELF,
+             NEPHRITE_ERR_INPUT, "%s: %d bins and %d parameters; at most %d and %d are possible", path,
+             (int)shape->bins, (int)shape->parameters, NEPHRITE_MAX_BINS, NEPHRITE_MAX_PARAMETERS);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* The four arrays, each a group of tensors. */
+typedef struct {
+  const char *group, *description;
+} Group;
+static const Group groups[] = {{"weights", "weights after the last step"},
+                               {"ema", "exponential average of the weights, for inference"},
+                               {"m", "AdamW's mean of gradients, not corrected for its start at 0"},
+                               {"v", "AdamW's mean of squared gradients, not corrected for its start at 0"}};
+enum { GROUPS = sizeof groups / sizeof *groups };
+
+static Scalar *array(const TrainingArrays *arrays, size_t group)
+{
+  Scalar *const of_group[GROUPS] = {arrays->weights, arrays->ema, arrays->m, arrays->v};
+
+  return of_group[group];
+}
+
+static PetscErrorCode write_tensor(ProductWriter *writer, const Group *group, const NetworkTensor *tensor,
+                                   const Scalar *values)
+{
+  char name[128];
+  ProductDataset dataset = {.name = name,
+                            .type = NEPHRITE_H5_SCALAR,
+                            .rank = tensor->rank,
+                            .digest = DIGEST_WHOLE,
+                            .units = "1",
+                            .description = group->description};
+
+  PetscFunctionBeginUser;
+  snprintf(name, sizeof name, "%s/%s", group->group, tensor->name);
+  for (int axis = 0; axis < tensor->rank; axis++) dataset.shape[axis] = (hsize_t)tensor->shape[axis];
+  PetscCall(product_declare(writer, &dataset));
+  PetscCall(product_write(writer, name, 0, dataset.shape[0], values + tensor->offset));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode read_tensor(ProductReader *reader, const char *path, const Group *group,
+                                  const NetworkTensor *tensor, Scalar *values)
+{
+  char name[128];
+  int rank;
+  hsize_t shape[PRODUCT_MAX_RANK];
+
+  PetscFunctionBeginUser;
+  snprintf(name, sizeof name, "%s/%s", group->group, tensor->name);
+  PetscCall(product_shape(reader, name, &rank, shape));
+  PetscBool same = rank == tensor->rank ? PETSC_TRUE : PETSC_FALSE;
+  for (int axis = 0; same && axis < rank; axis++)
+    if (shape[axis] != (hsize_t)tensor->shape[axis]) same = PETSC_FALSE;
+  PetscCheck(same, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
+             "%s: tensor %s has %d axes, the first of length %llu; the network has %d, the first of length %d", path,
+             name, rank, rank ? (unsigned long long)shape[0] : 0, tensor->rank, (int)tensor->shape[0]);
+  PetscCall(product_read(reader, name, NEPHRITE_H5_SCALAR, 0, shape[0], values + tensor->offset));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* Small datasets: where training stands. */
+static PetscErrorCode write_values(ProductWriter *writer, const char *name, hid_t type, PetscInt count,
+                                   const void *values, const char *description)
+{
+  const ProductDataset dataset = {.name = name,
+                                  .type = type,
+                                  .rank = count ? 1 : 0,
+                                  .shape = {(hsize_t)count},
+                                  .digest = DIGEST_WHOLE,
+                                  .units = "1",
+                                  .description = description};
+
+  PetscFunctionBeginUser;
+  PetscCall(product_declare(writer, &dataset));
+  PetscCall(product_write(writer, name, 0, count ? (hsize_t)count : 1, values));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+enum { SCALAR = 0 };
+
+static PetscErrorCode write_state(ProductWriter *writer, const TrainingState *state)
+{
+  const Normalisation *n = &state->normalisation;
+
+  PetscFunctionBeginUser;
+  PetscCall(write_values(writer, "step", H5T_NATIVE_INT64, SCALAR, &state->step, "optimiser steps done"));
+  PetscCall(write_values(writer, "position", H5T_NATIVE_INT64, SCALAR, &state->position,
+                         "position of the next sample in the training sequence"));
+  PetscCall(write_values(writer, "trained", H5T_NATIVE_INT64, SCALAR, &state->trained,
+                         "realisations of the campaign, from the first, that may have been trained on"));
+  PetscCall(write_values(writer, "map_std", H5T_NATIVE_DOUBLE, n->bins, n->map_std,
+                         "standard deviation of the convergence per bin, which maps are divided by"));
+  PetscCall(write_values(writer, "theta_mean", H5T_NATIVE_DOUBLE, n->parameters, n->theta_mean,
+                         "mean of each parameter, subtracted"));
+  PetscCall(write_values(writer, "theta_std", H5T_NATIVE_DOUBLE, n->parameters, n->theta_std,
+                         "standard deviation of each parameter, divided by"));
+  PetscCall(history_write(&state->history, "history/", writer));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode read_values(ProductReader *reader, const char *path, const char *name, PetscInt count,
+                                  double *values)
+{
+  int rank;
+  hsize_t shape[PRODUCT_MAX_RANK] = {0};
+
+  PetscFunctionBeginUser;
+  PetscCall(product_shape(reader, name, &rank, shape));
+  PetscCheck(rank == 1 && shape[0] == (hsize_t)count, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
+             "%s: dataset %s has %d axes and %llu values; it must have 1 and %d", path, name, rank,
+             (unsigned long long)shape[0], (int)count);
+  PetscCall(product_read(reader, name, H5T_NATIVE_DOUBLE, 0, shape[0], values));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode read_state(ProductReader *reader, const char *path, const NetworkShape *shape,
+                                 TrainingState *state)
+{
+  Normalisation *n = &state->normalisation;
+
+  PetscFunctionBeginUser;
+  PetscCall(product_read(reader, "step", H5T_NATIVE_INT64, 0, 1, &state->step));
+  PetscCall(product_read(reader, "position", H5T_NATIVE_INT64, 0, 1, &state->position));
+  PetscCall(product_read(reader, "trained", H5T_NATIVE_INT64, 0, 1, &state->trained));
+  n->bins = shape->bins;
+  n->parameters = shape->parameters;
+  PetscCall(read_values(reader, path, "map_std", n->bins, n->map_std));
+  PetscCall(read_values(reader, path, "theta_mean", n->parameters, n->theta_mean));
+  PetscCall(read_values(reader, path, "theta_std", n->parameters, n->theta_std));
+  PetscCall(history_read(reader, "history/", &state->history));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+const char *checkpoint_bad_tensor(const Network *network, const Scalar *values)
+{
+  for (PetscInt i = 0; i < network_tensor_count(network); i++) {
+    const NetworkTensor *tensor = network_tensor(network, i);
+
+    for (size_t k = tensor->offset; k < tensor->offset + tensor->size; k++)
+      if (!isfinite(values[k])) return tensor->name;
+  }
+  return NULL;
+}
+
+static PetscErrorCode check_finite(const char *path, const Network *network, const TrainingArrays *arrays)
+{
+  PetscFunctionBeginUser;
+  for (size_t g = 0; g < GROUPS; g++) {
+    const char *bad = checkpoint_bad_tensor(network, array(arrays, g));
+
+    PetscCheck(!bad, PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL,
+               "%s is not written: %s/%s holds values that are not finite", path, groups[g].group, bad);
+  }
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode write_all(ProductWriter *writer, const Network *network, const TrainingArrays *arrays,
+                                const TrainingState *state)
+{
+  PetscFunctionBeginUser;
+  PetscCall(write_shape(writer, network_shape(network)));
+  PetscCall(write_state(writer, state));
+  for (size_t g = 0; g < GROUPS; g++)
+    for (PetscInt i = 0; i < network_tensor_count(network); i++)
+      PetscCall(write_tensor(writer, &groups[g], network_tensor(network, i), array(arrays, g)));
+  PetscCall(product_commit(writer, NULL));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode checkpoint_write(const char *path, const CheckpointOwner *owner, const Network *network,
+                                const TrainingArrays *arrays, const TrainingState *state)
+{
+  const ProductInfo info = {CHECKPOINT_KIND, CHECKPOINT_VERSION, owner->configuration, owner->seed};
+  const int64_t bytes =
+      checkpoint_bytes(network_parameter_count(network), network_tensor_count(network), state->history.steps);
+  ProductWriter *writer = NULL;
+
+  PetscFunctionBeginUser;
+  PetscCall(check_finite(path, network, arrays));
+  PetscCall(product_create(PETSC_COMM_SELF, path, &info, bytes, &writer));
+  const PetscErrorCode error = write_all(writer, network, arrays, state);
+  PetscCall(product_writer_destroy(&writer));
+  PetscCall(error);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+int64_t checkpoint_bytes(size_t parameters, PetscInt tensors, int64_t steps)
+{
+  const size_t each_dataset = 1024; /* header, attributes, digest: measured */
+
+  return (int64_t)(GROUPS * (parameters * sizeof(Scalar) + (size_t)tensors * each_dataset) +
+                   (size_t)steps * sizeof(StepRecord));
+}
+
+static PetscErrorCode read_all(ProductReader *reader, const char *path, const Network *network,
+                               const TrainingArrays *arrays, TrainingState *state)
+{
+  PetscFunctionBeginUser;
+  PetscCall(read_state(reader, path, network_shape(network), state));
+  for (size_t g = 0; g < GROUPS; g++)
+    for (PetscInt i = 0; array(arrays, g) && i < network_tensor_count(network); i++)
+      PetscCall(read_tensor(reader, path, &groups[g], network_tensor(network, i), array(arrays, g)));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode checkpoint_read(const char *path, const Network *network, const TrainingArrays *arrays,
+                               TrainingState *state)
+{
+  ProductReader *reader = NULL;
+
+  PetscFunctionBeginUser;
+  PetscCall(product_open(path, CHECKPOINT_KIND, CHECKPOINT_VERSION, &reader));
+  const PetscErrorCode error = read_all(reader, path, network, arrays, state);
+  PetscCall(product_close(&reader));
+  PetscCall(error);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode checkpoint_describe(const char *path, NetworkShape *shape, char **configuration)
+{
+  ProductReader *reader = NULL;
+
+  PetscFunctionBeginUser;
+  PetscCall(product_open(path, CHECKPOINT_KIND, CHECKPOINT_VERSION, &reader));
+  PetscErrorCode error = read_shape(reader, path, shape);
+  if (!error) error = product_read_attribute_text(reader, NULL, "configuration", configuration);
+  PetscCall(product_close(&reader));
+  PetscCall(error);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}

@@ -1,0 +1,91 @@
+/** \file checkpoint_files.c  Which checkpoints a campaign has, and which of them stay.  \ingroup training */
+#include "internal.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+PetscErrorCode checkpoint_path(const char *directory, int64_t step, char path[PETSC_MAX_PATH_LEN])
+{
+  PetscFunctionBeginUser;
+  const int length = snprintf(path, PETSC_MAX_PATH_LEN, "%s/checkpoints/step-%08" PRId64 ".h5", directory, step);
+  PetscCheck(length < PETSC_MAX_PATH_LEN, PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
+             "%s: the name of the campaign directory is too long", directory);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* The step in "step-00001000.h5"; -1 for any other name. */
+static int64_t step_of(const char *name)
+{
+  int64_t step;
+  int length = 0;
+
+  if (sscanf(name, "step-%" SCNd64 ".h5%n", &step, &length) != 1 || length == 0 || name[length]) return -1;
+  return step;
+}
+
+static int newest_first(const void *a, const void *b)
+{
+  const int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+  return (x < y) - (x > y);
+}
+
+static PetscErrorCode collect(DIR *folder, PetscInt *count, int64_t **steps)
+{
+  PetscInt capacity = 0;
+
+  PetscFunctionBeginUser;
+  for (const struct dirent *entry = readdir(folder); entry; entry = readdir(folder)) {
+    const int64_t step = step_of(entry->d_name);
+
+    if (step < 0) continue;
+    if (*count == capacity) {
+      capacity = 2 * capacity + 16;
+      PetscCall(PetscRealloc((size_t)capacity * sizeof **steps, steps));
+    }
+    (*steps)[(*count)++] = step;
+  }
+  if (*count) qsort(*steps, (size_t)*count, sizeof **steps, newest_first);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode checkpoint_list(const char *directory, PetscInt *count, int64_t **steps)
+{
+  char path[PETSC_MAX_PATH_LEN];
+
+  PetscFunctionBeginUser;
+  *count = 0;
+  *steps = NULL;
+  snprintf(path, sizeof path, "%s/checkpoints", directory);
+  DIR *folder = opendir(path);
+  if (!folder && errno == ENOENT) PetscFunctionReturn(PETSC_SUCCESS);
+  if (!folder) PetscCall(error_from_errno(errno, "list", path));
+  const PetscErrorCode error = collect(folder, count, steps);
+  closedir(folder);
+  PetscCall(error);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode checkpoint_prune(const char *directory, int64_t newest, PetscInt keep, int64_t best)
+{
+  char path[PETSC_MAX_PATH_LEN];
+  PetscInt count, kept = 0;
+  int64_t *steps = NULL;
+
+  PetscFunctionBeginUser;
+  PetscCall(checkpoint_list(directory, &count, &steps));
+  for (PetscInt i = 0; i < count; i++) {
+    if (steps[i] <= newest && (steps[i] == best || kept < keep)) {
+      kept++;
+      continue;
+    }
+    PetscCall(checkpoint_path(directory, steps[i], path));
+    if (unlink(path) && errno != ENOENT) PetscCall(error_from_errno(errno, "remove", path));
+  }
+  PetscCall(PetscFree(steps));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}

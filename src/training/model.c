@@ -1,0 +1,128 @@
+/** \file model.c  A trained network, out of a checkpoint.  \ingroup training */
+#include "internal.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+/* The network is made only to know its tensors. */
+static PetscErrorCode fill(const char *path, Network *network, Model *model)
+{
+  TrainingState state = {0};
+
+  PetscFunctionBeginUser;
+  model->weight_count = network_parameter_count(network);
+  PetscCall(PetscMalloc1(model->weight_count, &model->weights));
+  const PetscErrorCode error = checkpoint_read(path, network, &(TrainingArrays){.ema = model->weights}, &state);
+  PetscCall(history_clear(&state.history));
+  PetscCall(error);
+  model->normalisation = state.normalisation;
+  model->step = state.step;
+  model->position = state.position;
+  model->trained = state.trained;
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode load_file(const char *path, Model **model)
+{
+  Network *network = NULL;
+  Model *m = NULL;
+
+  PetscFunctionBeginUser;
+  PetscCall(PetscNew(&m));
+  *model = m;
+  PetscCall(checkpoint_describe(path, &m->shape, &m->configuration));
+  PetscCall(network_create(&m->shape, 1, NETWORK_INFERENCE, &network));
+  const PetscErrorCode error = fill(path, network, m);
+  PetscCall(network_destroy(&network));
+  PetscCall(error);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* A checkpoint that cannot be loaded is an expected result here: the next one is tried. */
+static PetscErrorCode try_file(const char *path, Model **model)
+{
+  PetscFunctionBeginUser;
+  const PetscErrorCode error = load_file(path, model);
+  if (error) PetscCall(model_destroy(model));
+  if (error != (PetscErrorCode)NEPHRITE_ERR_INPUT) PetscCall(error);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* The step of the best validation that the checkpoint knows of; -1 if it knows of none or cannot be read. */
+static PetscErrorCode best_step(const char *path, int64_t *step)
+{
+  ProductReader *reader = NULL;
+  History history = {0};
+
+  PetscFunctionBeginUser;
+  *step = -1;
+  PetscErrorCode error = product_open(path, CHECKPOINT_KIND, CHECKPOINT_VERSION, &reader);
+  if (!error) error = history_read(reader, "history/", &history);
+  PetscCall(product_close(&reader));
+  const ValidationRecord *best = history_best(&history);
+  if (!error && best) *step = best->step;
+  PetscCall(history_clear(&history));
+  if (error != (PetscErrorCode)NEPHRITE_ERR_INPUT) PetscCall(error);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* The newest sound checkpoint knows which one is the best. */
+static PetscErrorCode load_best(const char *directory, PetscInt count, const int64_t *steps, Model **model)
+{
+  char path[PETSC_MAX_PATH_LEN], best_path[PETSC_MAX_PATH_LEN];
+  int64_t best;
+
+  PetscFunctionBeginUser;
+  for (PetscInt i = 0; i < count && !*model; i++) {
+    PetscCall(checkpoint_path(directory, steps[i], path));
+    PetscCall(best_step(path, &best));
+    if (best >= 0) {
+      PetscCall(checkpoint_path(directory, best, best_path));
+      PetscCall(try_file(best_path, model));
+    }
+    if (!*model) PetscCall(try_file(path, model));
+  }
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode load_directory(const char *directory, Model **model)
+{
+  PetscInt count;
+  int64_t *steps = NULL;
+  char reason[512];
+
+  PetscFunctionBeginUser;
+  PetscCall(checkpoint_list(directory, &count, &steps));
+  const PetscErrorCode error = load_best(directory, count, steps, model);
+  PetscCall(PetscFree(steps));
+  PetscCall(error);
+  PetscCheck(count, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT, "%s/checkpoints holds no checkpoint step-*.h5", directory);
+  snprintf(reason, sizeof reason, "%s", error_message());
+  PetscCheck(*model, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT, "none of the %d checkpoints in %s/checkpoints is sound: %s",
+             (int)count, directory, reason);
+  error_clear();
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode model_load(const char *path, Model **model)
+{
+  struct stat status;
+
+  PetscFunctionBeginUser;
+  *model = NULL;
+  if (!stat(path, &status) && S_ISDIR(status.st_mode))
+    PetscCall(load_directory(path, model));
+  else
+    PetscCall(load_file(path, model));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode model_destroy(Model **model)
+{
+  PetscFunctionBeginUser;
+  if (!*model) PetscFunctionReturn(PETSC_SUCCESS);
+  PetscCall(PetscFree((*model)->configuration));
+  PetscCall(PetscFree((*model)->weights));
+  PetscCall(PetscFree(*model));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}

@@ -1,0 +1,351 @@
+/** \file run.c  A training from its first step, or from where it left off, to its last.  \ingroup training */
+#include "internal.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+/* Realisations that the normalisation is measured on: its statistical error is then below a percent. */
+enum { NORMALISED_ON = 1024, NORMALISED_ONLINE = 256 };
+
+PetscErrorCode training_shape(const TrainingSetup *setup, NetworkShape *shape)
+{
+  Observer *observer = NULL;
+
+  PetscFunctionBeginUser;
+  PetscErrorCode error = observer_create(setup->survey, &observer);
+  *shape = (NetworkShape){.ny = survey_ny(setup->survey),
+                          .nx = survey_nx(setup->survey),
+                          .bins = setup->survey->bins,
+                          .observation_channels = error ? 0 : observer_channels(observer),
+                          .parameters = prior_count(setup->prior),
+                          .config = *setup->network};
+  PetscCall(observer_destroy(&observer));
+  PetscCall(error);
+  PetscCall(network_shape_check(shape));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscInt training_micro_batch(const TrainConfig *train, int ranks)
+{
+  const PetscInt share = (train->batch + ranks - 1) / ranks;
+
+  return share < train->micro_batch ? share : train->micro_batch;
+}
+
+PetscErrorCode training_estimate(const TrainingSetup *setup, int ranks, TrainingEstimate *estimate)
+{
+  const TrainConfig *train = setup->train;
+  NetworkShape shape;
+
+  PetscFunctionBeginUser;
+  PetscCall(training_shape(setup, &shape));
+  const PetscInt samples = training_micro_batch(train, ranks);
+  const double pixels = (double)shape.ny * (double)shape.nx, bins = shape.bins;
+  *estimate = (TrainingEstimate){.micro_batch = samples, .cache_bytes = train->cache_gib * 0x1p30};
+  PetscCall(network_estimate(&shape, samples, NETWORK_TRAINING, &estimate->network));
+  estimate->optimizer_bytes = 3. * (double)estimate->network.parameters * sizeof(Scalar); /* m, v, average */
+  /* clean and noisy map, answer and its gradient, observation; the map as it comes */
+  estimate->batch_bytes =
+      samples * pixels * ((4 * bins + shape.observation_channels) * sizeof(Scalar) + bins * sizeof(float));
+  estimate->step_flops = 3 * estimate->network.forward_flops * train->batch;
+  estimate->checkpoint_bytes =
+      (double)checkpoint_bytes(estimate->network.parameters, estimate->network.tensors, train->steps);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* ---- making what a step needs ---- */
+
+static PetscErrorCode freeze_position(Training *t)
+{
+  PetscFunctionBeginUser;
+  for (PetscInt i = 0; t->setup.train->freeze_position && i < network_tensor_count(t->network); i++) {
+    const NetworkTensor *tensor = network_tensor(t->network, i);
+
+    if (!strcmp(tensor->name, "field.position"))
+      PetscCall(optimizer_freeze(t->optimizer, tensor->offset, tensor->size));
+  }
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode create_network(Training *t)
+{
+  const TrainConfig *train = t->setup.train;
+  const OptimizerConfig config = {train->beta1,        train->beta2, train->epsilon,
+                                  train->weight_decay, train->clip,  train->ema_decay};
+  const size_t pixels = (size_t)t->shape.bins * (size_t)t->shape.ny * (size_t)t->shape.nx;
+  const size_t samples = (size_t)t->micro_batch, parameters = (size_t)t->shape.parameters;
+
+  PetscFunctionBeginUser;
+  PetscCall(network_create(&t->shape, t->micro_batch, NETWORK_TRAINING, &t->network));
+  const size_t count = network_parameter_count(t->network);
+  PetscCall(optimizer_create(&config, count, network_weights(t->network), &t->optimizer));
+  PetscCall(freeze_position(t));
+  PetscCall(reducer_create(t->comm, count, network_gradient(t->network), &t->reducer));
+  PetscCall(PetscMalloc1(samples * pixels, &t->x_hat));
+  PetscCall(PetscMalloc1(samples * pixels, &t->x_bar));
+  PetscCall(PetscMalloc1(samples * parameters, &t->theta_hat));
+  PetscCall(PetscMalloc1(samples * parameters, &t->theta_bar));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode open_shards(Training *t)
+{
+  const char *directory = t->setup.campaign->campaign;
+  const int64_t seed = t->setup.campaign->seed, held_out = t->setup.train->held_out;
+  const int64_t trained = t->setup.simulate->realisations - held_out;
+
+  PetscFunctionBeginUser;
+  PetscCall(batch_source_from_shards(directory, t->setup.options, 0, trained, seed, &t->source));
+  PetscCall(batch_source_from_shards(directory, t->setup.options, trained, held_out, seed, &t->held_out));
+  if (t->state.trained < trained) t->state.trained = trained;
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode open_online(Training *t)
+{
+  const TrainingSetup *s = &t->setup;
+  const int64_t first_held_out = s->simulate->realisations - s->train->held_out;
+
+  PetscFunctionBeginUser;
+  PetscCall(batch_source_online(s->survey, s->prior, s->campaign->seed, ONLINE_FIRST, &t->source));
+  PetscCall(batch_source_online(s->survey, s->prior, s->campaign->seed, first_held_out, &t->held_out));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode open_sources(Training *t)
+{
+  PetscFunctionBeginUser;
+  const PetscErrorCode error = t->setup.train->source == SOURCE_ONLINE ? open_online(t) : open_shards(t);
+  PetscCall(group_agree(t->comm, error));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* ---- where a new training starts ---- */
+
+static PetscErrorCode measure_normalisation(Training *t)
+{
+  const int64_t trained = t->setup.simulate->realisations - t->setup.train->held_out;
+  const int64_t most = t->setup.train->source == SOURCE_ONLINE ? NORMALISED_ONLINE : NORMALISED_ON;
+  const int64_t count = t->setup.train->source == SOURCE_SHARDS && trained < most ? trained : most;
+
+  PetscFunctionBeginUser;
+  PetscCall(normalisation_measure(t->comm, t->source, &t->shape, count, &t->state.normalisation));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* Is a model of these tensors and data? */
+static PetscErrorCode check_model(const Training *t, const Model *model)
+{
+  const NetworkShape *theirs = &model->shape, *ours = &t->shape;
+  const PetscBool same = theirs->ny == ours->ny && theirs->nx == ours->nx && theirs->bins == ours->bins &&
+                                 theirs->observation_channels == ours->observation_channels &&
+                                 theirs->parameters == ours->parameters &&
+                                 model->weight_count == network_parameter_count(t->network)
+                             ? PETSC_TRUE
+                             : PETSC_FALSE;
+
+  PetscFunctionBeginUser;
+  PetscCheck(
+      same, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
+      "train_start_from %s: its network has %zu weights, maps of %d bins and %d x %d pixels, %d observed channels "
+      "and %d parameters; this one has %zu, %d, %d x %d, %d and %d",
+      t->setup.train->start_from, model->weight_count, (int)theirs->bins, (int)theirs->ny, (int)theirs->nx,
+      (int)theirs->observation_channels, (int)theirs->parameters, network_parameter_count(t->network), (int)ours->bins,
+      (int)ours->ny, (int)ours->nx, (int)ours->observation_channels, (int)ours->parameters);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* A second stage: averaged weights and normalisation of the first; moments and step from 0.  The training sequence goes
+ * on, so that no sample comes again with the same noise. */
+static PetscErrorCode take_model(Training *t, const Model *model)
+{
+  const TrainingArrays arrays = training_arrays(t);
+
+  PetscFunctionBeginUser;
+  PetscCall(check_model(t, model));
+  memcpy(arrays.weights, model->weights, model->weight_count * sizeof(Scalar));
+  memcpy(arrays.ema, model->weights, model->weight_count * sizeof(Scalar));
+  t->state.normalisation = model->normalisation;
+  t->state.position = model->position;
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode start_from_model(Training *t)
+{
+  Model *model = NULL;
+  PetscErrorCode error = PETSC_SUCCESS;
+
+  PetscFunctionBeginUser;
+  if (t->rank == 0) {
+    error = model_load(t->setup.train->start_from, &model);
+    if (!error) error = take_model(t, model);
+    PetscCall(model_destroy(&model));
+  }
+  PetscCall(group_agree(t->comm, error));
+  PetscCall(training_broadcast(t));
+  PetscCall(training_say(t, "starts with the averaged weights of %s", t->setup.train->start_from));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode start_afresh(Training *t)
+{
+  const TrainingArrays arrays = training_arrays(t);
+
+  PetscFunctionBeginUser;
+  PetscCall(network_initialise(t->network, t->setup.campaign->seed));
+  memcpy(arrays.ema, arrays.weights, network_parameter_count(t->network) * sizeof(Scalar));
+  PetscCall(measure_normalisation(t));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode start(Training *t)
+{
+  PetscFunctionBeginUser;
+  if (t->setup.train->start_from[0])
+    PetscCall(start_from_model(t));
+  else
+    PetscCall(start_afresh(t));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* ---- the course ---- */
+
+static PetscBool is_due(int64_t step, int64_t every, int64_t last)
+{
+  return step % every == 0 || step == last ? PETSC_TRUE : PETSC_FALSE;
+}
+
+static PetscErrorCode report(const Training *t, Progress *progress, const StepRecord *record)
+{
+  char note[160];
+
+  PetscFunctionBeginUser;
+  snprintf(note, sizeof note, "step %" PRId64 "  loss %.5f  field %.5f  theta %.5f  gradient %.3g", record->step,
+           record->loss, record->field, record->theta, record->gradient_norm);
+  PetscCall(progress_update(progress, t->state.step * t->setup.train->batch, note));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode steps(Training *t, Progress *progress)
+{
+  const TrainConfig *train = t->setup.train;
+  PetscBool stop = PETSC_FALSE;
+
+  PetscFunctionBeginUser;
+  while (t->state.step < train->steps && !stop) {
+    PetscBool best = PETSC_FALSE;
+    StepRecord record;
+
+    PetscCall(training_step(t, &record, &stop));
+    if (t->rank == 0) PetscCall(history_add_step(&t->state.history, &record));
+    PetscCall(report(t, progress, &record));
+    if (is_due(record.step, train->validate_every, train->steps)) PetscCall(training_validate(t, &best));
+    if (best || stop || is_due(record.step, train->checkpoint_every, train->steps)) PetscCall(training_save(t));
+  }
+  PetscCall(progress_finish(progress, t->state.step * train->batch));
+  PetscCheck(t->state.step == train->steps, PETSC_COMM_SELF, NEPHRITE_ERR_INTERRUPTED,
+             "interrupted after step %" PRId64 " of %" PRId64 "; progress is saved, run again to go on", t->state.step,
+             train->steps);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode all_steps(Training *t)
+{
+  const TrainConfig *train = t->setup.train;
+  Progress *progress = NULL;
+  char summary[256];
+
+  PetscFunctionBeginUser;
+  PetscErrorCode error =
+      feed_create(&t->shape, t->setup.survey, train, &t->state.normalisation, t->micro_batch, &t->feed);
+  PetscCall(group_agree(t->comm, error));
+  PetscCall(progress_create(t->comm, "train", "samples", train->steps * train->batch, t->state.step * train->batch,
+                            &progress));
+  PetscCall(PetscLogStagePush(t->clock.stage));
+  error = steps(t, progress);
+  PetscCall(PetscLogStagePop());
+  PetscCall(progress_destroy(&progress));
+  clock_summary(&t->clock, sizeof summary, summary);
+  PetscCall(training_say(t, "time of rank 0: %s", summary));
+  PetscFunctionReturn(error);
+}
+
+static PetscErrorCode run(Training *t)
+{
+  PetscBool found;
+
+  PetscFunctionBeginUser;
+  PetscCall(group_agree(t->comm, create_network(t))); /* one rank alone may lack memory */
+  PetscCall(training_restore(t, &found));
+  if (t->state.step >= t->setup.train->steps) {
+    PetscCall(
+        training_say(t, "complete: %" PRId64 " of %" PRId64 " steps are done", t->state.step, t->setup.train->steps));
+    PetscFunctionReturn(PETSC_SUCCESS);
+  }
+  if (found) PetscCall(training_say(t, "goes on from step %" PRId64, t->state.step));
+  PetscCall(open_sources(t));
+  if (!found) PetscCall(start(t));
+  PetscCall(all_steps(t));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode training_destroy(Training **training)
+{
+  Training *t = *training;
+
+  PetscFunctionBeginUser;
+  if (!t) PetscFunctionReturn(PETSC_SUCCESS);
+  PetscCall(feed_destroy(&t->feed));
+  PetscCall(batch_source_destroy(&t->source));
+  PetscCall(batch_source_destroy(&t->held_out));
+  PetscCall(reducer_destroy(&t->reducer));
+  PetscCall(optimizer_destroy(&t->optimizer));
+  PetscCall(network_destroy(&t->network));
+  PetscCall(PetscFree(t->x_hat));
+  PetscCall(PetscFree(t->x_bar));
+  PetscCall(PetscFree(t->theta_hat));
+  PetscCall(PetscFree(t->theta_bar));
+  PetscCall(PetscFree(t->configuration));
+  PetscCall(history_clear(&t->state.history));
+  PetscCall(PetscFree(*training));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode training_create(MPI_Comm comm, const TrainingSetup *setup, Training **training)
+{
+  Training *t = NULL;
+  PetscMPIInt size;
+
+  PetscFunctionBeginUser;
+  PetscCall(PetscNew(&t));
+  *training = t;
+  t->comm = comm;
+  t->setup = *setup;
+  t->saved = -1;
+  PetscCallMPI(MPI_Comm_rank(comm, &t->rank));
+  PetscCallMPI(MPI_Comm_size(comm, &size));
+  t->micro_batch = training_micro_batch(setup->train, size);
+  PetscCall(clock_create(&t->clock));
+  PetscCall(options_yaml(setup->options, ~0u, &t->configuration));
+  PetscCall(training_shape(setup, &t->shape));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode training_run(MPI_Comm comm, const TrainingSetup *setup)
+{
+  char folder[PETSC_MAX_PATH_LEN];
+  StageLock *lock = NULL;
+  Training *training = NULL;
+
+  PetscFunctionBeginUser;
+  PetscCheck(snprintf(folder, sizeof folder, "%s/checkpoints", setup->campaign->campaign) < (int)sizeof folder,
+             PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG, "%s: the name of the campaign directory is too long",
+             setup->campaign->campaign);
+  PetscCall(product_directory(comm, folder));
+  PetscCall(stage_lock_create(comm, setup->campaign->campaign, "train", &lock));
+  PetscErrorCode error = training_create(comm, setup, &training);
+  if (!error) error = run(training);
+  PetscCall(training_destroy(&training));
+  PetscCall(stage_lock_destroy(&lock));
+  PetscFunctionReturn(error);
+}

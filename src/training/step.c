@@ -1,0 +1,145 @@
+/** \file step.c  One optimiser step: this rank's part of the batch, the sum over ranks, the update.  \ingroup training
+ */
+#include "internal.h"
+
+#include <inttypes.h>
+#include <math.h>
+
+TrainingArrays training_arrays(Training *training)
+{
+  Optimizer *o = training->optimizer;
+
+  return (TrainingArrays){network_weights(training->network), optimizer_ema(o), optimizer_m(o), optimizer_v(o)};
+}
+
+/* Does backward come to an end for this step, so that gradients may be sent off? */
+typedef enum { MORE_TO_COME, LAST_OF_STEP } MicroBatch;
+
+static PetscErrorCode micro_batch(Training *t, int64_t first, PetscInt count, MicroBatch place, Loss *loss)
+{
+  const int64_t seed = t->setup.campaign->seed;
+  const Batch *batch = NULL;
+
+  PetscFunctionBeginUser;
+  PetscCall(clock_begin(&t->clock, PART_DATA));
+  PetscCall(feed_training(t->feed, t->source, seed, first, count, &batch));
+  PetscCall(clock_end(&t->clock, PART_DATA));
+
+  const NetworkInput input = {count, batch->z, batch->z_theta, batch->observation, batch->t, batch->dropout, seed};
+  PetscCall(clock_begin(&t->clock, PART_FORWARD));
+  PetscCall(network_forward(t->network, &input, t->x_hat, t->theta_hat));
+  PetscCall(clock_end(&t->clock, PART_FORWARD));
+
+  const ObjectiveBatch answer = {count,    t->setup.train->batch, batch->x, batch->theta, batch->t,
+                                 t->x_hat, t->theta_hat};
+  PetscCall(clock_begin(&t->clock, PART_OBJECTIVE));
+  PetscCall(objective_loss(&t->shape, t->setup.train->theta_weight, &answer, loss, t->x_bar, t->theta_bar));
+  PetscCall(clock_end(&t->clock, PART_OBJECTIVE));
+
+  PetscCall(clock_begin(&t->clock, PART_BACKWARD));
+  PetscCall(network_backward(t->network, t->x_bar, t->theta_bar, place == LAST_OF_STEP ? reducer_ready : NULL,
+                             t->reducer, NULL));
+  PetscCall(clock_end(&t->clock, PART_BACKWARD));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* Gradient and loss of this rank's samples, as many at once as there is memory for. */
+static PetscErrorCode own_share(Training *t, Loss *sum)
+{
+  int64_t first, count;
+
+  PetscFunctionBeginUser;
+  PetscCall(network_zero_gradient(t->network));
+  share_of(t->comm, t->setup.train->batch, &first, &count);
+  for (int64_t done = 0; done < count;) {
+    const PetscInt take = (PetscInt)(count - done < t->micro_batch ? count - done : t->micro_batch);
+    const MicroBatch place = done + take == count ? LAST_OF_STEP : MORE_TO_COME;
+    Loss loss;
+
+    PetscCall(micro_batch(t, t->state.position + first + done, take, place, &loss));
+    sum->total += loss.total;
+    sum->field += loss.field;
+    sum->theta += loss.theta;
+    done += take;
+  }
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* What the ranks tell each other once a step, in one message. */
+enum { SUM_TOTAL, SUM_FIELD, SUM_THETA, SUM_FAILED, SUM_STOP, SUMS };
+
+/* Where a number that is not finite was found, and what there is to go back to. */
+static PetscErrorCode explain(Training *t, PetscErrorCode error)
+{
+  char reason[512], where[160] = "weights and gradients are finite",
+                    last[PETSC_MAX_PATH_LEN] = "there is no checkpoint";
+
+  PetscFunctionBeginUser;
+  if (error != (PetscErrorCode)NEPHRITE_ERR_INTERNAL) PetscFunctionReturn(error);
+  snprintf(reason, sizeof reason, "%s", error_message());
+  const char *weight = checkpoint_bad_tensor(t->network, network_weights(t->network));
+  const char *gradient = checkpoint_bad_tensor(t->network, network_gradient(t->network));
+  if (weight)
+    snprintf(where, sizeof where, "first bad weights: %s", weight);
+  else if (gradient)
+    snprintf(where, sizeof where, "first bad gradient: %s", gradient);
+  if (t->saved >= 0) {
+    PetscCall(checkpoint_path(t->setup.campaign->campaign, t->saved, last));
+  }
+  SETERRQ(PETSC_COMM_SELF, error, "step %" PRId64 ": %s; %s; last good checkpoint: %s", t->state.step + 1, reason,
+          where, last);
+}
+
+static PetscErrorCode reduce(Training *t, const Loss *loss, PetscErrorCode local, double sums[SUMS])
+{
+  PetscFunctionBeginUser;
+  PetscCall(clock_begin(&t->clock, PART_REDUCE));
+  PetscCall(reducer_finish(t->reducer)); /* a rank that failed takes part too: nobody waits for it in vain */
+  sums[SUM_TOTAL] = loss->total;
+  sums[SUM_FIELD] = loss->field;
+  sums[SUM_THETA] = loss->theta;
+  sums[SUM_FAILED] = local ? 1 : 0;
+  sums[SUM_STOP] = interrupt_seen() ? 1 : 0;
+  PetscCallMPI(MPI_Allreduce(MPI_IN_PLACE, sums, SUMS, MPI_DOUBLE, MPI_SUM, t->comm));
+  PetscCall(clock_end(&t->clock, PART_REDUCE));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode update(Training *t, double rate, double *norm)
+{
+  PetscFunctionBeginUser;
+  PetscCall(clock_begin(&t->clock, PART_OPTIMISER));
+  const PetscErrorCode error = optimizer_step(t->optimizer, t->state.step + 1, rate, network_weights(t->network),
+                                              network_gradient(t->network), norm);
+  PetscCall(clock_end(&t->clock, PART_OPTIMISER));
+  PetscFunctionReturn(error);
+}
+
+PetscErrorCode training_step(Training *training, StepRecord *record, PetscBool *stop)
+{
+  const TrainConfig *train = training->setup.train;
+  const double begun = MPI_Wtime(), rate = schedule_learning_rate(train, training->state.step + 1);
+  double sums[SUMS], norm = 0;
+  Loss loss = {0};
+
+  PetscFunctionBeginUser;
+  PetscErrorCode error = own_share(training, &loss);
+  PetscCall(reduce(training, &loss, error, sums));
+  if (sums[SUM_FAILED] > 0) error = group_agree(training->comm, error);
+  if (!error) error = update(training, rate, &norm); /* the same numbers on every rank: all fail or none */
+  if (error) PetscCall(explain(training, error));
+  training->state.step++;
+  training->state.position += train->batch;
+
+  const double seconds = MPI_Wtime() - begun;
+  *record = (StepRecord){.step = training->state.step,
+                         .loss = sums[SUM_TOTAL] / train->batch,
+                         .field = sums[SUM_FIELD] / train->batch,
+                         .theta = sums[SUM_THETA] / train->batch,
+                         .gradient_norm = norm,
+                         .learning_rate = rate,
+                         .samples_per_second = train->batch / seconds,
+                         .seconds = seconds};
+  *stop = sums[SUM_STOP] > 0 ? PETSC_TRUE : PETSC_FALSE;
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
