@@ -229,6 +229,19 @@ class Inspect(unittest.TestCase):
         for words in ("campaign, format version 1", "40×2×16×16", "float32", "whole, every checksum recomputed"):
             self.assertIn(words, done.stdout)
 
+    def test_every_product_of_a_whole_campaign_is_whole(self):
+        synthetic.create_campaign(self.campaign)
+        done = run("inspect", "--verify", self.campaign)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertEqual(done.stdout.count("whole, every checksum recomputed"), 3 + synthetic.OBSERVATIONS)
+
+    def test_a_dataset_without_checksum_is_found(self):
+        with h5py.File(self.product, "a") as file:
+            file["bare"] = np.zeros(4)
+        done = run("inspect", "--verify", self.product)
+        self.assertEqual(done.returncode, 65)
+        self.assertIn("bare: no checksum", done.stdout)
+
     def test_a_flipped_bit_is_found_and_its_dataset_named(self):
         flip_a_byte(self.product, "theta")
         self.assertEqual(run("inspect", self.product).returncode, 0)  # looking at the outside does not read it

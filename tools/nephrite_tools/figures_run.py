@@ -32,7 +32,7 @@ def training(directory, h):
         return None, {}
     step = h["step"]
     figure, axes = plt.subplots(1, 3, figsize=(style.WIDTH, 2.4), gridspec_kw={"wspace": 0.36})
-    width = max(1, step.size // 100)
+    width = max(1, step.size // 50)
     panels = ((axes[0], "field", "field part of the loss"), (axes[1], "theta", "parameter part of the loss"))
     last = {}
     for ax, name, title in panels:
