@@ -198,8 +198,7 @@ static void place_scratch(const Network *n, Arena *arena, ThreadScratch *scratch
       SCALARS(scratch->s_bar, training * ROWS * stride),
       SCALARS(scratch->delta, training * ROWS),
       SCALARS(scratch->factors, training * ROWS * (stride > d->M ? stride : d->M)),
-      SCALARS(scratch->pack_a, training * PRODUCT_DEPTH * PRODUCT_ROWS),
-      SCALARS(scratch->pack_b, panels_size(n, PRODUCT_COLUMNS, PRODUCT_DEPTH)),
+      SCALARS(scratch->panels, panels_size(n, PRODUCT_COLUMNS, PRODUCT_DEPTH)),
   };
 
   PLACE(arena, items);

@@ -70,21 +70,21 @@ typedef struct {
   Scalar *gain; /* [B][2W] norm1 (1 + gamma1), norm2 (1 + gamma2) */
 } BlockStore;
 
-/** How products are cut up: depth and columns of B packed at a time, rows of a transposed A. */
-enum { PRODUCT_DEPTH = 384, PRODUCT_COLUMNS = 256, PRODUCT_ROWS = 256 };
+/** How products are cut up: depth and columns at a time; rows of a gradient per task. */
+enum { PRODUCT_DEPTH = 256, PRODUCT_COLUMNS = 256, PRODUCT_ROWS = 256 };
 
 /** What one thread works in. */
 typedef struct {
   Scalar *h, *f; /* [ROWS][W] */
   Scalar *gu, *a; /* [ROWS][2M], [ROWS][M] */
   Scalar *q, *k, *v; /* [T][D] of one head */
-  Scalar *k_across, *v_down; /* panels of k transposed [D][T] and of v [T][D] */
-  Scalar *q_down, *k_down, *v_across, *o_bar_down; /* the same for backward */
+  Scalar *k_across, *v_across; /* k and v transposed [D][T], in panels */
+  Scalar *q_down, *k_down, *v_down, *o_bar_down; /* [T][D] in panels, if they need be packed */
   Scalar *q_bar, *k_bar; /* [ROWS][D], [T][D] */
   Scalar *s, *s_bar; /* [ROWS][logit_stride()] rows of attention */
   Scalar *delta; /* [ROWS] */
   Scalar *factors; /* [ROWS][max(logit_stride(), M)] of dropout */
-  Scalar *pack_a, *pack_b; /* [PRODUCT_DEPTH][PRODUCT_ROWS], [PRODUCT_DEPTH][PRODUCT_COLUMNS] in panels */
+  Scalar *panels; /* [PRODUCT_DEPTH][PRODUCT_COLUMNS] of a product that packs on the way */
 } ThreadScratch;
 
 /** Rows of the attention matrix lie a whole number of vectors apart. */
@@ -95,8 +95,9 @@ static inline size_t logit_stride(const NetworkKernels *kernels, size_t tokens)
   return (tokens + lanes - 1) / lanes * lanes;
 }
 
-/** Rows of the batch that one task works on: at most this many tokens, of one sample. */
-enum { ROWS = 128 };
+/** Rows of the batch that one task works on: at most ROWS tokens, of one sample.  Blocks begin at multiples of
+ * ROW_UNIT, since products dislike odd numbers of rows; the last one may so have a unit more than its share. */
+enum { ROWS = 128, ROW_UNIT = 4, ROW_SHARE = ROWS - ROW_UNIT };
 
 struct Network {
   NetworkShape shape;
@@ -166,13 +167,14 @@ typedef struct {
 } RowBlock;
 static inline size_t row_blocks_per_sample(size_t tokens)
 {
-  return (tokens + ROWS - 1) / ROWS;
+  return (tokens + ROW_SHARE - 1) / ROW_SHARE;
 }
 /** Piece \p index of the batch's samples, \p tokens each, cut into pieces as equal as possible. */
 static inline RowBlock row_block(size_t index, size_t tokens)
 {
-  const size_t pieces = row_blocks_per_sample(tokens), piece = index % pieces;
-  const size_t begin = tokens * piece / pieces, end = tokens * (piece + 1) / pieces;
+  const size_t pieces = row_blocks_per_sample(tokens), piece = index % pieces, next = piece + 1;
+  const size_t begin = tokens * piece / pieces / ROW_UNIT * ROW_UNIT;
+  const size_t end = next == pieces ? tokens : tokens * next / pieces / ROW_UNIT * ROW_UNIT;
 
   return (RowBlock){.sample = index / pieces, .token = begin, .rows = end - begin};
 }
@@ -216,7 +218,7 @@ static inline const Scalar *modulation_of(const Network *network, const Scalar *
 /* ------------------------------------------------------------------ linear.c */
 
 /** C (+)= A B with A(i, l) = a[i a_row + l a_column], B(l, j) = b[l b_row + j b_column], C(i, j) = c[i c_row + j]; of
- * each pair of strides of A and B one is 1.  At most PRODUCT_ROWS rows if A is transposed (a_row = 1). */
+ * each pair of strides of A and B one is 1. */
 typedef struct {
   size_t m, n, k;
   const Scalar *a, *b;

@@ -62,6 +62,20 @@ typedef struct {
   Scalar *a; /* [rows][hidden] */
 } SwigluBackward;
 
+/** y = x + bias. */
+typedef struct {
+  size_t rows, width, stride; /* stride of x */
+  const Scalar *x, *bias; /* [rows][stride], [width] */
+  Scalar *y; /* [rows][width] */
+} BiasForward;
+
+/** product[row] = sum over columns of a b. */
+typedef struct {
+  size_t rows, width, stride; /* stride of a and b */
+  const Scalar *a, *b; /* [rows][stride] */
+  Scalar *product; /* [rows] */
+} RowProducts;
+
 /** Queries or keys of one head: y = rotation(norm(x + bias) weight) factor. */
 typedef struct {
   size_t rows, width, stride; /* width D; stride of x */
@@ -127,6 +141,8 @@ typedef struct {
   void (*gate_backward)(const GateBackward *arguments);
   void (*swiglu_forward)(const SwigluForward *arguments);
   void (*swiglu_backward)(const SwigluBackward *arguments);
+  void (*bias_forward)(const BiasForward *arguments);
+  void (*row_products)(const RowProducts *arguments);
   void (*rotary_forward)(const RotaryForward *arguments);
   void (*rotary_backward)(const RotaryBackward *arguments);
   void (*softmax_forward)(const Softmax *arguments);
@@ -159,6 +175,8 @@ void NETWORK_KERNEL(gate_forward)(const GateForward *arguments);
 void NETWORK_KERNEL(gate_backward)(const GateBackward *arguments);
 void NETWORK_KERNEL(swiglu_forward)(const SwigluForward *arguments);
 void NETWORK_KERNEL(swiglu_backward)(const SwigluBackward *arguments);
+void NETWORK_KERNEL(bias_forward)(const BiasForward *arguments);
+void NETWORK_KERNEL(row_products)(const RowProducts *arguments);
 void NETWORK_KERNEL(rotary_forward)(const RotaryForward *arguments);
 void NETWORK_KERNEL(rotary_backward)(const RotaryBackward *arguments);
 void NETWORK_KERNEL(softmax_forward)(const Softmax *arguments);

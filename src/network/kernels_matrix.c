@@ -115,45 +115,54 @@ static void tile_of_columns(TileFunction function, size_t rows, size_t columns, 
     for (size_t j = 0; j < columns; j++) c[i * c_row + j] = (add ? c[i * c_row + j] : 0) + whole[i * PANEL + j];
 }
 
-static void panel_product(const MatrixProduct *p, const Tile *first, size_t columns)
+static void one_tile(const MatrixProduct *p, size_t kind, size_t row, size_t column)
 {
-  const int by_columns = p->a_column != 1, wide = columns > LANES;
-  const PetscBool full = columns == (size_t)(wide ? PANEL : LANES) ? PETSC_TRUE : PETSC_FALSE;
-  size_t row = 0;
+  const int by_columns = p->a_column != 1;
+  const size_t left = p->n - column, columns = left < PANEL ? left : PANEL;
+  const int wide = columns > LANES;
+  const TileFunction function = tiles[kind].function[by_columns][wide];
+  const Tile t = {.k = p->k,
+                  .a = p->a + row * p->a_row,
+                  .b = p->b + column / PANEL * p->b_panel,
+                  .a_row = p->a_row,
+                  .a_column = p->a_column,
+                  .b_row = p->b_row,
+                  .c = p->c + row * p->c_row + column,
+                  .c_row = p->c_row,
+                  .add = p->add};
 
-  for (size_t kind = 0; row < p->m;) {
-    if (p->m - row < tiles[kind].rows) {
-      kind++;
-      continue;
-    }
-    const TileFunction function = tiles[kind].function[by_columns][wide];
-    Tile t = *first;
+  if (columns == (size_t)(wide ? PANEL : LANES))
+    function(&t);
+  else
+    tile_of_columns(function, tiles[kind].rows, columns, t);
+}
 
-    t.a += row * p->a_row;
-    t.c += row * p->c_row;
-    if (full)
-      function(&t);
-    else
-      tile_of_columns(function, tiles[kind].rows, columns, t);
-    row += tiles[kind].rows;
-  }
+/* The tile for the next of the rows that are left: tiles of about equal size rather than full ones and a small rest,
+ * which would leave the arithmetic waiting for itself. */
+static size_t fitting(size_t rows)
+{
+  const size_t count = (rows + TILE - 1) / TILE, even = (rows + count - 1) / count;
+  size_t kind = sizeof tiles / sizeof *tiles - 1;
+
+  while (kind > 0 && tiles[kind].rows < even) kind--;
+  while (tiles[kind].rows > rows) kind++;
+  return kind;
 }
 
 void NETWORK_KERNEL(multiply)(const MatrixProduct *p)
 {
-  for (size_t column = 0; column < p->n; column += PANEL) {
-    const size_t left = p->n - column;
-    const Tile first = {.k = p->k,
-                        .a = p->a,
-                        .b = p->b + column / PANEL * p->b_panel,
-                        .a_row = p->a_row,
-                        .a_column = p->a_column,
-                        .b_row = p->b_row,
-                        .c = p->c + column,
-                        .c_row = p->c_row,
-                        .add = p->add};
-
-    panel_product(p, &first, left < PANEL ? left : PANEL);
+  if (p->a_column == 1) { /* a panel of B stays in the nearest cache */
+    for (size_t column = 0; column < p->n; column += PANEL)
+      for (size_t row = 0, kind; row < p->m; row += tiles[kind].rows) {
+        kind = fitting(p->m - row);
+        one_tile(p, kind, row, column);
+      }
+    return;
+  }
+  /* Rows of A that lie apart are gathered into that cache by their first tile. */
+  for (size_t row = 0, kind; row < p->m; row += tiles[kind].rows) {
+    kind = fitting(p->m - row);
+    for (size_t column = 0; column < p->n; column += PANEL) one_tile(p, kind, row, column);
   }
 }
 

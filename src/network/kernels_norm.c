@@ -80,6 +80,31 @@ void NETWORK_KERNEL(gate_backward)(const GateBackward *arguments)
   }
 }
 
+void NETWORK_KERNEL(bias_forward)(const BiasForward *arguments)
+{
+  const size_t W = arguments->width;
+  const Scalar *restrict bias = arguments->bias;
+
+  for (size_t row = 0; row < arguments->rows; row++) {
+    const Scalar *restrict x = arguments->x + row * arguments->stride;
+    Scalar *restrict y = arguments->y + row * W;
+
+    for (size_t j = 0; j < W; j++) y[j] = x[j] + bias[j];
+  }
+}
+
+void NETWORK_KERNEL(row_products)(const RowProducts *arguments)
+{
+  for (size_t row = 0; row < arguments->rows; row++) {
+    const Scalar *restrict a = arguments->a + row * arguments->stride, *restrict b =
+                                                                           arguments->b + row * arguments->stride;
+    Scalar sum = 0;
+
+    for (size_t j = 0; j < arguments->width; j++) sum += a[j] * b[j];
+    arguments->product[row] = sum;
+  }
+}
+
 void NETWORK_KERNEL(column_sum)(size_t rows, size_t width, const Scalar *x, Scalar *out)
 {
   Scalar *restrict sum = out;

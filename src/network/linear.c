@@ -31,49 +31,50 @@ size_t panels_size(const Network *n, size_t columns, size_t rows)
 /* ------------------------------------------------------------------ products that pack on the way */
 
 /* Columns of B at a time, as many as fit the cache beside what is read of A. */
-static void product_of_columns(const Network *n, const Product *p, const MatrixProduct *block, ThreadScratch *scratch)
+static void product_of_columns(const Network *n, const Product *p, MatrixProduct block, ThreadScratch *scratch)
 {
-  for (size_t column = 0; column < p->n; column += PRODUCT_COLUMNS) {
-    MatrixProduct part = *block;
+  const Scalar *b = block.b;
+  Scalar *c = block.c;
 
-    part.n = minimum(PRODUCT_COLUMNS, p->n - column);
-    part.b = scratch->pack_b;
-    part.b_row = n->kernels->panel;
-    part.b_panel = part.k * part.b_row;
-    part.c += column;
-    n->kernels->pack(&(MatrixPack){.n = part.n,
-                                   .k = part.k,
-                                   .b = block->b + column * p->b_column,
+  for (size_t column = 0; column < p->n; column += PRODUCT_COLUMNS) {
+    block.n = minimum(PRODUCT_COLUMNS, p->n - column);
+    block.b = scratch->panels;
+    block.b_row = n->kernels->panel;
+    block.b_panel = block.k * block.b_row;
+    block.c = c + column;
+    n->kernels->pack(&(MatrixPack){.n = block.n,
+                                   .k = block.k,
+                                   .b = b + column * p->b_column,
                                    .b_row = p->b_row,
                                    .b_column = p->b_column,
-                                   .panels = scratch->pack_b});
-    n->kernels->multiply(&part);
+                                   .panels = scratch->panels});
+    n->kernels->multiply(&block);
   }
 }
 
 void product(const Network *n, const Product *p, ThreadScratch *scratch)
 {
-  const size_t pieces = pieces_of(p->k, PRODUCT_DEPTH);
+  const size_t pieces = pieces_of(p->k, PRODUCT_DEPTH), panel = n->kernels->panel;
 
   for (size_t i = 0; i < pieces; i++) {
-    const size_t begin = piece_begin(p->k, pieces, i), depth = piece_begin(p->k, pieces, i + 1) - begin;
+    const size_t begin = piece_begin(p->k, pieces, i);
     MatrixProduct block = {.m = p->m,
-                           .k = depth,
+                           .n = p->n,
+                           .k = piece_begin(p->k, pieces, i + 1) - begin,
                            .a = p->a + begin * p->a_column,
                            .a_row = p->a_row,
                            .a_column = p->a_column,
                            .b = p->b + begin * p->b_row,
+                           .b_panel = panel,
+                           .b_row = p->b_row,
                            .c = p->c,
                            .c_row = p->c_row,
                            .add = p->add || i > 0 ? PETSC_TRUE : PETSC_FALSE};
 
-    if (p->a_column != 1) { /* rows of a transposed matrix lie far apart: gather them */
-      for (size_t l = 0; l < depth; l++)
-        memcpy(scratch->pack_a + l * p->m, block.a + l * p->a_column, p->m * sizeof *p->a);
-      block.a = scratch->pack_a;
-      block.a_column = p->m;
-    }
-    product_of_columns(n, p, &block, scratch);
+    if (p->b_column == 1 && p->n % panel == 0)
+      n->kernels->multiply(&block); /* such rows are panels side by side */
+    else
+      product_of_columns(n, p, block, scratch);
   }
 }
 

@@ -165,12 +165,24 @@ static void gates(const NetworkKernels *kernels)
   close_to(kernels, "f_bar", ROWS * WIDTH, f_bar, plain_f_bar);
   close_to(kernels, "alpha_bar", WIDTH, alpha_bar, plain_alpha_bar);
   close_to(kernels, "column sum", WIDTH, sum, plain_sum);
+  for (size_t i = 0; i < ROWS; i++) {
+    plain_sum[i] = 0;
+    for (size_t j = 0; j < WIDTH; j++) {
+      plain_y[i * WIDTH + j] = (double)x[i * STRIDE + j] + (double)bias[j];
+      plain_sum[i] += (double)x[i * STRIDE + j] * (double)f[i * STRIDE + j];
+    }
+  }
+  kernels->bias_forward(&(BiasForward){ROWS, WIDTH, STRIDE, x, bias, y});
+  kernels->row_products(&(RowProducts){ROWS, WIDTH, STRIDE, x, f, sum});
+  close_to(kernels, "x + bias", ROWS * WIDTH, y, plain_y);
+  close_to(kernels, "row products", ROWS, sum, plain_sum);
+  numbers(6, SIZE, y);
   for (size_t i = 0; i < ROWS * WIDTH; i++) plain_y[i] = (double)f[i] * (double)y[i];
   kernels->scale(ROWS * WIDTH, f, y);
   for (size_t i = 0; i < ROWS * WIDTH; i++) assert_within((double)y[i], plain_y[i], tolerance * fabs(plain_y[i]));
 }
 
-static void gates_their_gradients_and_column_sums_are_right(void **state)
+static void gates_biases_and_sums_along_rows_and_columns_are_right(void **state)
 {
   (void)state;
   on_every_table(gates);
@@ -301,7 +313,7 @@ static void what_is_no_number_does_not_become_one(void **state)
 NEPHRITE_TEST_MAIN(cmocka_unit_test(a_product_is_the_sum_over_k_in_every_shape),
                    cmocka_unit_test(packing_moves_every_element_to_its_panel_and_fills_with_zeros),
                    cmocka_unit_test(norms_and_their_gradients_are_right),
-                   cmocka_unit_test(gates_their_gradients_and_column_sums_are_right),
+                   cmocka_unit_test(gates_biases_and_sums_along_rows_and_columns_are_right),
                    cmocka_unit_test(swiglu_and_its_gradient_are_right),
                    cmocka_unit_test(normalised_rotated_queries_and_their_gradients_are_right),
                    cmocka_unit_test(softmax_and_its_gradient_are_right_for_every_remainder_of_columns),
