@@ -11,6 +11,7 @@ survey:
   bins: 2
 prior:
   Omega_c: 'truncated_normal:0.2664,0.2,0,1'
+  h: 'fixed:0.6727'
   w_0: 'truncated_normal:-1,0.9,-2,-0.3'
 """
 MEAN = np.array([0.2664, 0.0492, 0.831, 0.6727, 0.9645, -1.0])
@@ -21,6 +22,7 @@ BINS, SIZE, DRAWS, OBSERVATIONS = 2, 16, 24, 3
 def prior(rng, count):
     theta = MEAN + STD * rng.normal(size=(count, 6))
     theta[:, 0] = np.abs(theta[:, 0])
+    theta[:, 3] = MEAN[3]
     theta[:, 5] = np.clip(theta[:, 5], -1.99, -0.31)
     return theta
 

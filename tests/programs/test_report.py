@@ -148,6 +148,12 @@ class Report(unittest.TestCase):
         self.assertIn("Omega_c, times 2 scalars tested", text)  # the least p-value
         self.assertIn("200 × 24", text)
 
+    def test_a_fixed_parameter_is_not_shown(self):
+        for figure in ("triangle", "parameters"):
+            names = {row["parameter"] for row in table(self.report / f"{figure}.csv")}
+            self.assertIn("n_s", names)
+            self.assertNotIn("h", names)
+
     def test_runs_of_a_stage_are_added_up(self):
         rows = {r["stage"]: float(r["seconds"]) for r in table(self.report / "run_times.csv")}
         self.assertEqual(rows, {"simulate": 4.0, "train": 10.0})

@@ -94,7 +94,9 @@ class Contents:
             f"{len(many)} × {many[0].theta.shape[0]} draws",
             "joint draws of maps and parameters",
         )
-        figure, ratio = figures_parameters.against_truth(self.directory, many, self.campaign.prior_samples()[1])
+        figure, ratio = figures_parameters.against_truth(
+            self.directory, many, self.campaign.prior_samples()[1], self.options
+        )
         self.add(figure)
         if "S8" in ratio:
             self.row(
@@ -111,10 +113,9 @@ class Contents:
             return
         geometry = Geometry(*draws.shape[-2:], posterior.field_of_view)
         scale = self.map_scale(draws)
-        bounds = figures_parameters.hard_bounds(posterior.names, self.options)
         prior = self.campaign.prior_samples()[1]
         self.add(figures_maps.example_maps(self.directory, f"maps{suffix}", posterior, geometry, scale))
-        self.add(figures_parameters.triangle(self.directory, f"triangle{suffix}", posterior, prior, bounds))
+        self.add(figures_parameters.triangle(self.directory, f"triangle{suffix}", posterior, prior, self.options))
         self.add(figures_maps.spectra(self.directory, f"spectra{suffix}", posterior, geometry))
         self.add(figures_maps.one_point(self.directory, f"one_point{suffix}", posterior, scale))
 

@@ -25,6 +25,11 @@ def hard_bounds(names, options):
     return bounds
 
 
+def free(names, options):
+    """Columns of the parameters that the prior does not fix."""
+    return [k for k, name in enumerate(names) if not str(options.get(f"prior_{name}", "")).startswith("fixed")]
+
+
 def _ranges(samples, bounds):
     low = np.min([np.percentile(s, 0.3, axis=0) for s in samples], axis=0)
     high = np.max([np.percentile(s, 99.7, axis=0) for s in samples], axis=0)
@@ -35,11 +40,14 @@ def _ranges(samples, bounds):
     ]
 
 
-def triangle(directory, name, example, prior, bounds):
+def triangle(directory, name, example, prior, options):
     """One- and two-dimensional marginals of theta for one observation, over the prior's."""
-    names, draws, truth = example.names, example.theta, example.truth_theta
+    columns = free(example.names, options)
+    names, draws = [example.names[k] for k in columns], example.theta[:, columns]
+    truth = example.truth_theta[columns] if example.truth_theta is not None else None
+    prior = prior[:PRIOR_SAMPLES, columns] if prior is not None else None
+    bounds = hard_bounds(names, options)
     count = len(names)
-    prior = prior[:PRIOR_SAMPLES] if prior is not None else None
     ranges = _ranges([s for s in (prior, draws) if s is not None], bounds)
     figure, axes = plt.subplots(
         count, count, figsize=(style.WIDTH, style.WIDTH), squeeze=False, gridspec_kw={"hspace": 0.06, "wspace": 0.06}
@@ -134,7 +142,7 @@ def with_s8(names, theta):
     return [*names, "S8"], np.concatenate([theta, s8(theta, names)[..., None]], -1)
 
 
-def against_truth(directory, posteriors, prior):
+def against_truth(directory, posteriors, prior, options):
     """Posterior mean and width against the truth for every observation; how much narrower than the prior each is.
 
     Returns the figure and {parameter: mean posterior width / prior width}.
@@ -147,7 +155,8 @@ def against_truth(directory, posteriors, prior):
     draws = [with_s8(p.names, p.theta)[1] for p in known]
     mean, std = np.array([d.mean(0) for d in draws]), np.array([d.std(0, ddof=1) for d in draws])
     prior_std = with_s8(known[0].names, prior)[1].std(0) if prior is not None else truth.std(0)
-    columns = (len(names) + 1) // 2
+    shown = free(names, options)
+    columns = (len(shown) + 1) // 2
     figure, axes = plt.subplots(
         2,
         columns,
@@ -156,8 +165,8 @@ def against_truth(directory, posteriors, prior):
         gridspec_kw={"wspace": 0.36, "hspace": 0.35},
     )
     ratio, rows = {}, []
-    for k, name in enumerate(names):
-        ax = axes.ravel()[k]
+    for ax, k in zip(axes.ravel(), shown):
+        name = names[k]
         ax.errorbar(
             truth[:, k], mean[:, k], std[:, k], fmt="o", ms=2.6, lw=0.6, color=style.POSTERIOR, mec="none", alpha=0.85
         )
@@ -173,7 +182,7 @@ def against_truth(directory, posteriors, prior):
         ax.set_title(f"{style.label(name)}   {ratio[name]:.2f} of prior", fontsize=8.5)
         for t in range(len(known)):
             rows.append([name, t, float(truth[t, k]), float(mean[t, k]), float(std[t, k])])
-    for ax in axes.ravel()[len(names) :]:
+    for ax in axes.ravel()[len(shown) :]:
         ax.set_visible(False)
     figure.supxlabel("truth", y=0.02, fontsize=9)
     figure.supylabel("posterior mean ± standard deviation", x=0.06, fontsize=9)
