@@ -1,53 +1,69 @@
 /** \file calibration.h
- * MIRA, TARP and SBC from one table of counts.  \defgroup calibration Calibration
+ * MIRA, TARP and SBC: are truths exchangeable with draws?  \defgroup calibration Calibration
+ *
+ * MIRA and TARP are two readings of one table of counts m = #{draws nearer to a centre than the truth is}, which are
+ * uniform on 0 … S if the posterior is right (calibration, section 1).
  */
 #ifndef NEPHRITE_CALIBRATION_H
 #define NEPHRITE_CALIBRATION_H
 
-#include "nephrite/support.h"
+#include "nephrite/inference.h"
 
-/** How distances are measured (calibration, section 1). */
-typedef enum { METRIC_RAW, METRIC_MINMAX, METRIC_STANDARDISED } CalibrationMetric;
+/** How distances are measured, and where centres lie (calibration, section 1). */
+typedef enum {
+  METRIC_RAW, /**< units of the data, centres uniform on [0, 1] */
+  METRIC_MINMAX, /**< least and greatest of the truths go to 0 and 1, centres uniform on [0, 1] */
+  METRIC_STANDARDISED, /**< mean and standard deviation of the truths go to 0 and 1, centres uniform on [-2, 2] */
+} CalibrationMetric;
 
-/** counts[t][c] = draws of truth t closer to centre c than the truth is.  Draws are shown one truth at a time, so they
- * need never be held together. */
+/** Counts of one space and metric, one truth at a time: draws of different truths need never be held together. */
 typedef struct Counts Counts;
-/** \param dimension q  \param truths T  \param draws S  \param centres C per truth  \param truth [truths][dimension]
- * sets offsets and scales of the metric, and is borrowed until counts_destroy() */
-PetscErrorCode counts_create(CalibrationMetric metric, int64_t dimension, int64_t truths, int64_t draws,
-                             int64_t centres, int64_t seed, const float *truth, Counts **counts);
-/** Use given centres instead of keyed ones.  \param centre [truths][centres][dimension], borrowed */
+/** \param truth [truths][dimension] sets the metric; borrowed until counts_destroy()
+ * \param seed, salt  key of the centres; spaces and metrics have different salts */
+PetscErrorCode counts_create(CalibrationMetric metric, int64_t dimension, int64_t truths, const float *truth,
+                             RandomKey key, Counts **counts);
+/** Use these centres, in units of the data, instead of keyed ones.  \param centre [truths][centres][dimension] borrowed
+ */
 PetscErrorCode counts_set_centres(Counts *counts, const float *centre);
-/** \param draw [draws][dimension] of truth \p t.  Order and rank of the calls do not matter. */
-PetscErrorCode counts_add(Counts *counts, int64_t t, const float *draw);
-/** Join the tables of all ranks.  Collective. */
-PetscErrorCode counts_reduce(MPI_Comm comm, Counts *counts);
-const int64_t *counts_table(const Counts *counts); /**< [truths][centres]; -1 where not added */
-int64_t counts_ties(const Counts *counts);
+/** Compare the draws of truth \p t.  \param draw [draws][dimension]  \param[out] m [centres], 0 … draws
+ * \param[out] ties draws exactly as far as the truth, may be NULL */
+PetscErrorCode counts_of(Counts *counts, int64_t t, int64_t draws, const float *draw, int64_t centres, int64_t *m,
+                         int64_t *ties);
 PetscErrorCode counts_destroy(Counts **counts);
 
+/** A table of counts.  \param m [truths][centres] */
 typedef struct {
-  double score, error, expected; /**< mean over truths, bootstrap standard deviation, (2S+1)/(3S) */
+  int64_t truths, draws, centres;
+  const int64_t *m;
+} CountTable;
+
+/** Score, its error by bootstrap over truths, its value if calibrated: (2S+1)/(3S). */
+typedef struct {
+  double score, error, expected;
 } MiraScore;
-/** The score exact in the reference draw (calibration, section 3). */
-PetscErrorCode mira_score(int64_t truths, int64_t draws, int64_t centres, const int64_t *table, int64_t seed,
-                          PetscInt bootstraps, MiraScore *score);
-/** One run of the published estimator.  \param m [truths] counts … see calibration.md */
-PetscErrorCode mira_score_published(int64_t truths, int64_t draws, const int64_t *m, int64_t seed, int64_t run,
+/** Exact in the reference draw: the mean of (S+1)/(2S) + m (S-m)/S^2 (calibration, section 3). */
+PetscErrorCode mira_score(const CountTable *table, RandomKey key, PetscInt bootstraps, MiraScore *score);
+/** One run of the published estimator: centre \p centre of each truth, a keyed reference draw for each.
+ * \param resample PETSC_TRUE draws truths with replacement (a bootstrap sample) */
+PetscErrorCode mira_score_published(const CountTable *table, int64_t centre, RandomKey key, PetscBool resample,
                                     double *score);
 
-/** Expected coverage at \p alpha.  \param[out] ecp, error [levels]  \param[out] max_deviation */
-PetscErrorCode tarp_coverage(int64_t truths, int64_t draws, int64_t centres, const int64_t *table, PetscInt levels,
-                             const double *alpha, int64_t seed, PetscInt bootstraps, double *ecp, double *error,
-                             double *max_deviation);
+/** Expected coverage: the share of truths with m/S < alpha.  \param alpha [levels]  \param[out] ecp [levels]
+ * \param[out] error [levels] by bootstrap over truths, may be NULL */
+PetscErrorCode tarp_coverage(const CountTable *table, PetscInt levels, const double *alpha, RandomKey key,
+                             PetscInt bootstraps, double *ecp, double *error);
 
+/** Rank of a truth among draws that lie \p stride apart: how many are smaller. */
+int64_t sbc_rank(int64_t draws, const double *draw, int64_t stride, double truth);
 typedef struct {
   double chi2, p_value;
 } RankTest;
-/** Rank of a truth among its draws. */
-int64_t sbc_rank(int64_t draws, const double *draw, int64_t stride, double truth);
-/** \param rank [truths]  \param[out] histogram [bins], expected [bins] may be NULL */
+/** Are ranks uniform on 0 … draws?  \param rank [truths]  \param[out] histogram, expected [bins], may be NULL
+ * Errors: NEPHRITE_ERR_CONFIG if there are more bins than ranks. */
 PetscErrorCode sbc_test(int64_t truths, int64_t draws, const int64_t *rank, PetscInt bins, double *histogram,
                         double *expected, RankTest *test);
+
+/** -task coverage: draws for many held-out observations, then calibration.h5.  Collective on \p comm. */
+PetscErrorCode coverage_run(MPI_Comm comm, const InferenceSetup *setup);
 
 #endif

@@ -43,17 +43,24 @@ PetscErrorCode observation_destroy(Observation **observation);
 
 /** Draws from p(map, parameters | observation) by the probability-flow ODE (network.md, section 8). */
 typedef struct Sampler Sampler;
-/** \param batch draws at once  \param steps of Heun's method on the uniform grid */
+/** \param batch draws at once  \param steps of equal length, at least 2 */
 PetscErrorCode sampler_create(const Model *model, PetscInt batch, PetscInt steps, SamplerClosing closing,
                               Sampler **sampler);
-/** Integrate from given noise, in normalised units.  \param channels [observation_channels][ny][nx] normalised
- * \param[in,out] z [draws][bins][ny][nx]  \param[in,out] z_theta [draws][parameters]  \param draws at most the batch */
-PetscErrorCode sampler_integrate(Sampler *sampler, const Scalar *channels, PetscInt draws, Scalar *z, Scalar *z_theta);
-/** Draws first … first+count-1 of observation \p observation_index, keyed, in physical units.
- * \param channels from observer_present(), not normalised  \param[out] kappa [count][bins][ny][nx]  \param[out] theta
- */
-PetscErrorCode sampler_draw(Sampler *sampler, const float *channels, int64_t seed, int64_t observation_index,
-                            PetscInt first, PetscInt count, float *kappa, double *theta);
+/** The steps that at most \p evaluations of the network make with this closing. */
+PetscInt sampler_steps(PetscInt evaluations, SamplerClosing closing);
+/** Told of every finished step (1 … steps; one more for the closing Euler step), with z in normalised units. */
+typedef PetscErrorCode (*SamplerMonitor)(void *context, PetscInt step, const Scalar *z, const Scalar *z_theta);
+/** Integrate from given noise, in normalised units; every draw may have an observation of its own.
+ * \param channels [draws][observation_channels][ny][nx]  \param draws at most the batch
+ * \param[in,out] z [draws][bins][ny][nx]  \param[in,out] z_theta [draws][parameters]  \param monitor may be NULL
+ * Errors: NEPHRITE_ERR_INTERNAL if a draw is not finite. */
+PetscErrorCode sampler_integrate(Sampler *sampler, const Scalar *channels, PetscInt draws, Scalar *z, Scalar *z_theta,
+                                 SamplerMonitor monitor, void *context);
+/** Draws first … first+count-1 of observation \p observation, keyed by (seed, observation, draw), in physical units.
+ * \param channels [observation_channels][ny][nx] from observer_present(), not normalised
+ * \param[out] kappa [count][bins][ny][nx]  \param[out] theta [count][parameters] */
+PetscErrorCode sampler_draw(Sampler *sampler, const float *channels, RandomKey observation, PetscInt first,
+                            PetscInt count, float *kappa, double *theta);
 PetscErrorCode sampler_destroy(Sampler **sampler);
 
 /** Wiener filter of an unmasked observation with homogeneous white noise: the posterior mean of a Gaussian field, per
@@ -64,10 +71,44 @@ PetscErrorCode sampler_destroy(Sampler **sampler);
 PetscErrorCode wiener_filter(const SurveyConfig *survey, const LensingSpectra *spectra, const double *noise_std,
                              const float *raw, float *kappa);
 
-/** -task posterior and -task coverage: farm observations and draws over the ranks of \p comm, write posterior files and
- * calibration.  Collective. */
-PetscErrorCode inference_run(MPI_Comm comm, const Options *options, const CampaignConfig *campaign,
-                             const SurveyConfig *survey, const Prior *prior, const SimulateConfig *simulate,
-                             const TrainConfig *train, const InferConfig *infer);
+/** All that a farm of draws is made from; everything is borrowed. */
+typedef struct {
+  const Options *options;
+  const CampaignConfig *campaign;
+  const SurveyConfig *survey;
+  const Prior *prior;
+  const SimulateConfig *simulate;
+  const TrainConfig *train;
+  const InferConfig *infer;
+} InferenceSetup;
+
+/** All draws for one observation, as they are about to be written. */
+typedef struct {
+  int64_t observation; /**< 0 … observations-1 */
+  PetscInt draws, parameters;
+  size_t map_size; /**< bins ny nx */
+  const float *kappa; /* [draws][map_size] */
+  const double *theta; /* [draws][parameters] */
+  const float *truth_kappa; /* [map_size], NULL if not known */
+  const double *truth_theta; /* [parameters], NULL if not known */
+} PosteriorDraws;
+
+/** Adds what it makes of the draws to their file, before that is published. */
+typedef PetscErrorCode (*PosteriorSummary)(void *context, const PosteriorDraws *draws, ProductWriter *writer);
+
+/** Draw for every observation that has no file yet: \p folder/observation-00007.h5 of the campaign, or one named as the
+ * user's file.  Collective on \p comm.
+ * \param keep_maps  observations whose drawn maps are kept  \param summary  may be NULL
+ * Errors: NEPHRITE_ERR_INTERRUPTED if asked to stop, with what is finished kept. */
+PetscErrorCode posterior_farm(MPI_Comm comm, const InferenceSetup *setup, const char *folder, int64_t keep_maps,
+                              PosteriorSummary summary, void *context);
+/** Observations that posterior_farm() makes without a user's file. */
+int64_t posterior_count(const InferenceSetup *setup);
+/** Truth of one of them.  \param[out] kappa [map_size], may be NULL  \param[out] theta [parameters], may be NULL */
+PetscErrorCode posterior_truth(const InferenceSetup *setup, CampaignReader *reader, int64_t observation, float *kappa,
+                               double *theta);
+/** <campaign>/<folder>/observation-00007.h5  \param[out] path [PETSC_MAX_PATH_LEN] */
+PetscErrorCode posterior_path(const InferenceSetup *setup, const char *folder, int64_t observation, char *path);
+enum { POSTERIOR_FORMAT = 1 };
 
 #endif
