@@ -27,6 +27,44 @@ static void another_seed_stream_or_index_gives_other_numbers(void **state)
   for (int i = 0; i < 3; i++) assert_true(random_bits(others[i], 5) != bits);
 }
 
+static void normals_are_those_of_box_and_muller_to_a_few_units_in_the_last_place(void **state)
+{
+  enum { COUNT = 20000 };
+  static uint64_t words[COUNT];
+  static double x[COUNT];
+  const long double two_pi = 6.28318530717958647692528676655900577L;
+
+  (void)state;
+  random_words(key, 0, COUNT, words);
+  random_normal(key, 0, COUNT, x);
+  for (int i = 0; i < COUNT; i += 2) {
+    const long double u = ((long double)(words[i] >> 12) + 0.5L) * 0x1p-52L;
+    const long double turn = ((long double)(words[i + 1] >> 12) + 0.5L) * 0x1p-52L;
+    const long double radius = sqrtl(-2 * logl(u));
+
+    assert_true(fabsl(x[i] - radius * cosl(two_pi * turn)) < 5e-16L * radius);
+    assert_true(fabsl(x[i + 1] - radius * sinl(two_pi * turn)) < 5e-16L * radius);
+  }
+}
+
+static void normals_of_any_length_and_start_are_parts_of_one_sequence(void **state)
+{
+  enum { COUNT = 700 };
+  static double whole[COUNT], part[COUNT];
+  static float rounded[COUNT];
+  const size_t starts[] = {0, 1, 2, 127, 128, 129}, lengths[] = {1, 2, 3, 127, 128, 129, 500};
+
+  (void)state;
+  random_normal(key, 0, COUNT, whole);
+  for (size_t i = 0; i < sizeof starts / sizeof *starts; i++)
+    for (size_t j = 0; j < sizeof lengths / sizeof *lengths; j++) {
+      random_normal(key, starts[i], lengths[j], part);
+      random_normal_float(key, starts[i], lengths[j], rounded);
+      assert_memory_equal(part, whole + starts[i], lengths[j] * sizeof *part);
+      for (size_t k = 0; k < lengths[j]; k++) assert_true(rounded[k] == (float)part[k]);
+    }
+}
+
 static void normals_have_mean_0_variance_1_and_kurtosis_3(void **state)
 {
   enum { COUNT = 200000 };
@@ -70,6 +108,8 @@ static void a_permutation_holds_every_number_once(void **state)
 
 NEPHRITE_TEST_MAIN(cmocka_unit_test(a_number_depends_on_its_position_only),
                    cmocka_unit_test(another_seed_stream_or_index_gives_other_numbers),
+                   cmocka_unit_test(normals_are_those_of_box_and_muller_to_a_few_units_in_the_last_place),
+                   cmocka_unit_test(normals_of_any_length_and_start_are_parts_of_one_sequence),
                    cmocka_unit_test(normals_have_mean_0_variance_1_and_kurtosis_3),
                    cmocka_unit_test(the_generator_is_philox_and_stays_what_it_was),
                    cmocka_unit_test(a_permutation_holds_every_number_once))
