@@ -36,7 +36,8 @@ def create(path, kind):
 
 def put(file, name, values, units="1"):
     values = np.asarray(values)
-    dataset = file.create_dataset(name, data=values, chunks=values.shape, fletcher32=True)
+    dataset = file.create_dataset(name, data=values, chunks=values.shape or None, fletcher32=bool(values.shape))
+    file.create_dataset(f"digest/{name}", data=np.array([12345], "u8"), chunks=(1,), fletcher32=True)
     dataset.attrs.update(units=units, description=name)
     return dataset
 
@@ -83,7 +84,7 @@ def calibration(directory, rng):
         file.attrs.update(truths=200, draws=DRAWS)
         for space in ("theta/standardised", "joint/raw"):
             for name, value in (("score", 0.6712), ("error", 0.0051), ("expected", (2 * DRAWS + 1) / (3 * DRAWS))):
-                file[f"{space}/mira/{name}"] = value
+                put(file, f"{space}/mira/{name}", value)
             ecp = np.searchsorted(np.sort(rng.uniform(size=200)), alpha) / 200
             for name, values in (("alpha", alpha), ("ecp", ecp), ("error", np.sqrt(ecp * (1 - ecp) / 200))):
                 put(file, f"{space}/tarp/{name}", values)

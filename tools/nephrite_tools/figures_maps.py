@@ -174,7 +174,7 @@ def one_point(directory, name, example, scale, draws_used=64):
         if truth is not None:
             ax.step(centre, of_truth, where="mid", color=style.TRUTH, label="truth")
         ax.set_yscale("log")
-        ax.set_ylim(0.5 / draws[0, b].size, 4)
+        ax.set_ylim(0.5 / draws[0, b].size, 20)
         ax.set_title(f"bin {b + 1}")
         ax.set_xlabel(r"$\kappa/\sigma_\kappa$")
         for k in range(centre.size):

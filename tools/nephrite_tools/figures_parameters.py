@@ -83,9 +83,9 @@ def triangle(directory, name, example, prior, options):
                 if truth is not None:
                     ax.axvline(truth[j], color=style.TRUTH, lw=0.6, ls="--")
                     ax.axhline(truth[i], color=style.TRUTH, lw=0.6, ls="--")
-            ax.xaxis.set_major_locator(MaxNLocator(4, prune="both", steps=[1, 2, 2.5, 5, 10]))
+            ax.xaxis.set_major_locator(MaxNLocator(3, prune="both", steps=[1, 2, 2.5, 5, 10]))
             if j != i:
-                ax.yaxis.set_major_locator(MaxNLocator(4, prune="both", steps=[1, 2, 2.5, 5, 10]))
+                ax.yaxis.set_major_locator(MaxNLocator(3, prune="both", steps=[1, 2, 2.5, 5, 10]))
             ax.tick_params(labelsize=7, length=2.5)
             ax.tick_params(axis="x", labelrotation=45)
             if i == count - 1:

@@ -4,7 +4,7 @@ import h5py
 import matplotlib.pyplot as plt
 import numpy as np
 
-from . import style
+from . import products, style
 
 
 def _smooth(values, width):
@@ -17,10 +17,8 @@ def _smooth(values, width):
 
 def history(path):
     """training.h5 as {dataset: values}, groups joined with '/'."""
-    found = {}
     with h5py.File(path, "r") as file:
-        file.visititems(lambda name, item: found.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None)
-    return found
+        return {name: file[name][()] for name in products.dataset_names(file)}
 
 
 def training(directory, h):

@@ -10,17 +10,10 @@ import sys
 import h5py
 import numpy as np
 
-from .products import text
+from .products import dataset_names, text
 
 OK, DAMAGED = 0, 65
 READ_AT_ONCE = 64 << 20  # bytes
-
-
-def datasets(file, guards=True):
-    """Every dataset of a file in order of name, with or without those that hold digests of the others."""
-    found = []
-    file.visititems(lambda name, item: found.append((name, item)) if isinstance(item, h5py.Dataset) else None)
-    return [(name, dataset) for name, dataset in found if guards or not name.startswith("digest/")]
 
 
 def missing_sources(path, dataset):
@@ -46,7 +39,8 @@ def faults_of(path, file, verify):
     """What is wrong with a product, one line each."""
     faults = []
     ours = "format_version" in file.attrs  # files of others may do without checksums
-    for name, dataset in datasets(file):
+    for name in dataset_names(file, digests=True):
+        dataset = file[name]
         missing = missing_sources(path, dataset)
         if missing:
             faults.append(f"{name}: {len(missing)} of its files are missing, first {missing[0]}")
@@ -72,7 +66,8 @@ def describe(path, show_configuration):
         lines.append(("kind", kind + (f", format version {int(np.ravel(version)[0])}" if version is not None else "")))
         lines += [(key, text(value)) for key, value in sorted(attributes.items())]
         rows = [("dataset", "shape", "type", "units", "description")]
-        for name, dataset in datasets(file, guards=False):
+        for name in dataset_names(file):
+            dataset = file[name]
             shape = "×".join(map(str, dataset.shape)) or "scalar"
             kind = str(dataset.dtype) + (" virtual" if dataset.is_virtual else "")
             notes = [text(dataset.attrs.get(key, "")) for key in ("units", "description")]

@@ -39,6 +39,13 @@ def parameter_names(file, theta="theta"):
     return WCDM[:count] if count <= len(WCDM) else WCDM + [f"theta_{i}" for i in range(len(WCDM), count)]
 
 
+def dataset_names(file, digests=False):
+    """Every dataset of a product, with or without the digests of the others."""
+    names = []
+    file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
+    return [name for name in names if digests or not name.startswith("digest/")]
+
+
 def flatten(tree, prefix=""):
     """{'survey': {'bins': 5}} -> {'survey_bins': 5}."""
     flat = {}
@@ -184,9 +191,8 @@ class Campaign:
 def calibration(path):
     """calibration.h5 as ([Space], [Ranks], "truths × draws")."""
     with h5py.File(path, "r") as file:
-        names = []
-        file.visit(names.append)
-        spaces = [_space(file, name[: -len("/mira/score")]) for name in names if name.endswith("/mira/score")]
+        names = [name for name in dataset_names(file) if name.endswith("/mira/score")]
+        spaces = [_space(file, name[: -len("/mira/score")]) for name in names]
         size = f"{int(file.attrs['truths'])} × {int(file.attrs['draws'])}" if "truths" in file.attrs else ""
         return spaces, _ranks(file["sbc"]) if "sbc" in file else [], size
 
