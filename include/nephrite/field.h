@@ -6,26 +6,32 @@
 
 #include "nephrite/lensing.h"
 
-/** A grid with its transforms and work space.  Use: set the spectra of a cosmology, then realise any number of maps. */
+/** A grid with its transforms and work space.  Use: set the spectra of a cosmology, then realise any number of maps.
+ * One per thread; create from one thread at a time (FFTW's planner). */
 typedef struct Field Field;
 
-/** \param pixel side in radians */
+/** \param pixel side in radians
+ * Errors: NEPHRITE_ERR_CONFIG: no bins or too many, fewer than 2 pixels along an axis, a pixel that is not positive. */
 PetscErrorCode field_create(FieldModel model, PetscInt bins, PetscInt ny, PetscInt nx, double pixel, Field **field);
-/** Prepare L(k) and sigma_i^2 from C_ij(ell) and the shifts.
- * Errors: NEPHRITE_ERR_INPUT, naming the pair, where xi_ij <= -lambda_i lambda_j: no log-normal field exists. */
+/** Prepare L(k) and sigma_i^2 from C_ij(ell) and, for log-normal fields, the shifts (physics, Maps 1-4).
+ * Errors: NEPHRITE_ERR_INPUT: spectra as for field_spectrum(); a shift that is not positive, naming the bin; no
+ * log-normal field exists because xi_ij <= -lambda_i lambda_j somewhere, naming the pair. */
 PetscErrorCode field_set_spectra(Field *field, const LensingSpectra *spectra);
 /** White noise in, convergence out.  \param white [bins][ny][nx] standard normal  \param[out] kappa [bins][ny][nx] */
 PetscErrorCode field_realise(Field *field, const double *white, double *kappa);
 /** The same with white noise keyed by \p key (position = index in [bins][ny][nx]), to float. */
 PetscErrorCode field_realise_keyed(Field *field, RandomKey key, float *kappa);
-/** Variance of the Gaussian field of each bin (sigma_i^2 of the log-normal). \param[out] variance [bins] */
+/** Variance of the Gaussian field of each bin (sigma_i^2 of the log-normal), an expectation. \param[out] variance
+ * [bins] */
 PetscErrorCode field_gaussian_variance(const Field *field, double *variance);
 /** Share of (mode, eigenvalue) pairs that were negative and set to zero. */
 double field_negative_fraction(const Field *field);
 PetscErrorCode field_destroy(Field **field);
 
 /** P_ij(k) = C_ij(|k|)/pixel^2 on the grid, 0 at k = 0; cubic spline in log-log (not-a-knot ends), constant beyond
- * them. \param[out] power [bins(bins+1)/2][ny][nx/2+1] */
+ * them. A pair whose C is not positive everywhere is interpolated in C instead of ln C. \param[out] power
+ * [bins(bins+1)/2][ny][nx/2+1] Errors: NEPHRITE_ERR_INPUT: fewer than 4 multipoles, multipoles that are not positive
+ * and increasing, a value that is no finite number. */
 PetscErrorCode field_spectrum(const LensingSpectra *spectra, PetscInt ny, PetscInt nx, double pixel, double *power);
 
 #endif

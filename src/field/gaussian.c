@@ -2,103 +2,84 @@
  * field */
 #include "field/internal.h"
 
-#include <math.h>
-
-/* LAPACK's eigenvalues and eigenvectors of a symmetric matrix. */
-void dsyev_(const char *job, const char *triangle, const int *n, double *a, const int *lda, double *eigenvalue,
-            double *work, const int *lwork, int *info);
-
-enum { WORK = 64 * NEPHRITE_MAX_BINS };
-
-/* root = V sqrt(max(eigenvalue, 0)) V^T.  matrix [n][n] is used up; negative counts eigenvalues below 0. */
-static PetscErrorCode symmetric_root(int n, double *matrix, double *root, PetscInt *negative)
+/* Roots of one row of the quarter, and their negative eigenvalues with the number of modes that each stands for. */
+static void take_roots(Field *f, PetscInt y)
 {
-  double eigenvalue[NEPHRITE_MAX_BINS], work[WORK];
-  const int lwork = WORK;
-  int info = 0;
+  const FieldGrid *const grid = &f->grid;
+  const PetscInt first = quarter_first(y, grid), columns = quarter_nx(grid);
+  const RootBatch batch = {.bins = f->bins,
+                           .count = (size_t)(columns - first),
+                           .stride = quarter_size(grid),
+                           .matrix = f->root + y * columns + first,
+                           .negative = f->negative + first};
 
-  PetscFunctionBeginUser;
-  dsyev_("V", "U", &n, matrix, &n, eigenvalue, work, &lwork, &info);
-  PetscCheck(!info, PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL, "LAPACK dsyev found no eigenvalues (info %d)", info);
-  for (int i = 0; i < n * n; i++) root[i] = 0;
-  for (int e = 0; e < n; e++) {
-    const double *v = matrix + e * n; /* column-major: eigenvector e is contiguous */
-    const double s = eigenvalue[e] > 0 ? sqrt(eigenvalue[e]) : 0;
+  f->kernels->roots(&batch);
+  for (PetscInt x = first; x < columns; x++) {
+    const double mirrored = grid->ny == grid->nx && x > y ? 2 : 1;
 
-    *negative += eigenvalue[e] < 0;
-    for (int i = 0; i < n; i++)
-      for (int j = 0; j < n; j++) root[i * n + j] += s * v[i] * v[j];
+    f->negative_fraction += mirrored * quarter_times(y, grid->ny) * quarter_times(x, grid->nx) * f->negative[x];
   }
-  PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-/* How many modes of the whole grid a mode of the quarter stands for. */
-static int multiplicity(PetscInt y, PetscInt x, const FieldGrid *grid)
+/* Sum over all modes of the square of one pair's L. */
+static double sum_square(const Field *f, PetscInt pair)
 {
-  return (y == 0 || 2 * y == grid->ny ? 1 : 2) * (x == 0 || 2 * x == grid->nx ? 1 : 2);
+  const FieldGrid *const grid = &f->grid;
+  const PetscInt columns = quarter_nx(grid);
+  double sum = 0;
+
+  for (PetscInt y = 0; y < quarter_ny(grid); y++) {
+    const double *const row = f->root + (size_t)pair * quarter_size(grid) + (size_t)(y * columns);
+    const double once =
+        row[0] * row[0] + (grid->nx % 2 ? 0 : row[columns - 1] * row[columns - 1]); /* no mirror image */
+
+    sum += quarter_times(y, grid->ny) * (2 * f->kernels->sum_square((size_t)columns, row) - once);
+  }
+  return sum;
 }
 
-/* Root of one mode, its share of the variances, and its negative eigenvalues. */
-static PetscErrorCode add_mode(Field *f, PetscInt y, PetscInt x)
-{
-  const int n = (int)f->bins, times = multiplicity(y, x, &f->grid);
-  const PetscInt half = quarter_nx(&f->grid);
-  double *root = f->root + (y * half + x) * n * n;
-  double matrix[NEPHRITE_MAX_BINS * NEPHRITE_MAX_BINS];
-  PetscInt negative = 0;
-
-  PetscFunctionBeginUser;
-  for (int i = 0; i < n; i++)
-    for (int j = 0; j < n; j++) matrix[i * n + j] = f->power[lensing_pair(n, i, j) * f->grid.ny * half + y * half + x];
-  PetscCall(symmetric_root(n, matrix, root, &negative));
-  f->negative_fraction += times * (double)negative;
-  for (int i = 0; i < n; i++)
-    for (int j = 0; j < n; j++) f->variance[i] += times * root[i * n + j] * root[i * n + j];
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
-
-PetscErrorCode gaussian_roots(Field *f)
+/* sigma_i^2 = (1/pixels) Sum_k (L L^T)_ii, the expectation, not the variance of one map. */
+static void set_variance(Field *f)
 {
   const double modes = (double)f->grid.ny * (double)f->grid.nx;
 
-  PetscFunctionBeginUser;
   for (PetscInt i = 0; i < f->bins; i++) f->variance[i] = 0;
+  for (PetscInt i = 0; i < f->bins; i++)
+    for (PetscInt j = i; j < f->bins; j++) {
+      const double share = sum_square(f, lensing_pair(f->bins, i, j)) / modes;
+
+      f->variance[i] += share;
+      if (j > i) f->variance[j] += share;
+    }
+}
+
+void gaussian_roots(Field *f)
+{
+  const double modes = (double)f->grid.ny * (double)f->grid.nx;
+
   f->negative_fraction = 0;
-  for (PetscInt y = 0; y < quarter_ny(&f->grid); y++)
-    for (PetscInt x = 0; x < quarter_nx(&f->grid); x++) PetscCall(add_mode(f, y, x));
-  for (PetscInt i = 0; i < f->bins; i++) f->variance[i] /= modes;
+  for (PetscInt y = 0; y < quarter_ny(&f->grid); y++) take_roots(f, y);
+  for (PetscInt pair = 0; pair < f->pairs; pair++)
+    quarter_mirror(&f->grid, f->root + (size_t)pair * quarter_size(&f->grid));
   f->negative_fraction /= modes * (double)f->bins;
-  PetscFunctionReturn(PETSC_SUCCESS);
+  set_variance(f);
 }
 
-/* One mode of all bins: g = L z, in place with a stride between bins. */
-static void correlate(int n, const double *root, size_t stride, fftw_complex *mode)
+void gaussian_realise(Field *f)
 {
-  fftw_complex z[NEPHRITE_MAX_BINS];
+  const PetscInt ny = f->grid.ny, columns = quarter_nx(&f->grid);
 
-  for (int j = 0; j < n; j++) z[j] = mode[(size_t)j * stride];
-  for (int i = 0; i < n; i++) {
-    fftw_complex g = 0;
+  fftw_execute(f->forward);
+  for (PetscInt y = 0; y < ny; y++) {
+    const PetscInt quarter = 2 * y > ny ? ny - y : y;
+    const CorrelateRow row = {.bins = f->bins,
+                              .count = (size_t)columns,
+                              .root_stride = quarter_size(&f->grid),
+                              .mode_stride = (size_t)(ny * columns),
+                              .root = f->root + quarter * columns,
+                              .mode = (double *)(f->modes + y * columns)};
 
-    for (int j = 0; j < n; j++) g += root[i * n + j] * z[j];
-    mode[(size_t)i * stride] = g;
+    f->kernels->correlate(&row);
   }
-}
-
-void gaussian_realise(Field *f, const double *white)
-{
-  const int n = (int)f->bins;
-  const PetscInt half = quarter_nx(&f->grid), pixels = f->grid.ny * f->grid.nx;
-  const size_t stride = (size_t)(f->grid.ny * half);
-
-  for (PetscInt i = 0; i < n * pixels; i++) f->pixels[i] = white[i];
-  fftw_execute(f->all_forward);
-  for (PetscInt y = 0; y < f->grid.ny; y++) {
-    const PetscInt quarter = 2 * y > f->grid.ny ? f->grid.ny - y : y;
-
-    for (PetscInt x = 0; x < half; x++)
-      correlate(n, f->root + (quarter * half + x) * n * n, stride, f->modes + y * half + x);
-  }
-  fftw_execute(f->all_backward);
-  for (PetscInt i = 0; i < n * pixels; i++) f->pixels[i] /= (double)pixels;
+  fftw_execute(f->backward);
 }

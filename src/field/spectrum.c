@@ -7,14 +7,6 @@
 void dgtsv_(const int *n, const int *sides, double *below, double *diagonal, double *above, double *b, const int *ldb,
             int *info);
 
-double field_wavenumber(PetscInt y, PetscInt x, const FieldGrid *grid)
-{
-  const double ky = 2 * M_PI * (double)(2 * y > grid->ny ? y - grid->ny : y) / ((double)grid->ny * grid->pixel);
-  const double kx = 2 * M_PI * (double)(2 * x > grid->nx ? x - grid->nx : x) / ((double)grid->nx * grid->pixel);
-
-  return sqrt(kx * kx + ky * ky);
-}
-
 /* Cubic splines of all pairs through (ln ell, ln C), or (ln ell, C) where C changes sign, as intrinsic alignments may
  * make it do.  The ends are "not a knot": GSL has only natural ends, whose vanishing curvature a spectrum does not
  * have. */
@@ -59,7 +51,28 @@ static PetscErrorCode solve_curvatures(PairSplines *s)
     m[n - 1] = (1 + last) * m[n - 2] - last * m[n - 3];
   }
   PetscCall(PetscFree4(below, diagonal, above, side));
-  PetscCheck(!info, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT, "the multipoles of C_ij(ell) are not increasing");
+  PetscCheck(!info, PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL, "LAPACK dgtsv solved no spline (info %d)", info);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode check_table(const LensingSpectra *spectra)
+{
+  const PetscInt count = spectra->ell_count, pairs = spectra->bins * (spectra->bins + 1) / 2;
+
+  PetscFunctionBeginUser;
+  PetscCheck(count >= 4, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
+             "C_ij(ell) has %" PetscInt_FMT " multipoles; a spline needs four", count);
+  for (PetscInt i = 0; i < count; i++) {
+    const double below = i > 0 ? spectra->ell[i - 1] : 0;
+
+    PetscCheck(spectra->ell[i] > below && isfinite(spectra->ell[i]), PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
+               "multipole %" PetscInt_FMT " of C_ij(ell) is %g; multipoles must be positive and increase", i,
+               spectra->ell[i]);
+  }
+  for (PetscInt i = 0; i < pairs * count; i++)
+    PetscCheck(isfinite(spectra->power[i]), PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
+               "C_ij(ell) of pair %" PetscInt_FMT " at ell = %g is %g", i / count, spectra->ell[i % count],
+               spectra->power[i]);
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -68,8 +81,7 @@ static PetscErrorCode pair_splines_create(const LensingSpectra *spectra, PairSpl
   const PetscInt count = spectra->ell_count, pairs = spectra->bins * (spectra->bins + 1) / 2;
 
   PetscFunctionBeginUser;
-  PetscCheck(count >= 4, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
-             "C_ij(ell) has %" PetscInt_FMT " multipoles; a spline needs four", count);
+  PetscCall(check_table(spectra));
   s->count = count;
   s->pairs = pairs;
   const size_t values = (size_t)pairs * (size_t)count;
@@ -94,61 +106,92 @@ static PetscErrorCode pair_splines_destroy(PairSplines *s)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-static PetscInt find_interval(const PairSplines *s, double x)
+/* The interval of x, looked for upwards from \p start. */
+static PetscInt find_interval(const PairSplines *s, PetscInt start, double x)
 {
-  PetscInt low = 0, high = s->count - 1;
+  PetscInt i = start;
 
-  while (high - low > 1) {
-    const PetscInt middle = (low + high) / 2;
-    if (s->x[middle] <= x)
-      low = middle;
-    else
-      high = middle;
-  }
-  return low;
+  while (i < s->count - 2 && s->x[i + 1] <= x) i++;
+  return i;
 }
 
-/* All pairs at one multipole; constant beyond the ends of the table.  \param[out] value [pairs] */
-static void pair_splines_value(const PairSplines *s, double ell, double *value)
+/* Row y of the quarter, from quarter_first() on: ln C, or C where that changes sign, of each pair.
+ * \param[out] quarter [pairs][ny/2+1][nx/2+1] */
+static void evaluate_row(const PairSplines *s, const FieldGrid *grid, PetscInt y, double *quarter)
 {
-  const double x = fmin(fmax(log(ell), s->x[0]), s->x[s->count - 1]);
-  const PetscInt i = find_interval(s, x);
-  const double h = s->x[i + 1] - s->x[i], a = (s->x[i + 1] - x) / h, b = 1 - a;
-  const double ca = (a * a * a - a) * h * h / 6, cb = (b * b * b - b) * h * h / 6;
+  const PetscInt columns = quarter_nx(grid);
+  const double ky = 2 * M_PI * (double)y / ((double)grid->ny * grid->pixel);
+  PetscInt i = 0; /* |k| increases along the row */
 
-  for (PetscInt p = 0; p < s->pairs; p++) {
-    const double *y = s->y + p * s->count + i, *m = s->curvature + p * s->count + i;
-    const double v = a * y[0] + b * y[1] + ca * m[0] + cb * m[1];
+  for (PetscInt column = quarter_first(y, grid); column < columns; column++) {
+    const double kx = 2 * M_PI * (double)column / ((double)grid->nx * grid->pixel);
+    const double k2 = kx * kx + ky * ky;
+    const double x = k2 > 0 ? fmin(fmax(log(k2) / 2, s->x[0]), s->x[s->count - 1]) : s->x[0];
 
-    value[p] = s->logarithmic[p] ? exp(v) : v;
-  }
-}
+    i = find_interval(s, i, x);
+    const double h = s->x[i + 1] - s->x[i], a = (s->x[i + 1] - x) / h, b = 1 - a;
+    const double ca = (a * a * a - a) * h * h / 6, cb = (b * b * b - b) * h * h / 6;
 
-/* |k| is the same at (+-ky, +-kx): one quarter of the modes gives the rest. */
-static void fill_from_quarter(const PairSplines *s, const FieldGrid *grid, double *power)
-{
-  const PetscInt half = quarter_nx(grid), modes = grid->ny * half;
-  const double area = grid->pixel * grid->pixel;
-  double value[NEPHRITE_MAX_BINS * (NEPHRITE_MAX_BINS + 1) / 2];
+    for (PetscInt p = 0; p < s->pairs; p++) {
+      const double *v = s->y + p * s->count + i, *m = s->curvature + p * s->count + i;
 
-  for (PetscInt y = 0; y < quarter_ny(grid); y++)
-    for (PetscInt x = 0; x < half; x++) {
-      const PetscInt mode = y * half + x, mirrored = y > 0 ? (grid->ny - y) * half + x : mode;
-
-      if (mode > 0) pair_splines_value(s, field_wavenumber(y, x, grid), value);
-      for (PetscInt p = 0; p < s->pairs; p++)
-        power[p * modes + mode] = power[p * modes + mirrored] = mode > 0 ? value[p] / area : 0;
+      quarter[(size_t)p * quarter_size(grid) + (size_t)(y * columns + column)] =
+          a * v[0] + b * v[1] + ca * m[0] + cb * m[1];
     }
+  }
+}
+
+static void fill_quarter(const PairSplines *s, const FieldGrid *grid, double *quarter)
+{
+  const FieldKernels *const kernels = field_kernels_best();
+  const PetscInt columns = quarter_nx(grid);
+  const double density = 1 / (grid->pixel * grid->pixel);
+
+  for (PetscInt y = 0; y < quarter_ny(grid); y++) {
+    const PetscInt first = quarter_first(y, grid);
+
+    evaluate_row(s, grid, y, quarter);
+    for (PetscInt p = 0; p < s->pairs; p++) {
+      double *const row = quarter + (size_t)p * quarter_size(grid) + (size_t)(y * columns);
+
+      if (s->logarithmic[p])
+        kernels->exponential((size_t)(columns - first), density, row + first);
+      else
+        for (PetscInt x = first; x < columns; x++) row[x] *= density;
+    }
+  }
+  for (PetscInt p = 0; p < s->pairs; p++) {
+    quarter_mirror(grid, quarter + (size_t)p * quarter_size(grid));
+    quarter[(size_t)p * quarter_size(grid)] = 0; /* k = 0: the map's mean */
+  }
+}
+
+PetscErrorCode spectrum_quarter(const LensingSpectra *spectra, const FieldGrid *grid, double *quarter)
+{
+  PairSplines splines = {0};
+
+  PetscFunctionBeginUser;
+  const PetscErrorCode error = pair_splines_create(spectra, &splines);
+  if (!error) fill_quarter(&splines, grid, quarter);
+  PetscCall(pair_splines_destroy(&splines));
+  PetscFunctionReturn(error);
 }
 
 PetscErrorCode field_spectrum(const LensingSpectra *spectra, PetscInt ny, PetscInt nx, double pixel, double *power)
 {
   const FieldGrid grid = {ny, nx, pixel};
-  PairSplines splines = {0};
+  const PetscInt columns = quarter_nx(&grid), pairs = spectra->bins * (spectra->bins + 1) / 2;
+  double *quarter = NULL;
 
   PetscFunctionBeginUser;
-  PetscCall(pair_splines_create(spectra, &splines));
-  fill_from_quarter(&splines, &grid, power);
-  PetscCall(pair_splines_destroy(&splines));
-  PetscFunctionReturn(PETSC_SUCCESS);
+  PetscCall(PetscMalloc1((size_t)pairs * quarter_size(&grid), &quarter));
+  const PetscErrorCode error = spectrum_quarter(spectra, &grid, quarter);
+  for (PetscInt row = 0; row < pairs * ny && !error; row++) {
+    const PetscInt y = row % ny, mirrored = 2 * y > ny ? ny - y : y;
+    const double *const from = quarter + (size_t)(row / ny) * quarter_size(&grid) + (size_t)(mirrored * columns);
+
+    PetscCall(PetscArraycpy(power + row * columns, from, columns));
+  }
+  PetscCall(PetscFree(quarter));
+  PetscFunctionReturn(error);
 }

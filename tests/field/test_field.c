@@ -1,7 +1,5 @@
-#include "nephrite/field.h"
-#include "nephrite_test.h"
-
-#include <stdlib.h>
+#include "fixtures.h"
+#include "lensing/fourier.h"
 
 /* The realisation of an independent code: white noise, spectra and shifts in, maps out. */
 typedef struct {
@@ -79,6 +77,7 @@ static void a_lognormal_map_is_that_of_an_independent_code(void **state)
   assert_same_map(kappa, golden->lognormal, count);
   assert_ok(field_gaussian_variance(field, variance));
   for (PetscInt i = 0; i < golden->bins; i++) assert_close(variance[i], golden->variance[i], 1e-10);
+  assert_within(field_negative_fraction(field), 0, 0); /* as the file's attribute; k = 0 has no power */
   assert_ok(PetscFree(kappa));
   assert_ok(field_destroy(&field));
 }
@@ -128,6 +127,232 @@ static void a_keyed_map_depends_on_its_key_alone(void **state)
   assert_ok(field_destroy(&field));
 }
 
+/* Of the map's white noise: the keyed map is the plain one of the keyed normals. */
+static void a_keyed_map_is_made_of_the_normals_of_its_key(void **state)
+{
+  const Golden *golden = *state;
+  const RandomKey key = {1, STREAM_FIELD, 5};
+  const size_t count = (size_t)(golden->bins * golden->ny * golden->nx);
+  Field *field = make_field(golden, FIELD_LOGNORMAL);
+  float *keyed = NULL;
+  double *white = NULL, *kappa = NULL;
+
+  assert_ok(PetscMalloc3(count, &keyed, count, &white, count, &kappa));
+  random_normal(key, 0, count, white);
+  assert_ok(field_realise(field, white, kappa));
+  assert_ok(field_realise_keyed(field, key, keyed));
+  for (size_t i = 0; i < count; i++) assert_true(keyed[i] == (float)kappa[i]);
+  assert_ok(PetscFree3(keyed, white, kappa));
+  assert_ok(field_destroy(&field));
+}
+
+/* ------------------------------------------------------------------ statistics */
+
+enum { NY = 24, NX = 32, COLUMNS = NX / 2 + 1, PIXELS = NY * NX, BINS = 3, PAIRS = 6, MAPS = 400 };
+
+enum { RINGS = 6 };
+
+/* Measured over input power of each pair, averaged over rings of |k|: sums over maps of that and of its square. */
+typedef struct {
+  double sum[PAIRS][RINGS], square[PAIRS][RINGS];
+} Rings;
+
+static void add_map(const double complex *mode, const double *power, Rings *rings)
+{
+  for (int i = 0; i < BINS; i++)
+    for (int j = i; j < BINS; j++) {
+      const int pair = lensing_pair(BINS, i, j);
+      double ratio[RINGS] = {0}, modes[RINGS] = {0};
+
+      for (int m = 1; m < NY * COLUMNS; m++) {
+        const int y = m / COLUMNS, x = m % COLUMNS;
+        const double k = hypot((double)x / NX, (double)(2 * y > NY ? y - NY : y) / NY); /* at most sqrt(1/2) */
+        const double weight = x == 0 || x == NX / 2 ? 1 : 2;
+        const double measured = creal(mode[i * NY * COLUMNS + m] * conj(mode[j * NY * COLUMNS + m])) / PIXELS;
+        const int ring = (int)(k / 0.7072 * RINGS);
+
+        ratio[ring] += weight * measured / power[pair * NY * COLUMNS + m];
+        modes[ring] += weight;
+      }
+      for (int ring = 0; ring < RINGS; ring++) {
+        rings->sum[pair][ring] += ratio[ring] / modes[ring];
+        rings->square[pair][ring] += ratio[ring] / modes[ring] * ratio[ring] / modes[ring];
+      }
+    }
+}
+
+static void measure_power(Field *field, const double *power, Rings *rings)
+{
+  float kappa[BINS * PIXELS];
+  double complex *mode = calloc(BINS * NY * COLUMNS, sizeof *mode);
+  Fourier *fourier = NULL;
+
+  assert_non_null(mode);
+  assert_ok(fourier_create(NY, NX, &fourier));
+  for (uint64_t map = 0; map < MAPS; map++) {
+    assert_ok(field_realise_keyed(field, (RandomKey){9, STREAM_FIELD, map}, kappa));
+    for (int bin = 0; bin < BINS; bin++) {
+      for (int p = 0; p < PIXELS; p++) fourier_map(fourier)[p] = kappa[bin * PIXELS + p];
+      fourier_forward(fourier);
+      memcpy(mode + bin * NY * COLUMNS, fourier_modes(fourier), NY * COLUMNS * sizeof *mode);
+    }
+    add_map(mode, power, rings);
+  }
+  assert_ok(fourier_destroy(&fourier));
+  free(mode);
+}
+
+/* Within 5 standard errors, taken from the scatter between maps: modes of log-normal maps are not independent. */
+static void many_maps_have_the_power_that_went_in(void **state)
+{
+  LensingSpectra *spectra = power_law_spectra(BINS, 0.6);
+  double *power = calloc(PAIRS * NY * COLUMNS, sizeof *power);
+  Field *field = NULL;
+
+  (void)state;
+  assert_non_null(power);
+  assert_ok(field_spectrum(spectra, NY, NX, test_pixel, power));
+  for (int model = FIELD_LOGNORMAL; model <= FIELD_GAUSSIAN; model++) {
+    Rings rings = {0};
+
+    assert_ok(field_create((FieldModel)model, BINS, NY, NX, test_pixel, &field));
+    assert_ok(field_set_spectra(field, spectra));
+    measure_power(field, power, &rings);
+    for (int pair = 0; pair < PAIRS; pair++)
+      for (int ring = 0; ring < RINGS; ring++) {
+        const double mean = rings.sum[pair][ring] / MAPS, scatter = rings.square[pair][ring] / MAPS - mean * mean;
+
+        assert_within(mean, 1, 5 * sqrt(scatter / MAPS));
+        assert_true(scatter / MAPS < 0.1 * 0.1); /* a test that can fail */
+      }
+    assert_ok(field_destroy(&field));
+  }
+  assert_ok(lensing_spectra_destroy(&spectra));
+  free(power);
+}
+
+static void the_gaussian_variance_is_the_sum_of_the_power(void **state)
+{
+  LensingSpectra *spectra = power_law_spectra(BINS, 0.6);
+  Field *field = NULL;
+  double *power = calloc(PAIRS * NY * COLUMNS, sizeof *power), variance[BINS];
+
+  (void)state;
+  assert_non_null(power);
+  assert_ok(field_spectrum(spectra, NY, NX, test_pixel, power));
+  assert_ok(field_create(FIELD_GAUSSIAN, BINS, NY, NX, test_pixel, &field));
+  assert_ok(field_set_spectra(field, spectra));
+  assert_ok(field_gaussian_variance(field, variance));
+  for (int i = 0; i < BINS; i++) {
+    double sum = 0;
+
+    for (int m = 0; m < NY * COLUMNS; m++)
+      sum += (m % COLUMNS == 0 || m % COLUMNS == NX / 2 ? 1 : 2) * power[lensing_pair(BINS, i, i) * NY * COLUMNS + m] /
+             PIXELS;
+    assert_close(variance[i], sum, 1e-13);
+  }
+  assert_within(field_negative_fraction(field), 0, 0);
+  assert_ok(field_destroy(&field));
+  assert_ok(lensing_spectra_destroy(&spectra));
+  free(power);
+}
+
+/* kappa > -lambda, and its mean over maps 0 where the Gaussian variance is an expectation. */
+static void a_lognormal_map_is_above_minus_its_shift_and_has_no_mean(void **state)
+{
+  LensingSpectra *spectra = power_law_spectra(BINS, 0.6);
+  float kappa[BINS * PIXELS];
+  Field *field = NULL;
+  double sum[BINS] = {0}, square[BINS] = {0};
+
+  (void)state;
+  assert_ok(field_create(FIELD_LOGNORMAL, BINS, NY, NX, test_pixel, &field));
+  assert_ok(field_set_spectra(field, spectra));
+  for (uint64_t map = 0; map < MAPS; map++) {
+    assert_ok(field_realise_keyed(field, (RandomKey){9, STREAM_FIELD, map}, kappa));
+    for (int bin = 0; bin < BINS; bin++) {
+      double mean = 0;
+
+      for (int p = 0; p < PIXELS; p++) {
+        assert_true(kappa[bin * PIXELS + p] > -spectra->shift[bin]);
+        mean += kappa[bin * PIXELS + p] / (double)PIXELS;
+      }
+      sum[bin] += mean / MAPS;
+      square[bin] += mean * mean / MAPS;
+    }
+  }
+  for (int bin = 0; bin < BINS; bin++) assert_within(sum[bin], 0, 5 * sqrt(square[bin] / MAPS));
+  assert_ok(field_destroy(&field));
+  assert_ok(lensing_spectra_destroy(&spectra));
+}
+
+static void with_a_large_shift_a_lognormal_map_is_the_gaussian_one(void **state)
+{
+  LensingSpectra *spectra = power_law_spectra(BINS, 0.6);
+  float gaussian[BINS * PIXELS], lognormal[BINS * PIXELS];
+  Field *field = NULL;
+
+  (void)state;
+  for (int bin = 0; bin < BINS; bin++) spectra->shift[bin] = 1e7;
+  for (int model = FIELD_LOGNORMAL; model <= FIELD_GAUSSIAN; model++) {
+    assert_ok(field_create((FieldModel)model, BINS, NY, NX, test_pixel, &field));
+    assert_ok(field_set_spectra(field, spectra));
+    assert_ok(field_realise_keyed(field, (RandomKey){3, STREAM_FIELD, 0}, model ? gaussian : lognormal));
+    assert_ok(field_destroy(&field));
+  }
+  /* of order kappa/lambda, and the Fourier transform of ln(1 + 1e-17), to float */
+  for (int p = 0; p < BINS * PIXELS; p++) assert_within(lognormal[p], gaussian[p], 1e-6 * 0.03);
+}
+
+static void negative_eigenvalues_are_counted_over_the_whole_grid(void **state)
+{
+  LensingSpectra *spectra = power_law_spectra(2, 1.2);
+  Field *field = NULL;
+
+  (void)state;
+  for (int square = 0; square < 2; square++) {
+    assert_ok(field_create(FIELD_GAUSSIAN, 2, NY, square ? NY : NX, test_pixel, &field));
+    assert_ok(field_set_spectra(field, spectra));
+    /* one of two eigenvalues, in every mode but k = 0 */
+    assert_close(field_negative_fraction(field), 0.5 * (1 - 1. / (NY * (square ? NY : NX))), 1e-14);
+    assert_ok(field_destroy(&field));
+  }
+  assert_ok(lensing_spectra_destroy(&spectra));
+}
+
+/* ------------------------------------------------------------------ refusals */
+
+static void shifts_that_are_not_positive_are_refused_for_lognormal_fields_alone(void **state)
+{
+  LensingSpectra *spectra = power_law_spectra(2, 0.5);
+  Field *field = NULL;
+
+  (void)state;
+  spectra->shift[1] = 0;
+  assert_ok(field_create(FIELD_LOGNORMAL, 2, NY, NX, test_pixel, &field));
+  assert_fails(field_set_spectra(field, spectra), NEPHRITE_ERR_INPUT, "shift of bin 1 is 0");
+  assert_ok(field_destroy(&field));
+  assert_ok(field_create(FIELD_GAUSSIAN, 2, NY, NX, test_pixel, &field));
+  assert_ok(field_set_spectra(field, spectra));
+  assert_ok(field_destroy(&field));
+  assert_ok(lensing_spectra_destroy(&spectra));
+}
+
+static void a_field_without_spectra_or_with_others_is_refused(void **state)
+{
+  LensingSpectra *spectra = power_law_spectra(2, 0.5);
+  Field *field = NULL;
+  float kappa[PIXELS];
+
+  (void)state;
+  assert_ok(field_create(FIELD_GAUSSIAN, 1, NY, NX, test_pixel, &field));
+  assert_fails(field_realise_keyed(field, (RandomKey){3, STREAM_FIELD, 0}, kappa), NEPHRITE_ERR_INTERNAL,
+               "before its spectra are set");
+  assert_fails(field_set_spectra(field, spectra), NEPHRITE_ERR_INTERNAL, "spectra of 2 bins for a field of 1");
+  assert_ok(field_destroy(&field));
+  assert_ok(lensing_spectra_destroy(&spectra));
+}
+
 static void a_map_that_is_no_map_is_refused(void **state)
 {
   Field *field = NULL;
@@ -141,4 +366,12 @@ NEPHRITE_TEST_MAIN(cmocka_unit_test_setup(a_lognormal_map_is_that_of_an_independ
                    cmocka_unit_test_setup(a_gaussian_map_is_that_of_an_independent_code, read_golden),
                    cmocka_unit_test_setup(spectra_without_a_lognormal_field_are_refused, read_golden),
                    cmocka_unit_test_setup(a_keyed_map_depends_on_its_key_alone, read_golden),
+                   cmocka_unit_test_setup(a_keyed_map_is_made_of_the_normals_of_its_key, read_golden),
+                   cmocka_unit_test(many_maps_have_the_power_that_went_in),
+                   cmocka_unit_test(the_gaussian_variance_is_the_sum_of_the_power),
+                   cmocka_unit_test(a_lognormal_map_is_above_minus_its_shift_and_has_no_mean),
+                   cmocka_unit_test(with_a_large_shift_a_lognormal_map_is_the_gaussian_one),
+                   cmocka_unit_test(negative_eigenvalues_are_counted_over_the_whole_grid),
+                   cmocka_unit_test(shifts_that_are_not_positive_are_refused_for_lognormal_fields_alone),
+                   cmocka_unit_test(a_field_without_spectra_or_with_others_is_refused),
                    cmocka_unit_test(a_map_that_is_no_map_is_refused))

@@ -1,0 +1,299 @@
+/** \file kernels.c  Square roots, correlation and elementary functions along many modes or pixels at once.
+ *
+ * Plain loops over LANES or over elements, which the compiler makes into vector instructions; nothing depends on how
+ * many a vector holds.  \ingroup field */
+#include "field/kernels.h"
+
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+#define PASTE(name, isa) field_##name##_##isa
+#define EXPAND(name, isa) PASTE(name, isa)
+#define KERNEL(name) EXPAND(name, NEPHRITE_ISA)
+#define TEXT(isa) #isa
+#define TEXT_OF(isa) TEXT(isa)
+
+enum { LANES = 16, SWEEPS = 30 };
+
+/* ------------------------------------------------------------------ square roots */
+
+/** LANES symmetric matrices A with their eigenvectors V so far: A is rotated to a diagonal one. */
+typedef struct {
+  int n;
+  double a[NEPHRITE_MAX_BINS][NEPHRITE_MAX_BINS][LANES]; /* i <= j */
+  double v[NEPHRITE_MAX_BINS][NEPHRITE_MAX_BINS][LANES];
+} Matrices;
+
+/* The rotation of x and y by the angle with sine s and tau = tan(angle/2): (x - s (y + tau x), y + s (x - tau y)). */
+static inline void rotate(const double *restrict s, const double *restrict tau, double *restrict x, double *restrict y)
+{
+  for (int l = 0; l < LANES; l++) {
+    const double x_l = x[l], y_l = y[l];
+
+    x[l] = x_l - s[l] * (y_l + tau[l] * x_l);
+    y[l] = y_l + s[l] * (x_l - tau[l] * y_l);
+  }
+}
+
+/* Rotate rows and columns p and q so that a_pq becomes 0.  A matrix that is done is left alone, so that its root does
+ * not depend on which others it shares the lanes with. */
+static void annihilate(Matrices *m, int p, int q, const double active[LANES])
+{
+  double s[LANES], tau[LANES];
+  double *const a_pp = m->a[p][p], *const a_qq = m->a[q][q], *const a_pq = m->a[p][q];
+
+  for (int l = 0; l < LANES; l++) {
+    const double d = a_qq[l] - a_pp[l], b = 2 * a_pq[l] * active[l];
+    const double tangent = b / (d + copysign(sqrt(d * d + b * b) + DBL_MIN, d)); /* the smaller root; 0 where b is */
+    const double cosine = 1 / sqrt(1 + tangent * tangent);
+
+    s[l] = tangent * cosine;
+    tau[l] = s[l] / (1 + cosine);
+    a_pp[l] -= tangent * a_pq[l];
+    a_qq[l] += tangent * a_pq[l];
+    a_pq[l] = 0;
+  }
+  for (int k = 0; k < p; k++) rotate(s, tau, m->a[k][p], m->a[k][q]);
+  for (int k = p + 1; k < q; k++) rotate(s, tau, m->a[p][k], m->a[k][q]);
+  for (int k = q + 1; k < m->n; k++) rotate(s, tau, m->a[p][k], m->a[q][k]);
+  for (int k = 0; k < m->n; k++) rotate(s, tau, m->v[p][k], m->v[q][k]);
+}
+
+/* active = 1 where a matrix is not yet diagonal to rounding, else 0.  \return whether any is not */
+static int find_active(const Matrices *m, double active[LANES])
+{
+  double off[LANES] = {0}, on[LANES] = {0}, any = 0;
+
+  for (int i = 0; i < m->n; i++) {
+    for (int l = 0; l < LANES; l++) on[l] += m->a[i][i][l] * m->a[i][i][l];
+    for (int j = i + 1; j < m->n; j++)
+      for (int l = 0; l < LANES; l++) off[l] += m->a[i][j][l] * m->a[i][j][l];
+  }
+  for (int l = 0; l < LANES; l++) active[l] = off[l] > 1e-32 * on[l] ? 1 : 0; /* NaN counts as done */
+  for (int l = 0; l < LANES; l++) any += active[l];
+  return any > 0;
+}
+
+static void diagonalise(Matrices *m)
+{
+  double active[LANES];
+
+  for (int i = 0; i < m->n; i++)
+    for (int j = 0; j < m->n; j++)
+      for (int l = 0; l < LANES; l++) m->v[i][j][l] = i == j;
+  for (int sweep = 0; sweep < SWEEPS && find_active(m, active); sweep++)
+    for (int p = 0; p < m->n; p++)
+      for (int q = p + 1; q < m->n; q++) annihilate(m, p, q, active);
+}
+
+/* Sum over eigenvectors e of sqrt(max(eigenvalue, 0)) v_ei v_ej, to a (v[e] is one eigenvector). */
+static void reassemble(Matrices *m, unsigned char negative[LANES])
+{
+  double root[NEPHRITE_MAX_BINS][LANES];
+  const int n = m->n;
+
+  for (int l = 0; l < LANES; l++) negative[l] = 0;
+  for (int e = 0; e < n; e++)
+    for (int l = 0; l < LANES; l++) {
+      root[e][l] = sqrt(fmax(m->a[e][e][l], 0));
+      negative[l] = (unsigned char)(negative[l] + (m->a[e][e][l] < 0));
+    }
+  for (int i = 0; i < n; i++)
+    for (int j = i; j < n; j++) {
+      double sum[LANES] = {0};
+
+      for (int e = 0; e < n; e++)
+        for (int l = 0; l < LANES; l++) sum[l] += root[e][l] * m->v[e][i][l] * m->v[e][j][l];
+      memcpy(m->a[i][j], sum, sizeof sum);
+    }
+}
+
+/* Matrices first … first+count-1 of a batch, at most LANES; the other lanes hold zeros. */
+static inline void take_some_roots(const RootBatch *batch, size_t first, size_t count, Matrices *m)
+{
+  unsigned char negative[LANES];
+
+  for (int i = 0; i < m->n; i++)
+    for (int j = i; j < m->n; j++) {
+      const double *const matrix = batch->matrix + (size_t)lensing_pair(batch->bins, i, j) * batch->stride + first;
+
+      if (count < LANES) memset(m->a[i][j], 0, sizeof m->a[i][j]);
+      memcpy(m->a[i][j], matrix, count * sizeof *matrix);
+    }
+  diagonalise(m);
+  reassemble(m, negative);
+  for (int i = 0; i < m->n; i++)
+    for (int j = i; j < m->n; j++) {
+      double *const root = batch->matrix + (size_t)lensing_pair(batch->bins, i, j) * batch->stride + first;
+
+      memcpy(root, m->a[i][j], count * sizeof *root);
+    }
+  memcpy(batch->negative + first, negative, count);
+}
+
+static void KERNEL(roots)(const RootBatch *batch)
+{
+  Matrices m;
+  size_t first = 0;
+
+  m.n = (int)batch->bins;
+  for (; first + LANES <= batch->count; first += LANES) take_some_roots(batch, first, LANES, &m);
+  if (first < batch->count) take_some_roots(batch, first, batch->count - first, &m);
+}
+
+/* ------------------------------------------------------------------ correlation */
+
+/* Modes first … first+count-1 of a row, at most LANES. */
+static inline void correlate_some(const CorrelateRow *row, size_t first, size_t count)
+{
+  double z[NEPHRITE_MAX_BINS][2 * LANES];
+  const int n = (int)row->bins;
+
+  for (int j = 0; j < n; j++)
+    memcpy(z[j], row->mode + 2 * ((size_t)j * row->mode_stride + first), 2 * count * sizeof(double));
+  for (int i = 0; i < n; i++) {
+    double *const g = row->mode + 2 * ((size_t)i * row->mode_stride + first);
+    double sum[2 * LANES] = {0};
+
+    for (int j = 0; j < n; j++) {
+      const double *const root = row->root + (size_t)lensing_pair(row->bins, i, j) * row->root_stride + first;
+
+      for (size_t m = 0; m < count; m++) {
+        sum[2 * m] += root[m] * z[j][2 * m];
+        sum[2 * m + 1] += root[m] * z[j][2 * m + 1];
+      }
+    }
+    memcpy(g, sum, 2 * count * sizeof(double));
+  }
+}
+
+static void KERNEL(correlate)(const CorrelateRow *row)
+{
+  size_t first = 0;
+
+  for (; first + LANES <= row->count; first += LANES) correlate_some(row, first, LANES);
+  if (first < row->count) correlate_some(row, first, row->count - first);
+}
+
+static double KERNEL(sum_square)(size_t count, const double *x)
+{
+  double sum = 0;
+
+  for (size_t i = 0; i < count; i++) sum += x[i] * x[i];
+  return sum;
+}
+
+/* ------------------------------------------------------------------ elementary functions */
+
+static inline double from_bits(int64_t bits)
+{
+  double x;
+
+  memcpy(&x, &bits, sizeof x);
+  return x;
+}
+
+static inline int64_t to_bits(double x)
+{
+  int64_t bits;
+
+  memcpy(&bits, &x, sizeof bits);
+  return bits;
+}
+
+/* exp(r) - 1, |r| <= ln(2)/2, by its series to 1e-17. */
+static inline double exponential_less_one(double r)
+{
+  double sum = 1. / 87178291200; /* 1/14! */
+
+  sum = sum * r + 1. / 6227020800;
+  sum = sum * r + 1. / 479001600;
+  sum = sum * r + 1. / 39916800;
+  sum = sum * r + 1. / 3628800;
+  sum = sum * r + 1. / 362880;
+  sum = sum * r + 1. / 40320;
+  sum = sum * r + 1. / 5040;
+  sum = sum * r + 1. / 720;
+  sum = sum * r + 1. / 120;
+  sum = sum * r + 1. / 24;
+  sum = sum * r + 1. / 6;
+  sum = sum * r + 0.5;
+  sum = sum * r + 1;
+  return sum * r;
+}
+
+/* exp(x) = 2^n exp(r).  \param[out] r  \return n */
+static inline int split(double x, double *r)
+{
+  const int n = (int)(x * (1 / M_LN2) + (x < 0 ? -0.5 : 0.5));
+
+  *r = x - n * M_LN2;
+  return n;
+}
+
+static inline double power_of_two(int n)
+{
+  return from_bits((int64_t)(n + 1023) << 52);
+}
+
+static void KERNEL(exponential)(size_t count, double factor, double *x)
+{
+  for (size_t i = 0; i < count; i++) {
+    double r;
+    const int n = split(x[i], &r);
+
+    x[i] = factor * power_of_two(n) * (exponential_less_one(r) + 1);
+  }
+}
+
+static void KERNEL(lognormal)(size_t count, const double parameters[3], double *x)
+{
+  const double scale = parameters[0], offset = parameters[1], shift = parameters[2];
+
+  for (size_t i = 0; i < count; i++) {
+    double r;
+    const int n = split(scale * x[i] - offset, &r);
+    const double less_one = exponential_less_one(r);
+
+    x[i] = shift * (n ? power_of_two(n) * (less_one + 1) - 1 : less_one); /* adding 1 loses digits of a small one */
+  }
+}
+
+/* ln(1 + x) = k ln 2 + ln(1 + f), 1 + f between sqrt(1/2) and sqrt(2); ln(1 + f) = 2 artanh(f/(2 + f)) by its series.
+ */
+static void KERNEL(logarithm)(size_t count, double *x)
+{
+  const int64_t one = (int64_t)1023 << 52, root_half = 0x3fe6a09e667f3bcd; /* the bits of 1 and sqrt(1/2) */
+  const int64_t fraction = ((int64_t)1 << 52) - 1;
+
+  for (size_t i = 0; i < count; i++) {
+    const int64_t shifted = to_bits(1 + x[i]) + (one - root_half);
+    const int k = (int)(shifted >> 52) - 1023;
+    const double f = k ? from_bits((shifted & fraction) + root_half) - 1 : x[i]; /* 1 + x loses digits of a small x */
+    const double s = f / (2 + f), z = s * s;
+    double sum = 1. / 23;
+
+    sum = sum * z + 1. / 21;
+    sum = sum * z + 1. / 19;
+    sum = sum * z + 1. / 17;
+    sum = sum * z + 1. / 15;
+    sum = sum * z + 1. / 13;
+    sum = sum * z + 1. / 11;
+    sum = sum * z + 1. / 9;
+    sum = sum * z + 1. / 7;
+    sum = sum * z + 1. / 5;
+    sum = sum * z + 1. / 3;
+    x[i] = k * M_LN2 + 2 * (s + s * z * sum);
+  }
+}
+
+const FieldKernels KERNEL(kernels) = {
+    .name = TEXT_OF(NEPHRITE_ISA),
+    .roots = KERNEL(roots),
+    .correlate = KERNEL(correlate),
+    .sum_square = KERNEL(sum_square),
+    .exponential = KERNEL(exponential),
+    .logarithm = KERNEL(logarithm),
+    .lognormal = KERNEL(lognormal),
+};
