@@ -41,8 +41,6 @@ PetscErrorCode even_transform_create(PetscInt ny, PetscInt nx, EvenTransform **t
   t->along_x = fftw_alloc_real((size_t)nx * (size_t)t->wide_y);
   PetscCheck(t->along_y && t->along_x, PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL,
              "no memory to transform a map of %d x %d pixels", (int)nx, (int)ny);
-  memset(t->along_y, 0, (size_t)ny * (size_t)t->wide_x * sizeof(double)); /* the odd column is never set */
-  memset(t->along_x, 0, (size_t)nx * (size_t)t->wide_y * sizeof(double));
   t->plan_y = plan_columns(ny, t->wide_x / 2, t->along_y);
   t->plan_x = plan_columns(nx, t->wide_y / 2, t->along_x);
   PetscCheck(t->plan_y && t->plan_x, PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL,
@@ -50,9 +48,11 @@ PetscErrorCode even_transform_create(PetscInt ny, PetscInt nx, EvenTransform **t
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-/* Rows n/2+1 … n-1 from their mirror images.  \param rows [n][width] */
-static void mirror_rows(PetscInt n, PetscInt width, double *rows)
+/* Complete the quarter in rows 0 … n/2 of rows [n][width]: the rows after them are their mirror images, and a column
+ * that only makes up a pair holds 0 (not what rounding left there, which would grow from transform to transform). */
+static void complete(PetscInt n, PetscInt columns, PetscInt width, double *rows)
 {
+  for (PetscInt i = 0; i <= n / 2 && columns < width; i++) rows[i * width + columns] = 0;
   for (PetscInt i = n / 2 + 1; i < n; i++)
     memcpy(rows + i * width, rows + (n - i) * width, (size_t)width * sizeof *rows);
 }
@@ -75,10 +75,10 @@ void even_transform(EvenTransform *t, const double *in, double *out)
 
   for (PetscInt y = 0; y < rows; y++)
     memcpy(t->along_y + y * t->wide_x, in + y * columns, (size_t)columns * sizeof *in);
-  mirror_rows(t->ny, t->wide_x, t->along_y);
+  complete(t->ny, columns, t->wide_x, t->along_y);
   fftw_execute(t->plan_y);
   transpose((const PetscInt[]){rows, columns}, t->wide_x, t->along_y, t->wide_y, t->along_x);
-  mirror_rows(t->nx, t->wide_y, t->along_x);
+  complete(t->nx, rows, t->wide_y, t->along_x);
   fftw_execute(t->plan_x);
   transpose((const PetscInt[]){columns, rows}, t->wide_y, t->along_x, columns, out);
 }

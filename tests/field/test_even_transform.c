@@ -49,6 +49,28 @@ static void it_is_the_fourier_sum_and_its_own_inverse(void **state)
   check(40, 34); /* more than a tile of the transposition */
 }
 
+/* What rounding leaves in unused parts of the work space must not grow from one transform to the next. */
+static void a_transform_does_not_depend_on_those_before_it(void **state)
+{
+  const PetscInt sizes[] = {8, 30, 64, 100, 128, 256, 384, 512};
+
+  (void)state;
+  for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
+    const size_t size = (size_t)((sizes[s] / 2 + 1) * (sizes[s] / 2 + 1));
+    double *in = calloc(3 * size, sizeof *in), *first = in + size, *again = in + 2 * size;
+    EvenTransform *transform = NULL;
+
+    assert_non_null(in);
+    random_normal((RandomKey){.seed = 1, .stream = STREAM_FIELD}, 0, size, in);
+    assert_ok(even_transform_create(sizes[s], sizes[s], &transform));
+    even_transform(transform, in, first);
+    for (int times = 0; times < 60; times++) even_transform(transform, in, again);
+    assert_memory_equal(again, first, size * sizeof *first);
+    assert_ok(even_transform_destroy(&transform));
+    free(in);
+  }
+}
+
 static void a_quarter_is_mirrored_across_the_diagonal_of_square_grids_alone(void **state)
 {
   double square[9] = {1, 2, 3, 0, 4, 5, 0, 0, 6}, oblong[6] = {1, 2, 3, 0, 4, 5};
@@ -61,4 +83,5 @@ static void a_quarter_is_mirrored_across_the_diagonal_of_square_grids_alone(void
 }
 
 NEPHRITE_TEST_MAIN(cmocka_unit_test(it_is_the_fourier_sum_and_its_own_inverse),
+                   cmocka_unit_test(a_transform_does_not_depend_on_those_before_it),
                    cmocka_unit_test(a_quarter_is_mirrored_across_the_diagonal_of_square_grids_alone))
