@@ -193,12 +193,13 @@ static void the_gradient_is_right_under_dropout(void **state)
   check_all(shape);
 }
 
-static void the_gradient_is_right_when_a_sample_is_more_than_one_piece_of_work(void **state)
+static void the_gradient_is_right_when_work_is_cut_into_pieces(void **state)
 {
   NetworkShape shape = example_shape();
 
   (void)state;
   shape.ny = 24, shape.nx = 26; /* 156 field tokens: two row blocks per sample, two pieces of the attention matrix */
+  shape.config.width = 104, shape.config.heads = 2; /* 277 hidden numbers: sums over more than is packed at a time */
   shape.config.depth = 1;
   shape.config.observation_start = 0;
   shape.config.dropout = 0;
@@ -211,4 +212,4 @@ NEPHRITE_TEST_MAIN(cmocka_unit_test(the_gradient_is_right_when_the_observation_e
                    cmocka_unit_test(the_gradient_is_right_when_the_observation_comes_in_channels),
                    cmocka_unit_test(the_gradient_is_right_when_patches_do_not_divide_the_map),
                    cmocka_unit_test(the_gradient_is_right_under_dropout),
-                   cmocka_unit_test(the_gradient_is_right_when_a_sample_is_more_than_one_piece_of_work))
+                   cmocka_unit_test(the_gradient_is_right_when_work_is_cut_into_pieces))
