@@ -24,7 +24,8 @@
   do {                                                                                                                 \
     const PetscErrorCode assert_fails_error_ = (call);                                                                 \
     if (assert_fails_error_ != (PetscErrorCode)(error_class))                                                          \
-      fail_msg("%s: error %d instead of %d: %s", #call, (int)assert_fails_error_, (int)(error_class), error_message()); \
+      fail_msg("%s: error %d instead of %d: %s", #call, (int)assert_fails_error_, (int)(error_class),                  \
+               error_message());                                                                                       \
     if (!strstr(error_message(), text)) fail_msg("%s: message \"%s\" lacks \"%s\"", #call, error_message(), text);     \
   } while (0)
 

@@ -19,7 +19,7 @@ typedef enum {
 /** Counts of one space and metric, one truth at a time: draws of different truths need never be held together. */
 typedef struct Counts Counts;
 /** \param truth [truths][dimension] sets the metric; borrowed until counts_destroy()
- * \param seed, salt  key of the centres; spaces and metrics have different salts */
+ * \param key  of the centres; spaces and metrics have different ones */
 PetscErrorCode counts_create(CalibrationMetric metric, int64_t dimension, int64_t truths, const float *truth,
                              RandomKey key, Counts **counts);
 /** Use these centres, in units of the data, instead of keyed ones.  \param centre [truths][centres][dimension] borrowed

@@ -107,7 +107,7 @@ int64_t posterior_count(const InferenceSetup *setup);
 /** Truth of one of them.  \param[out] kappa [map_size], may be NULL  \param[out] theta [parameters], may be NULL */
 PetscErrorCode posterior_truth(const InferenceSetup *setup, CampaignReader *reader, int64_t observation, float *kappa,
                                double *theta);
-/** <campaign>/<folder>/observation-00007.h5  \param[out] path [PETSC_MAX_PATH_LEN] */
+/** `observation-00007.h5` in \p folder of the campaign.  \param[out] path [PETSC_MAX_PATH_LEN] */
 PetscErrorCode posterior_path(const InferenceSetup *setup, const char *folder, int64_t observation, char *path);
 enum { POSTERIOR_FORMAT = 1 };
 

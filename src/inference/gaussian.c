@@ -95,7 +95,7 @@ static PetscErrorCode filter_mode(Wiener *w, const double *noise_std, double vis
       real += power * weighted[j];
       imaginary += power * weighted[n + j];
     }
-    w->mode[(size_t)i * w->modes + mode] = CMPLX(real, imaginary);
+    w->mode[(size_t)i * w->modes + mode] = real + imaginary * I; /* clang has no CMPLX */
   }
   PetscFunctionReturn(PETSC_SUCCESS);
 }
