@@ -12,7 +12,7 @@ static SurveyConfig make_survey(PetscInt bins, ObservationKind kind)
                         .field_of_view_deg = 3,
                         .bins = bins,
                         .field = FIELD_GAUSSIAN,
-                        .observation = kind,
+                        .observation = (int)kind,
                         .galaxies_per_arcmin2 = 27,
                         .sigma_e = 0.26,
                         .mask = "none"};

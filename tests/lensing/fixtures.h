@@ -32,7 +32,7 @@ static inline SurveyConfig small_survey(PetscInt nx, PetscInt ny, ObservationKin
   return (SurveyConfig){.map_size = {nx, ny},
                         .field_of_view_deg = 5,
                         .bins = 2,
-                        .observation = kind,
+                        .observation = (int)kind,
                         .galaxies_per_arcmin2 = 27,
                         .sigma_e = 0.26,
                         .mask = "none"};
