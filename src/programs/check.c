@@ -14,6 +14,7 @@ static const CheckKind kinds[] = {
     {"cosmology", check_cosmology, "distances, growth, matter power and C_ell of given universes"},
     {"shift", check_shift, "log-normal shifts of given universes"},
     {"field", check_field, "maps and shear from given white noise, or statistics of many maps"},
+    {"network", check_network, "the network: activations, gradients, optimiser steps, draws"},
     {NULL, NULL, NULL}, /* ends the table */
 };
 

@@ -358,6 +358,7 @@ static PetscErrorCode run(NetworkCheck *check)
   PetscCall(check_forward(check, &pass));
   PetscCall(check_loss(check, &pass));
   PetscCall(check_gradient(check, &pass));
+  PetscCall(check_network_sample(check));
   PetscCall(check_network_train(check));
   PetscFunctionReturn(PETSC_SUCCESS);
 }

@@ -35,7 +35,9 @@ PetscErrorCode check_network_weights(NetworkCheck *check, const char *group);
 /** The tolerance of this build: one of float32, or 1e-10. */
 double check_network_tolerance(double of_float);
 
-/** Three steps of the optimiser (group train). */
+/** Draws with the weights of group weights (group sample). */
+PetscErrorCode check_network_sample(NetworkCheck *check);
+/** Three steps of the optimiser (group train); leaves other weights in the network. */
 PetscErrorCode check_network_train(NetworkCheck *check);
 
 #endif

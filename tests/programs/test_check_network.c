@@ -36,7 +36,7 @@ static void every_quantity_of_the_reference_file_is_met(void **state)
   (void)state;
   assert_ok(check_report_count(c.report, &decided, &failed));
   assert_int_equal(failed, 0);
-  assert_true(decided >= 24);
+  assert_true(decided >= 30);
   close_comparison(&c);
 }
 

@@ -16,7 +16,7 @@ static void in_double_every_quantity_of_the_reference_file_is_met_to_1e_10(void 
   assert_ok(check_network(file, report));
   assert_ok(check_report_count(report, &decided, &failed));
   assert_int_equal(failed, 0);
-  assert_true(decided >= 24);
+  assert_true(decided >= 30);
   assert_ok(check_report_destroy(&report));
   assert_ok(product_close(&file));
   fclose(text);
