@@ -45,6 +45,19 @@ static int read_golden(void **state)
   return 0;
 }
 
+static int free_golden(void **state)
+{
+  Golden *golden = *state;
+  double *const arrays[] = {golden->white,       golden->lognormal,     golden->gaussian,     golden->variance,
+                            golden->spectra.ell, golden->spectra.power, golden->spectra.shift};
+
+  for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++) {
+    double *array = arrays[i];
+    assert_ok(PetscFree(array));
+  }
+  return 0;
+}
+
 static Field *make_field(const Golden *golden, FieldModel model)
 {
   Field *field = NULL;
@@ -302,6 +315,7 @@ static void with_a_large_shift_a_lognormal_map_is_the_gaussian_one(void **state)
   }
   /* of order kappa/lambda, and the Fourier transform of ln(1 + 1e-17), to float */
   for (int p = 0; p < BINS * PIXELS; p++) assert_within(lognormal[p], gaussian[p], 1e-6 * 0.03);
+  assert_ok(lensing_spectra_destroy(&spectra));
 }
 
 static void negative_eigenvalues_are_counted_over_the_whole_grid(void **state)
@@ -362,16 +376,17 @@ static void a_map_that_is_no_map_is_refused(void **state)
   assert_fails(field_create(FIELD_GAUSSIAN, 2, 8, 1, 1e-3, &field), NEPHRITE_ERR_CONFIG, "1 x 8");
 }
 
-NEPHRITE_TEST_MAIN(cmocka_unit_test_setup(a_lognormal_map_is_that_of_an_independent_code, read_golden),
-                   cmocka_unit_test_setup(a_gaussian_map_is_that_of_an_independent_code, read_golden),
-                   cmocka_unit_test_setup(spectra_without_a_lognormal_field_are_refused, read_golden),
-                   cmocka_unit_test_setup(a_keyed_map_depends_on_its_key_alone, read_golden),
-                   cmocka_unit_test_setup(a_keyed_map_is_made_of_the_normals_of_its_key, read_golden),
-                   cmocka_unit_test(many_maps_have_the_power_that_went_in),
-                   cmocka_unit_test(the_gaussian_variance_is_the_sum_of_the_power),
-                   cmocka_unit_test(a_lognormal_map_is_above_minus_its_shift_and_has_no_mean),
-                   cmocka_unit_test(with_a_large_shift_a_lognormal_map_is_the_gaussian_one),
-                   cmocka_unit_test(negative_eigenvalues_are_counted_over_the_whole_grid),
-                   cmocka_unit_test(shifts_that_are_not_positive_are_refused_for_lognormal_fields_alone),
-                   cmocka_unit_test(a_field_without_spectra_or_with_others_is_refused),
-                   cmocka_unit_test(a_map_that_is_no_map_is_refused))
+NEPHRITE_TEST_MAIN(
+    cmocka_unit_test_setup_teardown(a_lognormal_map_is_that_of_an_independent_code, read_golden, free_golden),
+    cmocka_unit_test_setup_teardown(a_gaussian_map_is_that_of_an_independent_code, read_golden, free_golden),
+    cmocka_unit_test_setup_teardown(spectra_without_a_lognormal_field_are_refused, read_golden, free_golden),
+    cmocka_unit_test_setup_teardown(a_keyed_map_depends_on_its_key_alone, read_golden, free_golden),
+    cmocka_unit_test_setup_teardown(a_keyed_map_is_made_of_the_normals_of_its_key, read_golden, free_golden),
+    cmocka_unit_test(many_maps_have_the_power_that_went_in),
+    cmocka_unit_test(the_gaussian_variance_is_the_sum_of_the_power),
+    cmocka_unit_test(a_lognormal_map_is_above_minus_its_shift_and_has_no_mean),
+    cmocka_unit_test(with_a_large_shift_a_lognormal_map_is_the_gaussian_one),
+    cmocka_unit_test(negative_eigenvalues_are_counted_over_the_whole_grid),
+    cmocka_unit_test(shifts_that_are_not_positive_are_refused_for_lognormal_fields_alone),
+    cmocka_unit_test(a_field_without_spectra_or_with_others_is_refused),
+    cmocka_unit_test(a_map_that_is_no_map_is_refused))

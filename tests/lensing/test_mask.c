@@ -19,7 +19,7 @@ static void refuse_file(PetscErrorCode error_class, const char *message)
   Mask *mask = NULL;
 
   assert_fails(mask_create(&survey, &mask), error_class, message);
-  assert_fails(mask_create(&survey, &mask), error_class, file_name);
+  assert_non_null(strstr(error_message(), file_name));
   assert_ok(mask_destroy(&mask));
   assert_null(mask);
   unlink(file_name);
