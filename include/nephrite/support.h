@@ -236,7 +236,7 @@ typedef struct {
   hid_t type; /**< H5T_NATIVE_FLOAT, H5T_NATIVE_DOUBLE, H5T_NATIVE_INT64, … in memory; stored little-endian */
   int rank; /**< 0 for a scalar */
   hsize_t shape[PRODUCT_MAX_RANK];
-  ProductDigest digest; /**< DIGEST_ROWS also makes one chunk per row */
+  ProductDigest digest; /**< DIGEST_ROWS also makes a chunk per row, or per 16 KiB of small rows */
   const char *units; /**< "1" if dimensionless */
   const char *description;
 } ProductDataset;

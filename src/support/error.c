@@ -80,15 +80,30 @@ static herr_t innermost(unsigned depth, const H5E_error2_t *entry, void *text)
   return 0;
 }
 
+/* A failed read or write is told with all its circumstances, of which the system's own words say what to do. */
+static void shorten(char *cause)
+{
+  static const char mark[] = "error message = '";
+  char *words = strstr(cause, mark), *colon = strchr(cause, ':');
+
+  if (!words || !colon) return;
+  words += sizeof mark - 1;
+  words[strcspn(words, "'")] = '\0';
+  memmove(colon + 2, words, strlen(words) + 1);
+}
+
 PetscErrorCode error_from_hdf5(PetscErrorCode error_class, const char *expression, const char *what)
 {
   char cause[MESSAGE_SIZE / 2] = "no reason given";
-  const size_t name_length = strcspn(expression, "(");
 
   PetscFunctionBeginUser;
-  H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, innermost, cause);
+  H5Ewalk2(H5E_DEFAULT, H5E_WALK_DOWNWARD, innermost, cause); /* ends with the innermost */
   H5Eclear2(H5E_DEFAULT);
-  SETERRQ(PETSC_COMM_SELF, error_class, "%s: HDF5 says \"%s\" (%.*s)", what, cause, (int)name_length, expression);
+  shorten(cause);
+  if (strchr(expression, '(')) /* a call, not the handle that it gave */
+    SETERRQ(PETSC_COMM_SELF, error_class, "%s: HDF5 says \"%s\" (%.*s)", what, cause, (int)strcspn(expression, "("),
+            expression);
+  SETERRQ(PETSC_COMM_SELF, error_class, "%s: HDF5 says \"%s\"", what, cause);
 }
 
 PetscErrorCode error_from_errno(int number, const char *action, const char *what)

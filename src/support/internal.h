@@ -31,7 +31,7 @@ PetscErrorCode file_read_text(const char *path, char **text, int *length);
 
 typedef struct {
   char name[128];
-  hid_t id, type;
+  hid_t id, type; /* id: on rank 0 */
   int rank;
   hsize_t shape[PRODUCT_MAX_RANK];
   ProductDigest guard;
@@ -44,16 +44,21 @@ struct ProductWriter {
   MPI_Comm comm;
   PetscMPIInt rank, size;
   char path[PETSC_MAX_PATH_LEN], part[PETSC_MAX_PATH_LEN + 8];
-  hid_t file, transfer;
+  hid_t file; /* on rank 0, which alone calls HDF5; -1 elsewhere */
   PetscBool begun; /* HDF5 has seen the file */
   PetscBool failed; /* from then on HDF5 is not asked for anything */
+  PetscBool published;
   PetscInt count, room;
   WrittenDataset *dataset; /* [count] */
+  size_t buffer_bytes;
+  char *buffer; /* [buffer_bytes] rows of other ranks, on rank 0 */
 };
 
 /** Make this rank's failure everyone's.  The file is then not touched any more, and its room on the disk is given back
  * when the process ends, even if nobody comes to destroy the writer.  Collective. */
 PetscErrorCode product_settle(ProductWriter *writer, PetscErrorCode local);
+/** Attribute of an object, on rank 0 alone: not collective. */
+PetscErrorCode product_put_text(ProductWriter *writer, const char *object, const char *name, const char *text);
 
 /** The products that a virtual dataset joins. */
 typedef struct ProductSources ProductSources;

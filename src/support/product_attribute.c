@@ -3,6 +3,72 @@
 
 #include <string.h>
 
+/* ---- writing ---- */
+
+/* \p values of memory type \p type, as one value or a list of \p count. */
+static PetscErrorCode write_attribute(ProductWriter *w, const char *object, const char *name, hid_t type, int count,
+                                      const void *values)
+{
+  const hsize_t size = (hsize_t)count;
+  hid_t space, target, attribute;
+
+  PetscFunctionBeginUser;
+  space = count > 1 ? H5Screate_simple(1, &size, NULL) : H5Screate(H5S_SCALAR);
+  target = H5Oopen(w->file, object ? object : "/", H5P_DEFAULT);
+  NEPHRITE_HDF5_WRITE(target, w->part);
+  attribute = H5Acreate2(target, name, type, space, H5P_DEFAULT, H5P_DEFAULT);
+  NEPHRITE_HDF5_WRITE(attribute, w->part);
+  NEPHRITE_HDF5_WRITE(H5Awrite(attribute, type, values), w->part);
+  H5Aclose(attribute);
+  H5Oclose(target);
+  H5Sclose(space);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode product_put_text(ProductWriter *w, const char *object, const char *name, const char *text)
+{
+  hid_t type = H5Tcopy(H5T_C_S1);
+
+  PetscFunctionBeginUser;
+  NEPHRITE_HDF5_WRITE(H5Tset_size(type, strlen(text) + 1), w->part);
+  PetscCall(write_attribute(w, object, name, type, 1, text));
+  H5Tclose(type);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode product_attribute_text(ProductWriter *w, const char *object, const char *name, const char *text)
+{
+  PetscFunctionBeginUser;
+  PetscCall(product_settle(w, w->rank == 0 ? product_put_text(w, object, name, text) : PETSC_SUCCESS));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode put_numbers(ProductWriter *w, const char *object, const char *name, hid_t type, int count,
+                                  const void *values)
+{
+  PetscFunctionBeginUser;
+  PetscCall(product_settle(w, w->rank == 0 ? write_attribute(w, object, name, type, count, values) : PETSC_SUCCESS));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode product_attribute_real(ProductWriter *w, const char *object, const char *name, int count,
+                                      const double *values)
+{
+  PetscFunctionBeginUser;
+  PetscCall(put_numbers(w, object, name, H5T_NATIVE_DOUBLE, count, values));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode product_attribute_int(ProductWriter *w, const char *object, const char *name, int count,
+                                     const int64_t *values)
+{
+  PetscFunctionBeginUser;
+  PetscCall(put_numbers(w, object, name, H5T_NATIVE_INT64, count, values));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* ---- reading ---- */
+
 static PetscErrorCode open_attribute(ProductReader *r, const char *object, const char *name, hid_t *attribute)
 {
   PetscFunctionBeginUser;
@@ -22,16 +88,17 @@ static PetscErrorCode read_text(ProductReader *r, const char *name, hid_t attrib
   if (H5Tis_variable_str(type) > 0) {
     const hid_t memory = H5Tcopy(H5T_C_S1);
     char *value = NULL;
-    herr_t status;
+    PetscErrorCode error = PETSC_SUCCESS;
 
     H5Tset_size(memory, H5T_VARIABLE);
     H5Tset_cset(memory, H5Tget_cset(type));
-    status = H5Aread(attribute, memory, &value);
-    if (status >= 0) PetscCall(PetscStrallocpy(value ? value : "", text));
-    if (status >= 0 && value) H5free_memory(value);
+    if (H5Aread(attribute, memory, &value) < 0)
+      error = error_from_hdf5(NEPHRITE_ERR_INPUT, "H5Aread()", r->path);
+    else
+      error = PetscStrallocpy(value ? value : "", text);
+    if (!error && value) H5free_memory(value);
     H5Tclose(memory);
-    NEPHRITE_HDF5_READ(status, r->path);
-    PetscFunctionReturn(PETSC_SUCCESS);
+    PetscFunctionReturn(error);
   }
   const size_t size = H5Tget_size(type);
   PetscCheck(H5Tget_class(type) == H5T_STRING && size < 1 << 24, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
@@ -67,19 +134,19 @@ static PetscErrorCode read_numbers(ProductReader *r, const char *object, const c
 {
   hid_t attribute, space;
   hssize_t points;
-  herr_t status = -1;
+  PetscErrorCode error = PETSC_SUCCESS;
 
   PetscFunctionBeginUser;
   PetscCall(open_attribute(r, object, name, &attribute));
   space = H5Aget_space(attribute);
   points = H5Sget_simple_extent_npoints(space);
-  if (points == count) status = H5Aread(attribute, type, values);
+  if (points == count && H5Aread(attribute, type, values) < 0)
+    error = error_from_hdf5(NEPHRITE_ERR_INPUT, "H5Aread()", r->path);
   H5Sclose(space);
   H5Aclose(attribute);
   PetscCheck(points == count, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT, "%s: attribute %s has %d values, not %d", r->path,
              name, (int)points, count);
-  NEPHRITE_HDF5_READ(status, r->path);
-  PetscFunctionReturn(PETSC_SUCCESS);
+  PetscFunctionReturn(error);
 }
 
 PetscErrorCode product_read_attribute_real(ProductReader *r, const char *object, const char *name, int count,

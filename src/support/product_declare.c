@@ -74,11 +74,11 @@ static PetscErrorCode make_dataset(ProductWriter *w, const ProductDataset *spec,
   NEPHRITE_HDF5_WRITE(H5Tset_order(stored, H5T_ORDER_LE), spec->name);
   PetscCall(make_groups(w, spec->name));
   *dataset = H5Dcreate2(w->file, spec->name, stored, space, H5P_DEFAULT, creation, H5P_DEFAULT);
-  NEPHRITE_HDF5_WRITE(*dataset, spec->name);
+  NEPHRITE_HDF5_WRITE(*dataset, w->part);
   H5Tclose(stored);
   H5Sclose(space);
-  if (spec->units) PetscCall(product_attribute_text(w, spec->name, "units", spec->units));
-  if (spec->description) PetscCall(product_attribute_text(w, spec->name, "description", spec->description));
+  if (spec->units) PetscCall(product_put_text(w, spec->name, "units", spec->units));
+  if (spec->description) PetscCall(product_put_text(w, spec->name, "description", spec->description));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -110,11 +110,12 @@ static PetscErrorCode declare(ProductWriter *w, const ProductDataset *spec)
   d->rank = spec->rank;
   memcpy(d->shape, spec->shape, sizeof d->shape);
   d->guard = spec->rank ? spec->digest : DIGEST_WHOLE;
-  d->type = H5Tcopy(spec->type);
+  d->type = spec->type;
   d->row_bytes = H5Tget_size(spec->type);
   for (int axis = 1; axis < spec->rank; axis++) d->row_bytes *= spec->shape[axis];
   d->digests = d->guard == DIGEST_ROWS ? spec->shape[0] : 1;
   PetscCall(PetscCalloc1(d->digests, &d->digest));
+  if (w->rank != 0) PetscFunctionReturn(PETSC_SUCCESS);
   PetscCall(creation_list(spec, d->row_bytes, &creation));
   PetscCall(make_dataset(w, spec, creation, &d->id));
   H5Pclose(creation);
@@ -159,6 +160,6 @@ PetscErrorCode product_declare_virtual(ProductWriter *w, const ProductDataset *s
                                        const char *const *files, const hsize_t *rows)
 {
   PetscFunctionBeginUser;
-  PetscCall(product_settle(w, map_sources(w, spec, count, files, rows)));
+  PetscCall(product_settle(w, w->rank == 0 ? map_sources(w, spec, count, files, rows) : PETSC_SUCCESS));
   PetscFunctionReturn(PETSC_SUCCESS);
 }

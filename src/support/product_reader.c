@@ -118,9 +118,11 @@ static PetscErrorCode load_digests(ProductReader *r, OpenedDataset *d)
   d->digests = (size_t)H5Sget_simple_extent_npoints(space);
   H5Sclose(space);
   PetscCall(PetscMalloc1(d->digests, &d->digest));
-  const herr_t status = H5Dread(dataset, H5T_NATIVE_UINT64, H5S_ALL, H5S_ALL, H5P_DEFAULT, d->digest);
+  PetscErrorCode error = PETSC_SUCCESS;
+  if (H5Dread(dataset, H5T_NATIVE_UINT64, H5S_ALL, H5S_ALL, H5P_DEFAULT, d->digest) < 0)
+    error = error_from_hdf5(NEPHRITE_ERR_INPUT, "H5Dread()", r->path);
   H5Dclose(dataset);
-  NEPHRITE_HDF5_READ(status, r->path);
+  PetscCall(error);
   PetscCheck(d->digests == 1 || d->digests == d->shape[0], PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
              "%s: dataset %s has %zu digests for %llu rows", r->path, d->name, d->digests,
              (unsigned long long)d->shape[0]);
@@ -188,6 +190,7 @@ static PetscErrorCode read_rows(ProductReader *r, OpenedDataset *d, hid_t type, 
   hsize_t offset[PRODUCT_MAX_RANK] = {range[0]}, extent[PRODUCT_MAX_RANK];
   hid_t in_memory = -1;
   herr_t status = 0;
+  PetscErrorCode error = PETSC_SUCCESS;
 
   PetscFunctionBeginUser;
   memcpy(extent, d->shape, sizeof extent);
@@ -198,16 +201,16 @@ static PetscErrorCode read_rows(ProductReader *r, OpenedDataset *d, hid_t type, 
   } else
     in_memory = H5Screate(H5S_SCALAR);
   if (status >= 0) status = H5Dread(d->id, type, in_memory, in_file, H5P_DEFAULT, values);
-  H5Sclose(in_memory);
-  H5Sclose(in_file);
-  if (status < 0) {
+  if (status < 0) { /* asked for at once: every further call of HDF5 forgets the reason */
     char what[PETSC_MAX_PATH_LEN + 200];
 
     snprintf(what, sizeof what, "%s: dataset %s, rows %llu to %llu", r->path, d->name, (unsigned long long)range[0],
              (unsigned long long)(range[0] + range[1] - 1));
-    PetscCall(error_from_hdf5(NEPHRITE_ERR_INPUT, "H5Dread()", what));
+    error = error_from_hdf5(NEPHRITE_ERR_INPUT, "H5Dread()", what);
   }
-  PetscFunctionReturn(PETSC_SUCCESS);
+  H5Sclose(in_memory);
+  H5Sclose(in_file);
+  PetscFunctionReturn(error);
 }
 
 static PetscErrorCode check_digests(const ProductReader *r, const OpenedDataset *d, hsize_t first, hsize_t count,
@@ -239,10 +242,10 @@ PetscErrorCode product_read(ProductReader *r, const char *name, hid_t type, hsiz
 
   PetscFunctionBeginUser;
   PetscCall(product_find(r, name, &d));
-  PetscCheck(first + count <= (d->rank ? d->shape[0] : 1), PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
-             "%s: dataset %s has %llu rows; rows %llu to %llu are wanted", r->path, name,
-             (unsigned long long)(d->rank ? d->shape[0] : 1), (unsigned long long)first,
-             (unsigned long long)(first + count - 1));
+  const hsize_t rows = d->rank ? d->shape[0] : 1;
+  PetscCheck(count <= rows && first <= rows - count, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
+             "%s: dataset %s has %llu rows; rows %llu to %llu are wanted", r->path, name, (unsigned long long)rows,
+             (unsigned long long)first, (unsigned long long)(first + count - 1));
   if (!count) PetscFunctionReturn(PETSC_SUCCESS);
   if (d->sources) PetscFunctionReturn(product_sources_read(d, type, first, count, values));
   if (d->digest && H5Tequal(type, d->type) > 0) {

@@ -37,8 +37,8 @@ static PetscErrorCode read_mapping(const ProductReader *r, hid_t creation, size_
   const herr_t bounds = space < 0 ? -1 : H5Sget_select_bounds(space, low, high);
 
   PetscFunctionBeginUser;
-  if (space >= 0) H5Sclose(space);
   NEPHRITE_HDF5_READ(bounds, r->path);
+  H5Sclose(space);
   NEPHRITE_HDF5_READ(H5Pget_virtual_filename(creation, index, name, sizeof name), r->path);
   NEPHRITE_HDF5_READ(H5Pget_virtual_dsetname(creation, index, source->dataset, sizeof source->dataset), r->path);
   source->first = low[0];

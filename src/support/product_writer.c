@@ -1,7 +1,9 @@
 /** \file product_writer.c  Products appear whole or not at all.  \ingroup support
  *
- * One rank writes through POSIX, several through MPI-IO, with the same layout of the file: early allocation, no object
- * times, format V110 (whose metadata carry checksums), Fletcher32 on every chunk.
+ * Rank 0 of the communicator writes, the others send it their rows: the file is the same for every number of ranks, and
+ * a failed write is one rank's failure.  With HDF5 1.10 on MPI-IO the ranks that could not write waited for ever for
+ * each other when the disk was full, every chunk was written twice, and one rank was slower by itself
+ * (doc/design-decisions.md).
  */
 #include "nephrite/version.h"
 #include "support/internal.h"
@@ -80,16 +82,10 @@ static PetscErrorCode open_file(ProductWriter *w)
   PetscFunctionBeginUser;
   NEPHRITE_HDF5_WRITE(H5Pset_libver_bounds(access, H5F_LIBVER_V110, H5F_LIBVER_V110), w->part);
   NEPHRITE_HDF5_WRITE(H5Pset_obj_track_times(creation, 0), w->part);
-  if (w->size > 1) {
-    NEPHRITE_HDF5_WRITE(H5Pset_fapl_mpio(access, w->comm, MPI_INFO_NULL), w->part);
-    NEPHRITE_HDF5_WRITE(H5Pset_coll_metadata_write(access, 1), w->part);
-    NEPHRITE_HDF5_WRITE(H5Pset_all_coll_metadata_ops(access, 1), w->part);
-    NEPHRITE_HDF5_WRITE(H5Pset_dxpl_mpio(w->transfer, H5FD_MPIO_COLLECTIVE), w->part);
-  }
   w->file = H5Fcreate(w->part, H5F_ACC_TRUNC, creation, access);
+  NEPHRITE_HDF5_WRITE(w->file, w->part);
   H5Pclose(access);
   H5Pclose(creation);
-  NEPHRITE_HDF5_WRITE(w->file, w->part);
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -123,9 +119,8 @@ PetscErrorCode product_create(MPI_Comm comm, const char *path, const ProductInfo
   PetscFunctionBeginUser;
   PetscCall(PetscNew(&w));
   *writer = w;
-  w->comm = comm;
   w->file = -1;
-  w->transfer = H5Pcreate(H5P_DATASET_XFER);
+  PetscCallMPI(MPI_Comm_dup(comm, &w->comm)); /* our messages are not to be mistaken for the caller's */
   PetscCallMPI(MPI_Comm_rank(comm, &w->rank));
   PetscCallMPI(MPI_Comm_size(comm, &w->size));
   PetscCall(PetscStrncpy(w->path, path, sizeof w->path));
@@ -133,113 +128,8 @@ PetscErrorCode product_create(MPI_Comm comm, const char *path, const ProductInfo
   if (w->rank == 0) error = probe(path, w->part, bytes_expected);
   PetscCall(product_settle(w, error));
   w->begun = PETSC_TRUE;
-  PetscCall(product_settle(w, open_file(w)));
-  PetscCall(product_settle(w, write_provenance(w, info)));
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
-
-/* ---- attributes ---- */
-
-/* \p values of memory type \p type, as one value or a list of \p count. */
-static PetscErrorCode write_attribute(ProductWriter *w, const char *object, const char *name, hid_t type, int count,
-                                      const void *values)
-{
-  const hsize_t size = (hsize_t)count;
-  hid_t space, target, attribute;
-
-  PetscFunctionBeginUser;
-  space = count > 1 ? H5Screate_simple(1, &size, NULL) : H5Screate(H5S_SCALAR);
-  target = H5Oopen(w->file, object ? object : "/", H5P_DEFAULT);
-  NEPHRITE_HDF5_WRITE(target, w->part);
-  attribute = H5Acreate2(target, name, type, space, H5P_DEFAULT, H5P_DEFAULT);
-  NEPHRITE_HDF5_WRITE(attribute, w->part);
-  NEPHRITE_HDF5_WRITE(H5Awrite(attribute, type, values), w->part);
-  H5Aclose(attribute);
-  H5Oclose(target);
-  H5Sclose(space);
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
-
-PetscErrorCode product_attribute_text(ProductWriter *w, const char *object, const char *name, const char *text)
-{
-  hid_t type = H5Tcopy(H5T_C_S1);
-
-  PetscFunctionBeginUser;
-  NEPHRITE_HDF5_WRITE(H5Tset_size(type, strlen(text) + 1), w->part);
-  PetscCall(write_attribute(w, object, name, type, 1, text));
-  H5Tclose(type);
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
-
-PetscErrorCode product_attribute_real(ProductWriter *w, const char *object, const char *name, int count,
-                                      const double *values)
-{
-  PetscFunctionBeginUser;
-  PetscCall(write_attribute(w, object, name, H5T_NATIVE_DOUBLE, count, values));
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
-
-PetscErrorCode product_attribute_int(ProductWriter *w, const char *object, const char *name, int count,
-                                     const int64_t *values)
-{
-  PetscFunctionBeginUser;
-  PetscCall(write_attribute(w, object, name, H5T_NATIVE_INT64, count, values));
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
-
-/* ---- values ---- */
-
-static void digest_rows(WrittenDataset *d, hsize_t first, hsize_t count, const void *values)
-{
-  const char *bytes = values;
-
-  if (!count) return;
-  if (d->guard == DIGEST_WHOLE) {
-    d->digest[0] = product_row_digest(d->name, 0, bytes, count * d->row_bytes);
-    return;
-  }
-  for (hsize_t i = 0; i < count; i++)
-    d->digest[first + i] = product_row_digest(d->name, first + i, bytes + i * d->row_bytes, d->row_bytes);
-}
-
-static PetscErrorCode write_rows(ProductWriter *w, WrittenDataset *d, hsize_t first, hsize_t count, const void *values)
-{
-  const hid_t in_file = H5Dget_space(d->id);
-  hsize_t offset[PRODUCT_MAX_RANK] = {0}, extent[PRODUCT_MAX_RANK];
-  hid_t in_memory;
-
-  PetscFunctionBeginUser;
-  offset[0] = first;
-  memcpy(extent, d->shape, sizeof extent);
-  extent[0] = PetscMax(count, 1);
-  if (d->rank) {
-    in_memory = H5Screate_simple(d->rank, extent, NULL);
-    if (count) NEPHRITE_HDF5_WRITE(H5Sselect_hyperslab(in_file, H5S_SELECT_SET, offset, NULL, extent, NULL), d->name);
-  } else
-    in_memory = H5Screate(H5S_SCALAR);
-  if (!count) {
-    NEPHRITE_HDF5_WRITE(H5Sselect_none(in_file), d->name);
-    NEPHRITE_HDF5_WRITE(H5Sselect_none(in_memory), d->name);
-  }
-  NEPHRITE_HDF5_WRITE(H5Dwrite(d->id, d->type, in_memory, in_file, w->transfer, values), w->part);
-  H5Sclose(in_memory);
-  H5Sclose(in_file);
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
-
-PetscErrorCode product_write(ProductWriter *w, const char *name, hsize_t first, hsize_t count, const void *values)
-{
-  WrittenDataset *d = NULL;
-
-  PetscFunctionBeginUser;
-  for (PetscInt i = 0; i < w->count; i++)
-    if (!strcmp(w->dataset[i].name, name)) d = &w->dataset[i];
-  PetscCheck(d, PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL, "%s: no dataset %s was declared", w->path, name);
-  PetscCheck(first + count <= (d->rank ? d->shape[0] : 1), PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL,
-             "%s: rows %llu to %llu are outside of dataset %s", w->path, (unsigned long long)first,
-             (unsigned long long)(first + count), name);
-  digest_rows(d, first, count, values);
-  PetscCall(product_settle(w, write_rows(w, d, first, count, values)));
+  PetscCall(product_settle(w, w->rank == 0 ? open_file(w) : PETSC_SUCCESS));
+  PetscCall(write_provenance(w, info));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -274,6 +164,9 @@ static PetscErrorCode write_digests(ProductWriter *w, uint64_t *digest)
     PetscCheck(digests <= INT_MAX, PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL, "%s: dataset %s has %zu rows, too many",
                w->path, w->dataset[i].name, digests);
     PetscCallMPI(MPI_Allreduce(w->dataset[i].digest, all, (int)digests, MPI_UINT64_T, MPI_BOR, w->comm));
+    for (size_t row = 0; row < digests && w->dataset[i].shape[0]; row++)
+      PetscCheck(all[row], PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL, "%s: row %zu of dataset %s was not written", w->path,
+                 row, w->dataset[i].name);
     PetscCall(product_digest_add(state, w->dataset[i].name, digests, all));
     PetscCall(product_declare(w, &(ProductDataset){name, H5T_NATIVE_UINT64, 1, {digests}, DIGEST_WHOLE, "1", NULL}));
     PetscCall(product_write(w, name, 0, w->rank == 0 ? digests : 0, all));
@@ -288,8 +181,7 @@ static PetscErrorCode close_file(ProductWriter *w)
   PetscFunctionBeginUser;
   for (PetscInt i = 0; i < w->count; i++) {
     NEPHRITE_HDF5_WRITE(H5Dclose(w->dataset[i].id), w->part);
-    H5Tclose(w->dataset[i].type);
-    w->dataset[i].id = w->dataset[i].type = -1;
+    w->dataset[i].id = -1;
   }
   NEPHRITE_HDF5_WRITE(H5Fflush(w->file, H5F_SCOPE_GLOBAL), w->part);
   NEPHRITE_HDF5_WRITE(H5Fclose(w->file), w->part);
@@ -326,8 +218,9 @@ PetscErrorCode product_commit(ProductWriter *w, uint64_t *digest)
 {
   PetscFunctionBeginUser;
   PetscCall(write_digests(w, digest));
-  PetscCall(product_settle(w, close_file(w)));
+  PetscCall(product_settle(w, w->rank == 0 ? close_file(w) : PETSC_SUCCESS));
   PetscCall(product_settle(w, w->rank == 0 ? publish(w) : PETSC_SUCCESS));
+  w->published = PETSC_TRUE;
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -337,12 +230,12 @@ PetscErrorCode product_writer_destroy(ProductWriter **writer)
 
   PetscFunctionBeginUser;
   if (!w) PetscFunctionReturn(PETSC_SUCCESS);
-  const PetscBool published = w->file < 0 && !w->failed ? PETSC_TRUE : PETSC_FALSE;
   if (!w->failed && w->file >= 0) close_file(w); /* after a failure the file is left to the end of the process */
+  if (!w->published && w->rank == 0) unlink(w->part);
   for (PetscInt i = 0; i < w->count; i++) PetscCall(PetscFree(w->dataset[i].digest));
   PetscCall(PetscFree(w->dataset));
-  H5Pclose(w->transfer);
-  if (!published && w->rank == 0) unlink(w->part);
+  PetscCall(PetscFree(w->buffer));
+  PetscCallMPI(MPI_Comm_free(&w->comm));
   PetscCall(PetscFree(*writer));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
