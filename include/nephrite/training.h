@@ -26,7 +26,6 @@ typedef struct {
   int64_t validate_every, checkpoint_every;
   int64_t validations; /**< held-out realisations used in a validation, at most */
   PetscInt keep; /**< newest checkpoints kept, beside the best */
-  double cache_gib; /**< memory per rank for maps that were read and verified */
   PetscBool freeze_position;
   char start_from[OPTION_TEXT_SIZE]; /**< checkpoint whose averaged weights a new training starts with, or "" */
 } TrainConfig;
@@ -126,7 +125,7 @@ PetscErrorCode training_shape(const TrainingSetup *setup, NetworkShape *shape);
 typedef struct {
   NetworkEstimate network; /**< of a rank, at its micro-batch */
   PetscInt micro_batch; /**< samples a rank has in memory at once */
-  double optimizer_bytes, batch_bytes, cache_bytes; /**< per rank, beside the network; the cache at most */
+  double optimizer_bytes, batch_bytes; /**< per rank, beside the network */
   double step_flops; /**< of all ranks, forward and backward */
   double checkpoint_bytes; /**< of one at the end of the training */
 } TrainingEstimate;

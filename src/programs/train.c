@@ -31,7 +31,7 @@ static PetscErrorCode run(MPI_Comm comm, const Options *options, const Configura
 
 static void print_estimate(const Configuration *c, int ranks, const TrainingEstimate *e)
 {
-  const double rank_bytes = (double)e->network.arena_bytes + e->optimizer_bytes + e->batch_bytes + e->cache_bytes;
+  const double rank_bytes = (double)e->network.arena_bytes + e->optimizer_bytes + e->batch_bytes;
   const double kept = (double)(c->train.keep + 2); /* the best one, and one being written */
 
   printf("network   %zu parameters in %d tensors, %.3g GFLOP forward per sample\n", e->network.parameters,
@@ -40,8 +40,8 @@ static void print_estimate(const Configuration *c, int ranks, const TrainingEsti
          " of %d samples on %d ranks, %d at once per rank; %.4g TFLOP per step, %.3g EFLOP in all\n",
          c->train.steps, (int)c->train.batch, ranks, (int)e->micro_batch, e->step_flops / 1e12,
          e->step_flops * (double)c->train.steps / 1e18);
-  printf("memory    %.3f GB per rank: network %.3f, optimiser %.3f, batch %.3f, maps at most %.3f\n", rank_bytes / 1e9,
-         (double)e->network.arena_bytes / 1e9, e->optimizer_bytes / 1e9, e->batch_bytes / 1e9, e->cache_bytes / 1e9);
+  printf("memory    %.3f GB per rank: network %.3f, optimiser %.3f, batch %.3f\n", rank_bytes / 1e9,
+         (double)e->network.arena_bytes / 1e9, e->optimizer_bytes / 1e9, e->batch_bytes / 1e9);
   printf("files     checkpoints of %.3f GB in %s/checkpoints, up to %.0f of them: %.3f GB\n", e->checkpoint_bytes / 1e9,
          c->campaign.campaign, kept, kept * e->checkpoint_bytes / 1e9);
 }

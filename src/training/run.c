@@ -41,7 +41,7 @@ PetscErrorCode training_estimate(const TrainingSetup *setup, int ranks, Training
   PetscCall(training_shape(setup, &shape));
   const PetscInt samples = training_micro_batch(train, ranks);
   const double pixels = (double)shape.ny * (double)shape.nx, bins = shape.bins;
-  *estimate = (TrainingEstimate){.micro_batch = samples, .cache_bytes = train->cache_gib * 0x1p30};
+  *estimate = (TrainingEstimate){.micro_batch = samples};
   PetscCall(network_estimate(&shape, samples, NETWORK_TRAINING, &estimate->network));
   estimate->optimizer_bytes = 3. * (double)estimate->network.parameters * sizeof(Scalar); /* m, v, average */
   /* clean and noisy map, answer and its gradient, observation; the map as it comes */

@@ -53,8 +53,6 @@ static const OptionSpec specs[] = {
      "steps between checkpoints; there is one at the end and at an interruption too"},
     {"train_keep", VALUE_INT, MEMBER(keep), "checkpoints", "2", 1, 1 << 20, NULL, SCOPE_RUN,
      "newest checkpoints kept, beside the best one"},
-    {"train_cache", VALUE_REAL, MEMBER(cache_gib), "GiB", "1", 0, 1e6, NULL, SCOPE_RUN,
-     "memory per rank in which maps once read and verified are kept"},
     {"train_freeze_position", VALUE_FLAG, MEMBER(freeze_position), "", "false", 0, 0, NULL, COURSE,
      "keep the position embedding of the field tokens at its starting table"},
     {"train_start_from", VALUE_TEXT, MEMBER(start_from), "", "", 0, 0, NULL, COURSE,
