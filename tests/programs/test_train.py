@@ -1,0 +1,354 @@
+#!/usr/bin/env python3
+"""nephrite-train end to end on tiny maps and a tiny network: ranks, resuming, faults."""
+
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import unittest
+
+import h5py
+import numpy as np
+
+SOURCE = pathlib.Path(os.environ.get("NEPHRITE_SOURCE", pathlib.Path(__file__).resolve().parents[2]))
+BUILD = pathlib.Path(os.environ.get("NEPHRITE_BUILD", SOURCE / "build"))
+USAGE, INPUT, INTERNAL, IO, INTERRUPTED = 64, 65, 70, 74, 75
+
+CONFIG = """
+seed: 3
+survey: {map_size: 16, field_of_view: 2, bins: 2}
+simulate: {realisations: 40, shard_size: 16}
+network: {depth: 4, width: 16, heads: 2, patch: 4, observation_patch: 8, observation_start: 1, cosmology_tokens: 2,
+          bottleneck: 8, time_frequencies: 16, dropout: 0.3}
+train: {steps: 20, batch: 6, micro_batch: 4, held_out: 8, checkpoint_every: 10, validate_every: 10, learning_rate: 3e-3,
+        final_learning_rate: 1e-3, warmup: 3, ema_decay: 0.9}
+"""
+
+
+class Run:
+    """A finished program."""
+
+    def __init__(self, process):
+        self.code, self.out, self.err = process.returncode, process.stdout, process.stderr
+
+
+def command(program, campaign, options, ranks, file_kib=None):
+    words = ["sh", "-c", f'ulimit -f {2 * file_kib}; exec "$0" "$@"'] if file_kib else []
+    words += [str(BUILD / program), "-config", str(campaign.parent / "tiny.yaml"), "-campaign", str(campaign)]
+    for name, value in options.items():
+        words += ["-" + name, str(value)]
+    return (["mpirun", "-n", str(ranks)] if ranks > 1 else []) + words
+
+
+class TrainTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.root = pathlib.Path(tempfile.mkdtemp(prefix="nephrite-train-"))
+        (cls.root / "tiny.yaml").write_text(CONFIG)
+        cls.maps = cls.root / "maps"
+        subprocess.run(command("nephrite-simulate", cls.maps, {}, 1), check=True, capture_output=True)
+        cls.whole = cls.new_campaign("whole")
+        run = cls.train(cls.whole)
+        assert run.code == 0, run.err
+
+    @classmethod
+    def tearDownClass(cls):
+        shutil.rmtree(cls.root)
+
+    @classmethod
+    def new_campaign(cls, name, checkpoints=()):
+        """A campaign with the maps of all, and checkpoints of the uninterrupted one."""
+        campaign = cls.root / name
+        (campaign / "checkpoints").mkdir(parents=True)
+        (campaign / "sims").symlink_to(cls.maps / "sims")
+        for step in checkpoints:
+            shutil.copy(cls.checkpoint(cls.whole, step), campaign / "checkpoints")
+        return campaign
+
+    @staticmethod
+    def checkpoint(campaign, step):
+        return campaign / "checkpoints" / f"step-{step:08d}.h5"
+
+    @staticmethod
+    def steps(campaign):
+        return sorted(int(p.name[5:-3]) for p in (campaign / "checkpoints").glob("step-*.h5"))
+
+    @staticmethod
+    def train(campaign, options={}, ranks=1, file_kib=None):
+        """file_kib: no file may grow beyond this, as on a full disk; MPI is then told to do without files"""
+        words = command("nephrite-train", campaign, options, ranks, file_kib)
+        environment = dict(os.environ, **({"OMPI_MCA_btl": "self,tcp", "PMIX_MCA_gds": "hash"} if file_kib else {}))
+        return Run(subprocess.run(words, capture_output=True, text=True, timeout=300, env=environment))
+
+    def assertEnds(self, run, code, *words):
+        self.assertEqual(run.code, code, run.err or run.out)
+        for word in words:
+            self.assertIn(word, run.err)
+        lines = [line for line in run.err.splitlines() if line.startswith("nephrite-train:")]
+        self.assertEqual(len(lines), 1 if code else 0, run.err)
+
+    def assertSameTraining(self, first, second):
+        """Every number that training goes on from, bit for bit; times are another matter."""
+        differing = []
+
+        def compare(name, item):
+            timed = name.endswith(("samples_per_second", "seconds"))
+            if isinstance(item, h5py.Dataset) and not timed and not np.array_equal(item[()], b[name][()]):
+                differing.append(name)
+
+        with h5py.File(first) as a, h5py.File(second) as b:
+            a.visititems(compare)
+            for group in ("weights", "ema", "m", "v", "history"):
+                self.assertGreater(len(a[group]), 5)
+        self.assertEqual(differing, [])
+
+    @staticmethod
+    def loss(campaign):
+        with h5py.File(campaign / "training.h5") as file:
+            return file["loss"][:]
+
+    @staticmethod
+    def flip_byte(path, share=0.3):
+        data = bytearray(path.read_bytes())
+        data[int(share * len(data))] ^= 0x10
+        path.write_bytes(data)
+
+    # ---- the course
+
+    def test_losses_do_not_depend_on_ranks_though_they_do_not_divide_the_batch(self):
+        for ranks in (2, 4):
+            campaign = self.new_campaign(f"ranks{ranks}")
+            self.assertEnds(self.train(campaign, ranks=ranks), 0)
+            np.testing.assert_allclose(self.loss(campaign), self.loss(self.whole), rtol=1e-5)
+        with h5py.File(self.whole / "training.h5") as one, h5py.File(campaign / "training.h5") as four:
+            for name in ("theta", "field", "loss"):
+                np.testing.assert_allclose(four["validation/" + name], one["validation/" + name], rtol=1e-5)
+
+    def test_more_ranks_than_samples_train_all_the_same(self):
+        losses = []
+        for ranks in (1, 4):
+            campaign = self.new_campaign(f"few{ranks}")
+            self.assertEnds(self.train(campaign, {"train_batch": 3, "train_steps": 6}, ranks), 0)
+            losses.append(self.loss(campaign))
+        np.testing.assert_allclose(losses[1], losses[0], rtol=1e-5)
+
+    def test_gradients_accumulated_over_micro_batches_are_those_of_the_batch(self):
+        campaign = self.new_campaign("micro")
+        self.assertEnds(self.train(campaign, {"train_micro_batch": 1}), 0)
+        np.testing.assert_allclose(self.loss(campaign), self.loss(self.whole), rtol=1e-5)
+
+    def test_the_history_has_every_step_and_validation(self):
+        with h5py.File(self.whole / "training.h5") as file:
+            np.testing.assert_array_equal(file["step"], np.arange(1, 21))
+            np.testing.assert_array_equal(file["validation/step"], [10, 20])
+            for name in ("loss", "field", "theta", "gradient_norm", "learning_rate", "samples_per_second", "seconds"):
+                self.assertEqual(file[name].shape, (20,))
+                self.assertTrue(np.all(file[name][:] > 0))
+                self.assertIn("units", file[name].attrs)
+            np.testing.assert_allclose(file["learning_rate"][:4], np.array([1, 2, 3, 4]) * 3e-3 / 4)
+            self.assertAlmostEqual(file["learning_rate"][-1], 1e-3)
+
+    def test_training_learns(self):
+        losses = []
+        for name, steps, rate in (("start", 1, 0), ("end", 300, 0.01)):
+            campaign = self.new_campaign("learns-" + name)
+            options = {"train_steps": steps, "train_learning_rate": rate, "train_warmup": 0, "train_batch": 16}
+            self.assertEnds(self.train(campaign, {**options, "network_dropout": 0, "train_validate_every": 300}), 0)
+            with h5py.File(campaign / "training.h5") as file:
+                losses.append(file["validation/loss"][-1])
+        self.assertLess(losses[1], 0.9 * losses[0])  # of maps not trained on, at the same noise; a share of it is noise
+
+    def test_validation_is_of_the_averaged_weights(self):
+        campaign = self.new_campaign("averaged")
+        options = {"train_ema_decay": 0.99999999, "train_theta_weight": 100, "train_learning_rate": 0.03}
+        self.assertEnds(self.train(campaign, options), 0)
+        with h5py.File(campaign / "training.h5") as file:
+            theta = file["validation/theta"][:]  # of the starting weights, which answer 0 for every parameter
+        self.assertAlmostEqual(theta[0], theta[1], delta=1e-3 * theta[0])
+
+    def test_held_out_realisations_are_validated_on_and_never_trained_on(self):
+        campaign = self.root / "damaged-maps"
+        shutil.copytree(self.maps, campaign)
+        shard = campaign / "sims" / "shard-00002.h5"
+        data = bytearray(shard.read_bytes())
+        with h5py.File(shard) as file:
+            held_out = [file["kappa"][row].tobytes() for row in range(8)]  # realisations 32 to 39
+        for kappa in held_out:
+            data[data.index(kappa) + 100] ^= 1
+        shard.write_bytes(data)
+        run = self.train(campaign, {"train_checkpoint_every": 9}, ranks=2)
+        self.assertEnds(run, INPUT, "shard-00002.h5")
+        self.assertEqual(self.steps(campaign), [9])  # more than one pass over the others, before validation at step 10
+
+    def test_online_training_needs_no_shards_and_agrees_between_ranks(self):
+        losses = []
+        for ranks in (1, 2):
+            campaign = self.root / f"online{ranks}"
+            run = self.train(campaign, {"train_source": "online", "train_steps": 4, "train_validations": 3}, ranks)
+            self.assertEnds(run, 0)
+            losses.append(self.loss(campaign))
+        np.testing.assert_allclose(losses[1], losses[0], rtol=1e-5)
+
+    def test_a_frozen_position_stays_at_its_table(self):
+        campaign = self.new_campaign("frozen")
+        self.assertEnds(self.train(campaign, {"train_freeze_position": "true", "train_weight_decay": 0.1}), 0)
+        with h5py.File(self.checkpoint(campaign, 20)) as end:
+            table = end["weights/field.position"][:]  # row by row: sines and cosines of the column, then of the row
+            self.assertTrue(np.all(table[0] == np.tile([0] * 4 + [1] * 4, 2)))
+            np.testing.assert_allclose(table[1, 0], np.sin(1), rtol=1e-6)
+            np.testing.assert_array_equal(end["ema/field.position"][:], table)
+        with h5py.File(self.checkpoint(self.whole, 20)) as end:
+            self.assertFalse(np.array_equal(end["weights/field.position"][:], table))
+
+    def test_a_dry_run_tells_what_is_needed_and_writes_nothing(self):
+        campaign = self.root / "dry"
+        run = self.train(campaign, {"dry_run": "true"}, ranks=2)
+        self.assertEnds(run, 0)
+        self.assertFalse(campaign.exists())
+        for word in ("parameters", "GB per rank", "checkpoints of", "3 at once per rank"):
+            self.assertIn(word, run.out)
+        with h5py.File(self.checkpoint(self.whole, 20)) as file:
+            parameters = sum(item.size for item in file["weights"].values())
+        self.assertIn(f"network   {parameters} parameters", run.out)
+
+    # ---- going on
+
+    def test_a_resumed_training_equals_the_uninterrupted_one_bit_for_bit(self):
+        campaign = self.new_campaign("resumed", [10])
+        run = self.train(campaign)
+        self.assertEnds(run, 0)
+        self.assertIn("goes on from step 10", run.out)
+        self.assertSameTraining(self.checkpoint(campaign, 20), self.checkpoint(self.whole, 20))
+        np.testing.assert_array_equal(self.loss(campaign), self.loss(self.whole))
+
+    def test_a_complete_training_says_so_and_changes_nothing(self):
+        campaign = self.new_campaign("complete", [20])
+        before = self.checkpoint(campaign, 20).read_bytes()
+        run = self.train(campaign)
+        self.assertEnds(run, 0)
+        self.assertIn("complete: 20 of 20 steps", run.out)
+        self.assertEqual(self.checkpoint(campaign, 20).read_bytes(), before)
+        self.assertEqual(self.steps(campaign), [20])
+
+    def test_more_steps_may_be_asked_for_later(self):
+        campaign = self.new_campaign("longer", [20])
+        run = self.train(campaign, {"train_steps": 25})
+        self.assertEnds(run, 0)
+        self.assertRegex(run.out, "goes on with other options: .*train_steps")
+        self.assertEqual(len(self.loss(campaign)), 25)
+
+    def interrupt(self, campaign, options, ranks):
+        """Start, wait for the second checkpoint, and send SIGUSR1 to the program or to mpirun."""
+        process = subprocess.Popen(
+            command("nephrite-train", campaign, options, ranks),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        while len(self.steps(campaign)) < 2 and process.poll() is None:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGUSR1)
+        process.stdout_text, process.stderr_text = process.communicate(timeout=120)
+        return process
+
+    def test_sigusr1_ends_with_a_checkpoint_from_which_training_goes_on_exactly(self):
+        options = {"train_schedule": "constant", "train_steps": 100000, "train_validate_every": 7}
+        campaign = self.new_campaign("interrupted")
+        process = self.interrupt(campaign, options, 1)
+        self.assertEqual(process.returncode, INTERRUPTED, process.stderr_text)
+        step = int(re.search(r"interrupted after step (\d+) of 100000", process.stderr_text).group(1))
+        self.assertEqual(self.steps(campaign)[-1], step)
+        options["train_steps"] = step + 5
+        self.assertEnds(self.train(campaign, options), 0)
+        straight = self.new_campaign("straight")
+        self.assertEnds(self.train(straight, options), 0)
+        self.assertSameTraining(self.checkpoint(campaign, step + 5), self.checkpoint(straight, step + 5))
+
+    def test_sigusr1_to_mpirun_stops_all_ranks(self):
+        campaign = self.new_campaign("interrupted2")
+        process = self.interrupt(campaign, {"train_schedule": "constant", "train_steps": 100000}, 2)
+        self.assertEqual(process.returncode, INTERRUPTED, process.stderr_text)
+        self.assertIn("progress is saved", process.stderr_text)
+
+    def test_the_best_checkpoint_stays_when_older_ones_go(self):
+        campaign = self.new_campaign("best")
+        options = {"train_learning_rate": 0.02, "train_schedule": "constant", "train_validate_every": 1}
+        self.assertEnds(self.train(campaign, {**options, "train_checkpoint_every": 1, "train_keep": 1}), 0)
+        with h5py.File(campaign / "training.h5") as file:
+            best = int(np.argmin(file["validation/theta"])) + 1
+        self.assertEqual(self.steps(campaign), sorted({best, 20}))
+
+    def test_a_second_stage_starts_with_the_averaged_weights_of_the_first(self):
+        campaign = self.new_campaign("second")
+        options = {"train_start_from": self.checkpoint(self.whole, 20), "train_learning_rate": 0, "train_steps": 1}
+        options["train_warmup"] = 0
+        self.assertEnds(self.train(campaign, options), 0)
+        with h5py.File(self.checkpoint(self.whole, 20)) as first, h5py.File(self.checkpoint(campaign, 1)) as second:
+            for name in first["ema"]:
+                np.testing.assert_array_equal(first["ema"][name], second["weights"][name])
+            np.testing.assert_array_equal(first["map_std"], second["map_std"])
+            self.assertEqual(second["position"][()], 21 * 6)
+        options["network_width"] = 24
+        self.assertEnds(self.train(self.new_campaign("second2"), options), INPUT, "train_start_from", "weights")
+
+    # ---- faults
+
+    def test_a_damaged_newest_checkpoint_is_reported_and_the_one_before_used(self):
+        campaign = self.new_campaign("damaged", [10, 20])
+        self.flip_byte(self.checkpoint(campaign, 20))
+        run = self.train(campaign, ranks=2)
+        self.assertEnds(run, 0)
+        self.assertRegex(run.out, r"skips a damaged checkpoint: .*step-00000020\.h5")
+        self.assertIn("goes on from step 10", run.out)
+        self.assertEqual(self.steps(campaign), [10, 20])
+
+    def test_damaged_checkpoints_alone_are_no_beginning(self):
+        campaign = self.new_campaign("hopeless", [10, 20])
+        for step in (10, 20):
+            self.flip_byte(self.checkpoint(campaign, step))
+        self.assertEnds(self.train(campaign), INPUT, "none of the 2 checkpoints", "step-000000")
+        self.assertEqual(self.steps(campaign), [10, 20])
+
+    def test_a_checkpoint_of_another_network_or_survey_is_refused_naming_the_option(self):
+        campaign = self.new_campaign("other", [20])
+        self.assertEnds(self.train(campaign, {"network_width": 24}), INPUT, "network_width", "24", "16")
+        self.assertEnds(self.train(campaign, {"survey_sigma_e": 0.3}), INPUT, "survey_sigma_e")
+        self.assertEnds(self.train(campaign, {"survey_field_of_view": 3}), INPUT, "survey_field_of_view")
+
+    def test_realisations_trained_on_are_not_held_out_later(self):
+        campaign = self.new_campaign("leak", [10])
+        self.assertEnds(self.train(campaign, {"train_held_out": 9}), USAGE, "train_held_out", "at most 8")
+
+    def test_numbers_that_are_not_finite_stop_training_and_are_never_written(self):
+        campaign = self.new_campaign("diverged", [10])
+        options = {"train_learning_rate": 1, "train_weight_decay": 10, "train_schedule": "constant", "train_warmup": 0}
+        run = self.train(campaign, {**options, "train_steps": 1000, "train_validate_every": 1000}, ranks=2)
+        self.assertEnds(run, INTERNAL, "not finite", "last good checkpoint", "step-000000")
+        step = int(re.search(r"step (\d+):", run.err).group(1))
+        self.assertIn(self.checkpoint(campaign, (step - 1) // 10 * 10).name, run.err)
+        for saved in self.steps(campaign):
+            with h5py.File(self.checkpoint(campaign, saved)) as file:
+                for group in ("weights", "ema", "m", "v"):
+                    self.assertTrue(all(np.all(np.isfinite(item[:])) for item in file[group].values()))
+
+    def test_a_full_disk_ends_training_and_leaves_the_checkpoints_that_were_there(self):
+        for ranks in (1, 2):
+            campaign = self.new_campaign(f"full{ranks}", [10])
+            run = self.train(campaign, ranks=ranks, file_kib=100)
+            self.assertEnds(run, IO, "HDF5")
+            self.assertEqual(self.steps(campaign), [10])
+            self.assertEnds(self.train(campaign), 0)
+
+    def test_missing_maps_are_named(self):
+        campaign = self.root / "nothing"
+        self.assertEnds(self.train(campaign, ranks=2), INPUT, "sims/campaign.h5")
+        campaign = self.new_campaign("short")
+        self.assertEnds(self.train(campaign, {"simulate_realisations": 60}), INPUT, "has 40 maps")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,237 @@
+#include "../../src/training/internal.h"
+#include "nephrite_test.h"
+
+#include <stdlib.h>
+
+enum { SIZE = 16, BINS = 2, PARAMETERS = 6, PIXELS = BINS * SIZE * SIZE, CAPACITY = 8, SEED = 3 };
+
+static const TrainConfig train = {.time_mean = -0.8, .time_scale = 0.8};
+static const Normalisation normalisation = {.bins = BINS,
+                                            .parameters = PARAMETERS,
+                                            .map_std = {0.01, 0.02},
+                                            .theta_mean = {0.3, 0.05, 0.8, 0.7, 1, -1},
+                                            .theta_std = {0.2, 0.006, 0.14, 0.06, 0.08, 0.4}};
+
+/* Convergence observed almost without noise, so that the observation shows which map was observed. */
+static SurveyConfig make_survey(const char *mask)
+{
+  SurveyConfig survey = {.map_size = {SIZE, SIZE},
+                         .field_of_view_deg = 2,
+                         .bins = BINS,
+                         .observation = OBSERVATION_CONVERGENCE,
+                         .galaxies_per_arcmin2 = 27,
+                         .sigma_e = 1e-9,
+                         .smail_z0 = 0.11,
+                         .smail_alpha = 0.68,
+                         .smail_beta = 2,
+                         .photoz_scatter = 0.05};
+
+  snprintf(survey.mask, sizeof survey.mask, "%s", mask);
+  return survey;
+}
+
+typedef struct {
+  SurveyConfig survey;
+  Prior *prior;
+  BatchSource *source;
+  Feed *feed;
+} Fixture;
+
+static Fixture make(const char *mask)
+{
+  const NetworkShape shape = {.ny = SIZE,
+                              .nx = SIZE,
+                              .bins = BINS,
+                              .observation_channels = strcmp(mask, "none") ? BINS + 1 : BINS,
+                              .parameters = PARAMETERS};
+  PriorConfig *config = calloc(1, sizeof *config);
+  Fixture f = {.survey = make_survey(mask)};
+
+  for (size_t i = 0; i < prior_options.count; i++)
+    snprintf(config->distribution[i], OPTION_TEXT_SIZE, "%s", prior_options.specs[i].fallback);
+  assert_ok(prior_create(config, BINS, &f.prior));
+  free(config);
+  assert_ok(batch_source_online(&f.survey, f.prior, SEED, 0, &f.source));
+  assert_ok(feed_create(&shape, &f.survey, &train, &normalisation, CAPACITY, &f.feed));
+  return f;
+}
+
+static void destroy(Fixture *f)
+{
+  assert_ok(feed_destroy(&f->feed));
+  assert_ok(batch_source_destroy(&f->source));
+  assert_ok(prior_destroy(&f->prior));
+}
+
+/* Item i's map, flipped along y and x as wanted and normalised, at a pixel. */
+static double clean(const float *kappa, int bin, int y, int x, int flip_y, int flip_x)
+{
+  const int from_y = flip_y ? SIZE - 1 - y : y, from_x = flip_x ? SIZE - 1 - x : x;
+
+  return kappa[(bin * SIZE + from_y) * SIZE + from_x] / normalisation.map_std[bin];
+}
+
+/* Which of the four flips (2 y + x) turns the map into this sample? -1 if none does. */
+static int flip_of(const float *kappa, const Scalar *x)
+{
+  for (int flips = 0; flips < 4; flips++) {
+    double worst = 0;
+
+    for (int i = 0; i < PIXELS; i++)
+      worst = fmax(worst, fabs(x[i] - clean(kappa, i / SIZE / SIZE, i / SIZE % SIZE, i % SIZE, flips / 2, flips % 2)));
+    if (worst < 1e-5) return flips; /* float32 of values up to about 10 */
+  }
+  return -1;
+}
+
+static void samples_are_flipped_maps_normalised_and_each_flip_occurs(void **state)
+{
+  Fixture f = make("none");
+  const Batch *batch = NULL;
+  float kappa[PIXELS];
+  double theta[PARAMETERS];
+  int seen[4] = {0};
+
+  (void)state;
+  for (int64_t first = 0; first < 32; first += CAPACITY) {
+    assert_ok(feed_training(f.feed, f.source, SEED, first, CAPACITY, &batch));
+    for (int b = 0; b < CAPACITY; b++) {
+      assert_ok(batch_source_get(f.source, first + b, kappa, theta, NULL));
+      const int flips = flip_of(kappa, batch->x + b * PIXELS);
+      assert_in_range(flips, 0, 3);
+      seen[flips]++;
+      for (int p = 0; p < PARAMETERS; p++)
+        assert_within(batch->theta[b * PARAMETERS + p],
+                      (theta[p] - normalisation.theta_mean[p]) / normalisation.theta_std[p], 1e-5);
+    }
+  }
+  for (int flips = 0; flips < 4; flips++) assert_true(seen[flips] >= 2); /* eight expected */
+  destroy(&f);
+}
+
+static void the_observation_is_of_the_flipped_map(void **state)
+{
+  Fixture f = make("none");
+  const Batch *batch = NULL;
+
+  (void)state;
+  assert_ok(feed_training(f.feed, f.source, SEED, 0, CAPACITY, &batch));
+  for (int i = 0; i < CAPACITY * PIXELS; i++) assert_within(batch->observation[i], batch->x[i], 1e-4); /* noise 1e-7 */
+  destroy(&f);
+}
+
+static void the_mask_is_shown_as_it_is(void **state)
+{
+  Fixture f = make("random");
+  const Batch *batch = NULL;
+  int masked = 0;
+
+  (void)state;
+  assert_ok(feed_training(f.feed, f.source, SEED, 0, CAPACITY, &batch));
+  for (int b = 0; b < CAPACITY; b++)
+    for (int i = 0; i < SIZE * SIZE; i++) {
+      const Scalar *sample = batch->observation + b * (BINS + 1) * SIZE * SIZE;
+      const double mask = sample[BINS * SIZE * SIZE + i];
+
+      assert_true(mask == 0 || mask == 1);
+      for (int bin = 0; bin < BINS; bin++)
+        assert_within(sample[bin * SIZE * SIZE + i], mask * batch->x[(b * BINS + bin) * SIZE * SIZE + i], 1e-4);
+      masked += mask == 0;
+    }
+  assert_true(masked > 0);
+  destroy(&f);
+}
+
+static void noise_and_time_are_keyed_by_the_position(void **state)
+{
+  Fixture f = make("none");
+  const Batch *batch = NULL;
+
+  (void)state;
+  assert_ok(feed_training(f.feed, f.source, SEED, 5, 3, &batch));
+  for (uint64_t b = 0; b < 3; b++) {
+    const uint64_t index = UINT64_C(1) << 63 | (5 + b);
+    const RandomKey noise_key = {SEED, STREAM_DIFFUSION_NOISE, index};
+    double normal, noise[PIXELS + PARAMETERS];
+
+    random_normal((RandomKey){SEED, STREAM_TIME, index}, 0, 1, &normal);
+    assert_close(batch->t[b], 1 / (1 + exp(-(normal - 0.8) * 0.8)), 1e-6);
+    random_normal(noise_key, 0, PIXELS + PARAMETERS, noise);
+    for (size_t i = 0; i < PIXELS; i++) {
+      const size_t at = b * PIXELS + i;
+      assert_within(batch->z[at], batch->t[b] * batch->x[at] + (1 - batch->t[b]) * noise[i], 1e-5);
+    }
+    for (size_t p = 0; p < PARAMETERS; p++) {
+      const size_t at = b * PARAMETERS + p;
+      assert_within(batch->z_theta[at], batch->t[b] * batch->theta[at] + (1 - batch->t[b]) * noise[PIXELS + p], 1e-5);
+    }
+  }
+  destroy(&f);
+}
+
+static void a_sample_is_the_same_in_any_batch(void **state)
+{
+  Fixture f = make("none");
+  const Batch *batch = NULL;
+  Scalar x[PIXELS], z[PIXELS], observation[PIXELS], z_theta[PARAMETERS], t;
+
+  (void)state;
+  assert_ok(feed_training(f.feed, f.source, SEED, 2, CAPACITY, &batch));
+  memcpy(x, batch->x + 4 * PIXELS, sizeof x);
+  memcpy(z, batch->z + 4 * PIXELS, sizeof z);
+  memcpy(observation, batch->observation + 4 * PIXELS, sizeof observation);
+  memcpy(z_theta, batch->z_theta + 4 * PARAMETERS, sizeof z_theta);
+  t = batch->t[4];
+  assert_true(batch->dropout[4] == 6);
+  assert_ok(feed_training(f.feed, f.source, SEED, 6, 1, &batch));
+  assert_memory_equal(x, batch->x, sizeof x);
+  assert_memory_equal(z, batch->z, sizeof z);
+  assert_memory_equal(observation, batch->observation, sizeof observation);
+  assert_memory_equal(z_theta, batch->z_theta, sizeof z_theta);
+  assert_true(t == batch->t[0] && batch->dropout[0] == 6);
+  destroy(&f);
+}
+
+static void validation_is_not_flipped_repeats_exactly_and_has_noise_of_its_own(void **state)
+{
+  Fixture f = make("none");
+  const Batch *batch = NULL;
+  float kappa[PIXELS];
+  double theta[PARAMETERS];
+  Scalar first[CAPACITY * PIXELS], t[CAPACITY];
+
+  (void)state;
+  assert_ok(feed_validation(f.feed, f.source, SEED, 0, CAPACITY, &batch));
+  memcpy(first, batch->z, sizeof first);
+  memcpy(t, batch->t, sizeof t);
+  for (int b = 0; b < CAPACITY; b++) {
+    assert_ok(batch_source_get(f.source, b, kappa, theta, NULL));
+    assert_int_equal(flip_of(kappa, batch->x + b * PIXELS), 0);
+  }
+  assert_ok(feed_training(f.feed, f.source, SEED, 0, CAPACITY, &batch));
+  for (int b = 0; b < CAPACITY; b++) assert_true(batch->t[b] != t[b]);
+  assert_ok(feed_validation(f.feed, f.source, SEED, 0, CAPACITY, &batch));
+  assert_memory_equal(first, batch->z, sizeof first);
+  destroy(&f);
+}
+
+static void a_network_of_other_observation_channels_is_refused(void **state)
+{
+  const NetworkShape shape = {
+      .ny = SIZE, .nx = SIZE, .bins = BINS, .observation_channels = BINS + 1, .parameters = PARAMETERS};
+  const SurveyConfig survey = make_survey("none");
+  Feed *feed = NULL;
+
+  (void)state;
+  assert_fails(feed_create(&shape, &survey, &train, &normalisation, CAPACITY, &feed), NEPHRITE_ERR_INTERNAL,
+               "an observation has 2 channels, the network 3");
+  assert_ok(feed_destroy(&feed));
+}
+
+NEPHRITE_TEST_MAIN(cmocka_unit_test(samples_are_flipped_maps_normalised_and_each_flip_occurs),
+                   cmocka_unit_test(the_observation_is_of_the_flipped_map),
+                   cmocka_unit_test(the_mask_is_shown_as_it_is),
+                   cmocka_unit_test(noise_and_time_are_keyed_by_the_position),
+                   cmocka_unit_test(a_sample_is_the_same_in_any_batch),
+                   cmocka_unit_test(validation_is_not_flipped_repeats_exactly_and_has_noise_of_its_own),
+                   cmocka_unit_test(a_network_of_other_observation_channels_is_refused))

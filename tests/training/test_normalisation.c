@@ -1,0 +1,113 @@
+/* nephrite-test: mpi */
+#include "../../src/training/internal.h"
+#include "nephrite_test.h"
+
+#include <stdlib.h>
+
+enum { SIZE = 16, BINS = 2, PARAMETERS = 6, PIXELS = BINS * SIZE * SIZE, COUNT = 9 };
+
+static const NetworkShape shape = {.ny = SIZE, .nx = SIZE, .bins = BINS, .parameters = PARAMETERS};
+static const SurveyConfig survey = {.map_size = {SIZE, SIZE},
+                                    .field_of_view_deg = 2,
+                                    .field = FIELD_GAUSSIAN,
+                                    .bins = BINS,
+                                    .galaxies_per_arcmin2 = 27,
+                                    .sigma_e = 0.26,
+                                    .smail_z0 = 0.11,
+                                    .smail_alpha = 0.68,
+                                    .smail_beta = 2,
+                                    .photoz_scatter = 0.05,
+                                    .mask = "none"};
+
+typedef struct {
+  Prior *prior;
+  BatchSource *source;
+} Fixture;
+
+/* The default prior but for one entry. */
+static Fixture make(const char *name, const char *distribution)
+{
+  PriorConfig *config = calloc(1, sizeof *config);
+  Fixture f = {0};
+
+  for (size_t i = 0; i < prior_options.count; i++)
+    snprintf(config->distribution[i], OPTION_TEXT_SIZE, "%s",
+             strcmp(prior_options.specs[i].name, name) ? prior_options.specs[i].fallback : distribution);
+  assert_ok(prior_create(config, BINS, &f.prior));
+  free(config);
+  assert_ok(batch_source_online(&survey, f.prior, 3, 0, &f.source));
+  return f;
+}
+
+static void destroy(Fixture *f)
+{
+  assert_ok(batch_source_destroy(&f->source));
+  assert_ok(prior_destroy(&f->prior));
+}
+
+static void statistics_are_those_of_the_maps_and_parameters(void **state)
+{
+  Fixture f = make("", "");
+  Normalisation n = {0};
+  double square[BINS] = {0}, mean[PARAMETERS] = {0}, theta[COUNT][PARAMETERS];
+  float kappa[PIXELS];
+
+  (void)state;
+  assert_ok(normalisation_measure(MPI_COMM_WORLD, f.source, &shape, COUNT, &n));
+  for (int i = 0; i < COUNT; i++) {
+    assert_ok(batch_source_get(f.source, i, kappa, theta[i], NULL));
+    for (int k = 0; k < PIXELS; k++) square[k / SIZE / SIZE] += (double)kappa[k] * kappa[k] / (COUNT * SIZE * SIZE);
+    for (int p = 0; p < PARAMETERS; p++) mean[p] += theta[i][p] / COUNT;
+  }
+  assert_int_equal(n.bins, BINS);
+  assert_int_equal(n.parameters, PARAMETERS);
+  for (int bin = 0; bin < BINS; bin++) assert_close(n.map_std[bin], sqrt(square[bin]), 1e-12);
+  for (int p = 0; p < PARAMETERS; p++) {
+    double variance = 0;
+
+    for (int i = 0; i < COUNT; i++) variance += pow(theta[i][p] - mean[p], 2) / COUNT;
+    assert_close(n.theta_mean[p], mean[p], 1e-12);
+    assert_close(n.theta_std[p], sqrt(variance), 1e-10);
+  }
+  destroy(&f);
+}
+
+static void all_ranks_together_find_what_one_alone_finds_bit_for_bit(void **state)
+{
+  Fixture f = make("", "");
+  Normalisation together = {0}, alone = {0};
+
+  (void)state;
+  assert_ok(normalisation_measure(MPI_COMM_WORLD, f.source, &shape, COUNT, &together));
+  assert_ok(normalisation_measure(MPI_COMM_SELF, f.source, &shape, COUNT, &alone));
+  assert_memory_equal(&together, &alone, sizeof alone);
+  destroy(&f);
+}
+
+static void a_fixed_parameter_is_centred_and_not_divided(void **state)
+{
+  Fixture f = make("prior_h", "fixed:0.7");
+  Normalisation n = {0};
+
+  (void)state;
+  assert_ok(normalisation_measure(MPI_COMM_WORLD, f.source, &shape, COUNT, &n));
+  assert_close(n.theta_mean[3], 0.7, 1e-14);
+  assert_true(n.theta_std[3] == 1);
+  destroy(&f);
+}
+
+static void maps_that_are_constant_are_refused_naming_the_bin(void **state)
+{
+  Fixture f = make("prior_m_2", "fixed:-1"); /* the second bin, (1 + m) kappa, is 0 */
+  Normalisation n = {0};
+
+  (void)state;
+  assert_fails(normalisation_measure(MPI_COMM_WORLD, f.source, &shape, COUNT, &n), NEPHRITE_ERR_INPUT,
+               "convergence of bin 1");
+  destroy(&f);
+}
+
+NEPHRITE_TEST_MAIN(cmocka_unit_test(statistics_are_those_of_the_maps_and_parameters),
+                   cmocka_unit_test(all_ranks_together_find_what_one_alone_finds_bit_for_bit),
+                   cmocka_unit_test(a_fixed_parameter_is_centred_and_not_divided),
+                   cmocka_unit_test(maps_that_are_constant_are_refused_naming_the_bin))
