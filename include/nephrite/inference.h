@@ -23,22 +23,25 @@ typedef struct {
   PetscInt draws, observations, batch, evaluations;
   PetscInt keep_maps; /**< observations of -task coverage whose drawn maps are kept */
   int closing; /**< ::SamplerClosing */
-  PetscInt centres, bootstraps; /**< of MIRA and TARP */
 } InferConfig;
 extern const OptionTable infer_options;
 
-/** One observation as a user gives it or as simulated. */
+/** One observation as a user gives it, checked. */
 typedef struct {
-  ObservationKind kind;
-  PetscInt bins, ny, nx;
-  double field_of_view_deg;
-  float *raw; /* [bins][2][ny][nx] shear or [bins][ny][nx] convergence */
-  double *noise_std; /* [bins] */
-  float *mask; /* [ny][nx] or NULL */
+  float *raw; /* [bins][2][ny][nx] shear or [bins][ny][nx] convergence, as the survey has it; 0 in masked pixels */
+  double *noise_std; /* [bins] per pixel and component */
+  float *mask; /* [ny][nx] 1 = observed; NULL: all */
+  float *truth_kappa; /* [bins][ny][nx], NULL if the file does not tell */
+  double *truth_theta; /* [parameters], NULL if the file does not tell */
 } Observation;
-/** Read and check a user's file.  Errors: NEPHRITE_ERR_INPUT: missing datasets, NaN, another shape or pixel scale than
- * \p survey's, saying what would fit. */
-PetscErrorCode observation_read(const char *path, const SurveyConfig *survey, Observation **observation);
+/** Read and check a user's file: `shear[bin,2,y,x]` or `convergence[bin,y,x]`, `noise_std[bin]` or `[bin,y,x]`, root
+ * attribute `field_of_view` in degrees; optional `mask[y,x]`, `truth/kappa[bin,y,x]`, `truth/theta[parameter]`.
+ * \param parameters  of a true theta
+ * Errors: NEPHRITE_ERR_INPUT: unreadable; a dataset is missing, of another shape or pixel scale, or not what the survey
+ * observes; values that are not finite in observed pixels; noise 1% away from what the survey has.  The message says
+ * where, and what would fit. */
+PetscErrorCode observation_read(const char *path, const SurveyConfig *survey, PetscInt parameters,
+                                Observation **observation);
 PetscErrorCode observation_destroy(Observation **observation);
 
 /** Draws from p(map, parameters | observation) by the probability-flow ODE (network.md, section 8). */
@@ -48,19 +51,28 @@ PetscErrorCode sampler_create(const Model *model, PetscInt batch, PetscInt steps
                               Sampler **sampler);
 /** The steps that at most \p evaluations of the network make with this closing. */
 PetscInt sampler_steps(PetscInt evaluations, SamplerClosing closing);
-/** Told of every finished step (1 … steps; one more for the closing Euler step), with z in normalised units. */
-typedef PetscErrorCode (*SamplerMonitor)(void *context, PetscInt step, const Scalar *z, const Scalar *z_theta);
+/** Told of every finished step: 1 … steps, and with ::CLOSING_PUBLISHED one more, with z in normalised units. */
+typedef struct {
+  PetscErrorCode (*step_done)(void *context, PetscInt step, const Scalar *z, const Scalar *z_theta);
+  void *context;
+} SamplerMonitor;
 /** Integrate from given noise, in normalised units; every draw may have an observation of its own.
  * \param channels [draws][observation_channels][ny][nx]  \param draws at most the batch
  * \param[in,out] z [draws][bins][ny][nx]  \param[in,out] z_theta [draws][parameters]  \param monitor may be NULL
- * Errors: NEPHRITE_ERR_INTERNAL if a draw is not finite. */
+ * Errors: NEPHRITE_ERR_INTERNAL if a draw is not finite, and those of the monitor. */
 PetscErrorCode sampler_integrate(Sampler *sampler, const Scalar *channels, PetscInt draws, Scalar *z, Scalar *z_theta,
-                                 SamplerMonitor monitor, void *context);
-/** Draws first … first+count-1 of observation \p observation, keyed by (seed, observation, draw), in physical units.
+                                 const SamplerMonitor *monitor);
+/** Draws first … first+count-1 of an observation: draw d starts from the normals at positions d (map size + parameters)
+ * on, first the map's, then the parameters'. */
+typedef struct {
+  RandomKey key; /**< of the observation */
+  PetscInt first, count;
+} SamplerRange;
+/** Draw, in physical units.
  * \param channels [observation_channels][ny][nx] from observer_present(), not normalised
  * \param[out] kappa [count][bins][ny][nx]  \param[out] theta [count][parameters] */
-PetscErrorCode sampler_draw(Sampler *sampler, const float *channels, RandomKey observation, PetscInt first,
-                            PetscInt count, float *kappa, double *theta);
+PetscErrorCode sampler_draw(Sampler *sampler, const float *channels, const SamplerRange *range, float *kappa,
+                            double *theta);
 PetscErrorCode sampler_destroy(Sampler **sampler);
 
 /** Wiener filter of an unmasked observation with homogeneous white noise: the posterior mean of a Gaussian field, per
@@ -82,33 +94,74 @@ typedef struct {
   const InferConfig *infer;
 } InferenceSetup;
 
-/** All draws for one observation, as they are about to be written. */
+/** Some draws for one observation whose truth is known, as they are made. */
 typedef struct {
   int64_t observation; /**< 0 … observations-1 */
   PetscInt draws, parameters;
   size_t map_size; /**< bins ny nx */
   const float *kappa; /* [draws][map_size] */
   const double *theta; /* [draws][parameters] */
-  const float *truth_kappa; /* [map_size], NULL if not known */
-  const double *truth_theta; /* [parameters], NULL if not known */
+  const float *truth_kappa; /* [map_size] */
+  const double *truth_theta; /* [parameters] */
 } PosteriorDraws;
 
-/** Adds what it makes of the draws to their file, before that is published. */
-typedef PetscErrorCode (*PosteriorSummary)(void *context, const PosteriorDraws *draws, ProductWriter *writer);
+/** Numbers that are added up over the draws of an observation as these are made, so that drawn maps need not be kept.
+ */
+typedef struct {
+  size_t size; /**< how many numbers */
+  void *context; /**< for the functions */
+  /** Add what the draws contribute.  \param[in,out] tally [size] */
+  PetscErrorCode (*add)(void *context, const PosteriorDraws *draws, int64_t *tally);
+  /** Declare and write them in the file of the observation.  \param tally [size] of all its draws */
+  PetscErrorCode (*write)(void *context, const int64_t *tally, ProductWriter *writer);
+} PosteriorTally;
 
-/** Draw for every observation that has no file yet: \p folder/observation-00007.h5 of the campaign, or one named as the
- * user's file.  Collective on \p comm.
- * \param keep_maps  observations whose drawn maps are kept  \param summary  may be NULL
- * Errors: NEPHRITE_ERR_INTERRUPTED if asked to stop, with what is finished kept. */
-PetscErrorCode posterior_farm(MPI_Comm comm, const InferenceSetup *setup, const char *folder, int64_t keep_maps,
-                              PosteriorSummary summary, void *context);
-/** Observations that posterior_farm() makes without a user's file. */
+/** Which files a farm makes: `<campaign>/<folder>/observation-00007.h5`, or one named as the user's file. */
+typedef struct {
+  const char *folder;
+  int64_t keep_maps; /**< observations whose drawn maps are kept; a user's always are */
+  const PosteriorTally *tally; /**< may be NULL */
+} PosteriorFarm;
+
+/** Draw for every observation that has no file yet, or one drawn with another checkpoint.  Collective on \p comm.
+ *
+ * Observation o is held-out realisation simulate_realisations - train_held_out + o with noise keyed by it; its draw d
+ * is a function of (seed, realisation, d) alone, up to rounding that depends on the batch it is drawn in.  Ranks take
+ * blocks of infer_batch draws from a queue; finished blocks are kept by a run that is stopped.
+ * Errors: NEPHRITE_ERR_INTERRUPTED if asked to stop; NEPHRITE_ERR_INPUT if there is no sound checkpoint, or it or
+ * finished files are of another configuration, or a user's observation does not fit; NEPHRITE_ERR_CONFIG if fewer
+ * realisations are held out than observed; NEPHRITE_ERR_IO. */
+PetscErrorCode posterior_farm(MPI_Comm comm, const InferenceSetup *setup, const PosteriorFarm *farm);
+/** Observations that posterior_farm() makes: one if there is a user's file. */
 int64_t posterior_count(const InferenceSetup *setup);
-/** Truth of one of them.  \param[out] kappa [map_size], may be NULL  \param[out] theta [parameters], may be NULL */
-PetscErrorCode posterior_truth(const InferenceSetup *setup, CampaignReader *reader, int64_t observation, float *kappa,
-                               double *theta);
 /** `observation-00007.h5` in \p folder of the campaign.  \param[out] path [PETSC_MAX_PATH_LEN] */
 PetscErrorCode posterior_path(const InferenceSetup *setup, const char *folder, int64_t observation, char *path);
 enum { POSTERIOR_FORMAT = 1 };
+
+/** Held-out realisations as observations take them: from the campaign's shards, or simulated where the training was
+ * online. */
+typedef struct TruthSource TruthSource;
+PetscErrorCode truth_source_create(const InferenceSetup *setup, TruthSource **source);
+/** \param observation 0 … infer_observations-1  \param[out] kappa [bins][ny][nx]  \param[out] theta [parameters] */
+PetscErrorCode truth_source_get(TruthSource *source, int64_t observation, float *kappa, double *theta);
+/** The realisation that an observation is of. */
+int64_t truth_source_realisation(const InferenceSetup *setup, int64_t observation);
+PetscErrorCode truth_source_destroy(TruthSource **source);
+
+/** What a run of -task posterior or coverage takes. */
+typedef struct {
+  PetscBool trained; /**< there is a checkpoint; else the network is the configuration's */
+  NetworkShape shape;
+  NetworkEstimate network; /**< of a rank, with a batch of draws */
+  int64_t observations;
+  PetscInt draws, steps, evaluations; /**< of an observation; of a draw */
+  double flops; /**< in all */
+  double block_bytes; /**< per rank, of a block of draws */
+  double file_bytes; /**< of all posterior files */
+} InferenceEstimate;
+/** \param network of the configuration  Errors: NEPHRITE_ERR_CONFIG as network_shape_check(); NEPHRITE_ERR_INPUT if
+ * infer_checkpoint is given and cannot be read. */
+PetscErrorCode inference_estimate(const InferenceSetup *setup, const NetworkConfig *network, int64_t keep_maps,
+                                  InferenceEstimate *estimate);
 
 #endif

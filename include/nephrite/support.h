@@ -170,6 +170,7 @@ typedef enum {
   SCOPE_NETWORK = 1 << 1, /**< the architecture */
   SCOPE_TRAINING = 1 << 2, /**< the course of training */
   SCOPE_POSTERIOR = 1 << 3, /**< the draws */
+  SCOPE_CALIBRATION = 1 << 4, /**< what calibration tests make of the draws */
 } OptionScope;
 
 /** One option: -help, the manual, range checks and "did you mean" all come from this line. */

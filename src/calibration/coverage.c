@@ -1,197 +1,239 @@
 /** \file coverage.c  -task coverage: counts of every observation while its draws are at hand.  \ingroup calibration */
 #include "calibration/internal.h"
 
-#include <string.h>
 #include <unistd.h>
 
-/* The truths of all observations set the metrics, so every rank holds them. */
+/* Distances are measured in the parameters and in the map, each in two metrics; those of both together are sums. */
+enum { THETA_RAW, KAPPA_RAW, THETA_STANDARDISED, KAPPA_STANDARDISED, METRICS };
+
+/* Weights with which squared distances add up.  In the block metric the map counts as much as one parameter. */
+typedef struct {
+  const char *name;
+  double weight[METRICS];
+  PetscBool per_pixel; /* the map's weight is divided by its number of pixels */
+} Comparison;
+
+static const Comparison comparisons[COMPARISONS] = {
+    {"theta/raw", {[THETA_RAW] = 1}, PETSC_FALSE},
+    {"theta/standardised", {[THETA_STANDARDISED] = 1}, PETSC_FALSE},
+    {"kappa/raw", {[KAPPA_RAW] = 1}, PETSC_FALSE},
+    {"kappa/standardised", {[KAPPA_STANDARDISED] = 1}, PETSC_FALSE},
+    {"joint/raw", {[THETA_RAW] = 1, [KAPPA_RAW] = 1}, PETSC_FALSE},
+    {"joint/standardised", {[THETA_STANDARDISED] = 1, [KAPPA_STANDARDISED] = 1}, PETSC_FALSE},
+    {"joint/block", {[THETA_STANDARDISED] = 1, [KAPPA_STANDARDISED] = 1}, PETSC_TRUE},
+};
+
+const char *comparison_name(int comparison)
+{
+  return comparisons[comparison].name;
+}
+
 typedef struct {
   const InferenceSetup *setup;
-  int64_t truths, dimension[SPACES];
-  float *truth[SPACES]; /* [truths][dimension] */
-  Counts *counts[SPACES][METRICS];
+  int64_t centres, parameters, map_size;
+  Metric *metric[METRICS]; /* NULL until the first draws */
+  float *truth_theta; /* [parameters] */
+  float *theta; /* [draws][parameters] of a block */
+  double *excess[METRICS], *sum; /* [draws][centres] of a block */
 } Coverage;
 
-const char *space_name(CalibrationSpace space)
+/* In a tally, each comparison has its counts and then its ties. */
+static int64_t *tally_of(const Coverage *c, int64_t *tally, int comparison)
 {
-  static const char *const names[SPACES] = {"theta", "kappa", "joint"};
-
-  return names[space];
+  return tally + comparison * (c->centres + 1);
 }
 
-static const CalibrationMetric metrics[METRICS] = {METRIC_RAW, METRIC_STANDARDISED};
-
-const char *metric_name(int metric)
+static PetscBool measures_map(int metric)
 {
-  static const char *const names[METRICS] = {"raw", "standardised"};
-
-  return names[metric];
+  return metric == KAPPA_RAW || metric == KAPPA_STANDARDISED ? PETSC_TRUE : PETSC_FALSE;
 }
 
-/* theta and kappa of one truth or draw, one after the other. */
-static void join(const Coverage *c, const double *theta, const float *kappa, float *joint)
+static void to_float(int64_t count, const double *from, float *to)
 {
-  const int64_t parameters = c->dimension[SPACE_THETA];
-
-  for (int64_t p = 0; p < parameters; p++) joint[p] = (float)theta[p];
-  memcpy(joint + parameters, kappa, (size_t)c->dimension[SPACE_KAPPA] * sizeof *kappa);
+  for (int64_t i = 0; i < count; i++) to[i] = (float)from[i];
 }
 
-static PetscErrorCode load_truths(Coverage *c, CampaignReader *reader)
+/* ---- metrics, from all truths ---- */
+
+static PetscErrorCode learn(Coverage *c, TruthSource *truths, float *kappa)
 {
   double theta[NEPHRITE_MAX_PARAMETERS];
+  float theta_float[NEPHRITE_MAX_PARAMETERS];
 
   PetscFunctionBeginUser;
-  for (int64_t t = 0; t < c->truths; t++) {
-    float *kappa = c->truth[SPACE_KAPPA] + t * c->dimension[SPACE_KAPPA];
-
-    PetscCall(posterior_truth(c->setup, reader, t, kappa, theta));
-    join(c, theta, kappa, c->truth[SPACE_JOINT] + t * c->dimension[SPACE_JOINT]);
-    for (int64_t p = 0; p < c->dimension[SPACE_THETA]; p++)
-      c->truth[SPACE_THETA][t * c->dimension[SPACE_THETA] + p] = (float)theta[p];
+  for (int64_t t = 0; t < posterior_count(c->setup); t++) {
+    PetscCall(truth_source_get(truths, t, kappa, theta));
+    to_float(c->parameters, theta, theta_float);
+    for (int m = 0; m < METRICS; m++) PetscCall(metric_learn(c->metric[m], measures_map(m) ? kappa : theta_float));
   }
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-static PetscErrorCode coverage_create(const InferenceSetup *setup, Coverage *c)
+/* Sized by the first block of draws, which no other exceeds. */
+static PetscErrorCode prepare(Coverage *c)
 {
-  const SurveyConfig *survey = setup->survey;
-  CampaignReader *reader = NULL;
+  const InferConfig *infer = c->setup->infer;
+  const size_t draws = (size_t)PetscMin(infer->batch, infer->draws), distances = draws * (size_t)c->centres;
+  TruthSource *truths = NULL;
+  float *kappa = NULL;
   PetscErrorCode error;
 
   PetscFunctionBeginUser;
-  c->setup = setup;
-  c->truths = posterior_count(setup);
-  c->dimension[SPACE_THETA] = prior_count(setup->prior);
-  c->dimension[SPACE_KAPPA] = (int64_t)survey->bins * survey_ny(survey) * survey_nx(survey);
-  c->dimension[SPACE_JOINT] = c->dimension[SPACE_THETA] + c->dimension[SPACE_KAPPA];
-  for (int s = 0; s < SPACES; s++) PetscCall(PetscMalloc1((size_t)(c->truths * c->dimension[s]), &c->truth[s]));
-  error = campaign_reader_open(setup->campaign->campaign, setup->options, &reader);
-  if (!error) error = load_truths(c, reader);
-  PetscCall(campaign_reader_close(&reader));
-  PetscCall(error);
-  for (int s = 0; s < SPACES; s++)
-    for (int m = 0; m < METRICS; m++) {
-      /* Centres of every space and metric are their own: the index of a key holds both and the truth. */
-      const RandomKey key = {(uint64_t)setup->campaign->seed, STREAM_CALIBRATION, (uint64_t)(s * METRICS + m) << 32};
+  for (int m = 0; m < METRICS; m++) {
+    /* Centres of every metric are their own: the index of a key holds the metric and the truth. */
+    const RandomKey key = {(uint64_t)c->setup->campaign->seed, STREAM_CALIBRATION, (uint64_t)m << 40};
+    const MetricKind kind = m == THETA_RAW || m == KAPPA_RAW ? METRIC_RAW : METRIC_STANDARDISED;
 
-      PetscCall(counts_create(metrics[m], c->dimension[s], c->truths, c->truth[s], key, &c->counts[s][m]));
-    }
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
-
-static PetscErrorCode coverage_destroy(Coverage *c)
-{
-  PetscFunctionBeginUser;
-  for (int s = 0; s < SPACES; s++) {
-    for (int m = 0; m < METRICS; m++) PetscCall(counts_destroy(&c->counts[s][m]));
-    PetscCall(PetscFree(c->truth[s]));
+    PetscCall(metric_create(kind, measures_map(m) ? c->map_size : c->parameters, key, &c->metric[m]));
+    PetscCall(PetscMalloc1(distances, &c->excess[m]));
   }
-  PetscFunctionReturn(PETSC_SUCCESS);
+  PetscCall(PetscMalloc1(distances, &c->sum));
+  PetscCall(PetscMalloc1((size_t)c->parameters, &c->truth_theta));
+  PetscCall(PetscMalloc1(draws * (size_t)c->parameters, &c->theta));
+  PetscCall(PetscMalloc1((size_t)c->map_size, &kappa));
+  error = truth_source_create(c->setup, &truths);
+  if (!error) error = learn(c, truths, kappa);
+  PetscCall(truth_source_destroy(&truths));
+  PetscCall(PetscFree(kappa));
+  PetscFunctionReturn(error);
 }
 
-/* ---- one observation ---- */
-
-static PetscErrorCode write_counts(Coverage *c, int s, int m, int64_t t, int64_t draws, const float *draw,
-                                   ProductWriter *writer)
+static PetscErrorCode coverage_clear(Coverage *c)
 {
-  const int64_t centres = c->setup->infer->centres;
-  char name[64];
-  int64_t *count = NULL, ties = 0;
-
   PetscFunctionBeginUser;
-  PetscCall(PetscMalloc1((size_t)centres, &count));
-  PetscCall(counts_of(c->counts[s][m], t, draws, draw, centres, count, &ties));
-  snprintf(name, sizeof name, "counts/%s/%s", space_name((CalibrationSpace)s), metric_name(m));
-  PetscCall(product_declare(writer, &(ProductDataset){name,
-                                                      H5T_NATIVE_INT64,
-                                                      1,
-                                                      {(hsize_t)centres},
-                                                      DIGEST_WHOLE,
-                                                      "1",
-                                                      "draws nearer to each centre than the truth is"}));
-  PetscCall(product_write(writer, name, 0, (hsize_t)centres, count));
-  PetscCall(product_attribute_int(writer, name, "ties", 1, &ties));
-  PetscCall(PetscFree(count));
+  for (int m = 0; m < METRICS; m++) {
+    PetscCall(metric_destroy(&c->metric[m]));
+    PetscCall(PetscFree(c->excess[m]));
+  }
+  PetscCall(PetscFree(c->sum));
+  PetscCall(PetscFree(c->truth_theta));
+  PetscCall(PetscFree(c->theta));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-/* PosteriorSummary */
-static PetscErrorCode summarise(void *context, const PosteriorDraws *view, ProductWriter *writer)
+/* ---- the tally of an observation ---- */
+
+static void add_comparison(const Coverage *c, int comparison, int64_t draws, int64_t *tally)
+{
+  const Comparison *how = &comparisons[comparison];
+  const size_t distances = (size_t)(draws * c->centres);
+
+  for (size_t i = 0; i < distances; i++) c->sum[i] = 0;
+  for (int m = 0; m < METRICS; m++) {
+    const double weight = how->weight[m] / (how->per_pixel && measures_map(m) ? (double)c->map_size : 1);
+
+    for (size_t i = 0; weight > 0 && i < distances; i++) c->sum[i] += weight * c->excess[m][i];
+  }
+  int64_t *counts = tally_of(c, tally, comparison);
+  counts_add(draws, c->centres, c->sum, counts, counts + c->centres);
+}
+
+/* PosteriorTally::add */
+static PetscErrorCode add_draws(void *context, const PosteriorDraws *view, int64_t *tally)
 {
   Coverage *c = context;
-  const int64_t parameters = view->parameters, draws = view->draws;
-  float *theta = NULL, *joint = NULL;
 
   PetscFunctionBeginUser;
-  PetscCall(PetscMalloc2((size_t)(draws * parameters), &theta, (size_t)(draws * c->dimension[SPACE_JOINT]), &joint));
-  for (int64_t i = 0; i < draws * parameters; i++) theta[i] = (float)view->theta[i];
-  for (int64_t d = 0; d < draws; d++)
-    join(c, view->theta + d * parameters, view->kappa + (size_t)d * view->map_size,
-         joint + d * c->dimension[SPACE_JOINT]);
-  for (int m = 0; m < METRICS; m++) {
-    PetscCall(write_counts(c, SPACE_THETA, m, view->observation, draws, theta, writer));
-    PetscCall(write_counts(c, SPACE_KAPPA, m, view->observation, draws, view->kappa, writer));
-    PetscCall(write_counts(c, SPACE_JOINT, m, view->observation, draws, joint, writer));
-  }
-  PetscCall(PetscFree2(theta, joint));
+  if (!c->metric[0]) PetscCall(prepare(c));
+  to_float(c->parameters, view->truth_theta, c->truth_theta);
+  to_float(view->draws * c->parameters, view->theta, c->theta);
+  const DrawBlock theta = {view->observation, c->truth_theta, view->draws, c->theta};
+  const DrawBlock kappa = {view->observation, view->truth_kappa, view->draws, view->kappa};
+
+  for (int m = 0; m < METRICS; m++)
+    PetscCall(metric_excess(c->metric[m], measures_map(m) ? &kappa : &theta, c->centres, c->excess[m]));
+  for (int comparison = 0; comparison < COMPARISONS; comparison++) add_comparison(c, comparison, view->draws, tally);
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-/* ---- all of them ---- */
+/* PosteriorTally::write */
+static PetscErrorCode write_counts(void *context, const int64_t *tally, ProductWriter *writer)
+{
+  const Coverage *c = context;
 
-/* Is calibration.h5 there, and of this configuration? */
+  PetscFunctionBeginUser;
+  for (int comparison = 0; comparison < COMPARISONS; comparison++) {
+    const int64_t *counts = tally + comparison * (c->centres + 1);
+    char name[64];
+
+    snprintf(name, sizeof name, "counts/%s", comparison_name(comparison));
+    PetscCall(product_declare(writer, &(ProductDataset){name,
+                                                        H5T_NATIVE_INT64,
+                                                        1,
+                                                        {(hsize_t)c->centres},
+                                                        DIGEST_WHOLE,
+                                                        "1",
+                                                        "draws nearer to each centre than the truth is"}));
+    PetscCall(product_write(writer, name, 0, (hsize_t)c->centres, counts));
+    PetscCall(product_attribute_int(writer, name, "ties", 1, counts + c->centres));
+  }
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* ---- all observations ---- */
+
+/* Was calibration.h5 made of these files, with these options?  One that cannot be read is made anew. */
 static PetscErrorCode is_complete(const InferenceSetup *setup, const char *path, PetscBool *complete)
 {
   ProductReader *reader = NULL;
   char *yaml = NULL;
-  int64_t truths = 0;
+  int64_t made_of = 0, digest = 0;
   PetscErrorCode error;
 
   PetscFunctionBeginUser;
   *complete = PETSC_FALSE;
   if (access(path, F_OK)) PetscFunctionReturn(PETSC_SUCCESS);
+  PetscCall(results_digest(setup, &digest));
   error = product_open(path, "calibration", CALIBRATION_FORMAT, &reader);
   if (!error) error = product_read_attribute_text(reader, NULL, "configuration", &yaml);
-  if (!error)
-    error = options_require_same(setup->options, SCOPE_SIMULATION | SCOPE_NETWORK | SCOPE_POSTERIOR, yaml, path);
-  if (!error) error = product_read_attribute_int(reader, NULL, "truths", 1, &truths);
+  if (!error) error = options_require_same(setup->options, SCOPE_CALIBRATION, yaml, path);
+  if (!error) error = product_read_attribute_int(reader, NULL, "observations_digest", 1, &made_of);
   PetscCall(PetscFree(yaml));
   PetscCall(product_close(&reader));
-  PetscCall(error);
-  *complete = truths == posterior_count(setup) ? PETSC_TRUE : PETSC_FALSE;
+  if (error == (PetscErrorCode)NEPHRITE_ERR_INPUT)
+    error_clear();
+  else
+    PetscCall(error);
+  *complete = !error && made_of == digest ? PETSC_TRUE : PETSC_FALSE;
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-static PetscErrorCode conclude(const InferenceSetup *setup)
+static PetscErrorCode conclude(const InferenceSetup *setup, const CalibrateConfig *calibrate)
 {
   char path[PETSC_MAX_PATH_LEN];
+  Results results = {0};
   PetscBool complete = PETSC_FALSE;
+  PetscErrorCode error = PETSC_SUCCESS;
 
   PetscFunctionBeginUser;
   snprintf(path, sizeof path, "%.*s/calibration.h5", PETSC_MAX_PATH_LEN - 32, setup->campaign->campaign);
   PetscCall(is_complete(setup, path, &complete));
-  if (!complete) PetscCall(calibration_write(setup, path));
+  if (!complete) error = results_read(setup, calibrate, &results);
+  if (!complete && !error) error = calibration_write(&results, path);
+  PetscCall(results_destroy(&results));
+  PetscCall(error);
   printf("coverage  %s: %s\n", path, complete ? "complete already" : "complete");
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-PetscErrorCode coverage_run(MPI_Comm comm, const InferenceSetup *setup)
+PetscErrorCode coverage_run(MPI_Comm comm, const InferenceSetup *setup, const CalibrateConfig *calibrate)
 {
-  Coverage coverage = {0};
+  const SurveyConfig *survey = setup->survey;
+  Coverage c = {.setup = setup,
+                .centres = calibrate->centres,
+                .parameters = prior_count(setup->prior),
+                .map_size = (int64_t)survey->bins * survey_ny(survey) * survey_nx(survey)};
+  const PosteriorTally tally = {(size_t)(COMPARISONS * (c.centres + 1)), &c, add_draws, write_counts};
+  const PosteriorFarm farm = {"coverage", setup->infer->keep_maps, &tally};
   PetscMPIInt rank;
   PetscErrorCode error;
 
   PetscFunctionBeginUser;
   PetscCallMPI(MPI_Comm_rank(comm, &rank));
   PetscCheck(!setup->infer->observation[0], PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
-             "-task coverage needs known truths; it cannot be given -observation");
-  PetscCheck(setup->infer->observations <= setup->train->held_out, PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
-             "infer_observations is %" PetscInt_FMT "; train_held_out leaves %lld to observe",
-             setup->infer->observations, (long long)setup->train->held_out);
-  error = group_agree(comm, coverage_create(setup, &coverage));
-  if (!error) error = posterior_farm(comm, setup, "coverage", setup->infer->keep_maps, summarise, &coverage);
-  if (!error) error = group_agree(comm, rank == 0 ? conclude(setup) : PETSC_SUCCESS);
-  PetscCall(coverage_destroy(&coverage));
+             "-task coverage compares with truths that are known; -observation goes with -task posterior");
+  error = posterior_farm(comm, setup, &farm);
+  if (!error) error = group_agree(comm, rank == 0 ? conclude(setup, calibrate) : PETSC_SUCCESS);
+  PetscCall(coverage_clear(&c));
   PetscFunctionReturn(error);
 }

@@ -4,14 +4,49 @@
 
 #include "nephrite/calibration.h"
 
-typedef enum { SPACE_THETA, SPACE_KAPPA, SPACE_JOINT, SPACES } CalibrationSpace;
-enum { METRICS = 2, TARP_LEVELS = 21, CALIBRATION_FORMAT = 1 };
+/** A truth drawn with replacement.  \param position of the random number \returns 0 … truths-1 */
+int64_t resampled_truth(RandomKey key, uint64_t position, int64_t truths);
+/** Standard deviation of the mean of \p value over bootstrap samples; 0 for less than two of them.
+ * \param value [count] */
+double bootstrap_error(int64_t count, const double *value, RandomKey key, PetscInt bootstraps);
 
-/** "theta/raw", "joint/standardised": names of the groups in posterior files and in calibration.h5. */
-const char *space_name(CalibrationSpace space);
-const char *metric_name(int metric);
+/** The spaces and metrics in which truths are compared with draws: groups of calibration.h5. */
+enum { COMPARISONS = 7 };
+const char *comparison_name(int comparison); /**< "joint/raw" */
 
-/** Counts of every observation in coverage/, and what else becomes calibration.h5.  Not collective. */
-PetscErrorCode calibration_write(const InferenceSetup *setup, const char *path);
+/** Scalars whose ranks are tested: parameters that are not fixed, and S8 = sigma_8 sqrt(Omega_m/0.3). */
+typedef struct {
+  PetscInt count, parameters;
+  PetscInt column[NEPHRITE_MAX_PARAMETERS + 1]; /**< in theta; \p parameters stands for S8 */
+  char names[OPTION_TEXT_SIZE]; /**< with commas between */
+} Scalars;
+PetscErrorCode scalars_of(const Prior *prior, Scalars *scalars);
+double scalar_value(const Scalars *scalars, PetscInt scalar, const double *theta);
+
+/** What the coverage files of all observations say. */
+typedef struct {
+  const InferenceSetup *setup;
+  const CalibrateConfig *calibrate;
+  int64_t truths, draws, centres, ties;
+  PetscInt bins;
+  Scalars scalars;
+  int64_t *count[COMPARISONS]; /* [truths][centres] */
+  int64_t *rank; /* [scalars][truths] */
+  double *width; /* [truths][scalars] posterior standard deviations */
+  double *truth; /* [truths][scalars] */
+  double *mean_correlation, *wiener_correlation; /* [truths][bins] with the true map */
+  PetscBool has_wiener;
+  int64_t digest; /**< of all files together */
+} Results;
+/** Digest alone, which says whether calibration.h5 is up to date. */
+PetscErrorCode results_digest(const InferenceSetup *setup, int64_t *digest);
+/** Errors: NEPHRITE_ERR_INPUT: a file is damaged, or has another number of centres. */
+PetscErrorCode results_read(const InferenceSetup *setup, const CalibrateConfig *calibrate, Results *results);
+PetscErrorCode results_destroy(Results *results);
+double standard_deviation(int64_t count, const double *value, int64_t stride);
+
+/** Scores, coverage, ranks and widths to calibration.h5, and in short to standard output.  Not collective. */
+PetscErrorCode calibration_write(const Results *results, const char *path);
+enum { CALIBRATION_FORMAT = 1 };
 
 #endif

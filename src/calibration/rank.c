@@ -1,5 +1,5 @@
-/** \file rank.c  Simulation-based calibration: ranks of scalars (Talts et al. 2018, arXiv:1804.06788).  \ingroup
- * calibration */
+/** \file rank.c  Simulation-based calibration: ranks of scalars (Talts et al. 2018, arXiv:1804.06788).
+ * \ingroup calibration */
 #include "nephrite/calibration.h"
 
 #include <gsl/gsl_cdf.h>
@@ -32,4 +32,12 @@ PetscErrorCode sbc_test(int64_t truths, int64_t draws, const int64_t *rank, Pets
   test->p_value = gsl_cdf_chisq_Q(test->chi2, (double)(bins - 1));
   PetscCall(PetscFree2(count, share));
   PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+double sbc_least_p_value(PetscInt count, const double *p_value)
+{
+  double least = 1;
+
+  for (PetscInt i = 0; i < count; i++) least = PetscMin(least, p_value[i] * count);
+  return least;
 }

@@ -158,26 +158,33 @@ static PetscErrorCode check_finite(const Sampler *s, PetscInt draws)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
+static PetscErrorCode tell(const Sampler *s, const SamplerMonitor *monitor, PetscInt step)
+{
+  PetscFunctionBeginUser;
+  if (monitor) PetscCall(monitor->step_done(monitor->context, step, s->z, s->z_theta));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
 PetscErrorCode sampler_integrate(Sampler *s, const Scalar *channels, PetscInt draws, Scalar *z, Scalar *z_theta,
-                                 SamplerMonitor monitor, void *context)
+                                 const SamplerMonitor *monitor)
 {
   const size_t maps = (size_t)draws * s->map_size, thetas = (size_t)(draws * s->parameters);
   const PetscInt heun_steps = s->closing == CLOSING_PREDICTION ? s->steps - 1 : s->steps;
   const double h = 1. / (double)s->steps;
 
   PetscFunctionBeginUser;
-  PetscCheck(draws <= s->batch, PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL,
-             "%" PetscInt_FMT " draws at once; the sampler has room for %" PetscInt_FMT, draws, s->batch);
+  PetscCheck(draws >= 1 && draws <= s->batch, PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL,
+             "%" PetscInt_FMT " draws at once; the sampler has room for 1 to %" PetscInt_FMT, draws, s->batch);
   memcpy(s->z, z, maps * sizeof *z);
   memcpy(s->z_theta, z_theta, thetas * sizeof *z_theta);
   s->shown = channels;
   for (PetscInt i = 0; i < heun_steps; i++) {
     PetscCall(heun_step(s, draws, (double)i * h, h));
-    if (monitor) PetscCall(monitor(context, i + 1, s->z, s->z_theta));
+    PetscCall(tell(s, monitor, i + 1));
   }
   if (s->closing != CLOSING_HEUN) {
     PetscCall(close_draws(s, draws, h));
-    if (monitor) PetscCall(monitor(context, heun_steps + 1, s->z, s->z_theta));
+    PetscCall(tell(s, monitor, heun_steps + 1));
   }
   PetscCall(check_finite(s, draws));
   memcpy(z, s->z, maps * sizeof *z);
@@ -187,17 +194,15 @@ PetscErrorCode sampler_integrate(Sampler *s, const Scalar *channels, PetscInt dr
 
 /* ---- keyed draws in physical units ---- */
 
-/* Draw d of an observation has numbers of its own: positions d (map_size + parameters) on. */
-static PetscErrorCode starting_noise(const Sampler *s, RandomKey key, PetscInt first, PetscInt count, Scalar *z,
-                                     Scalar *z_theta)
+static PetscErrorCode starting_noise(const Sampler *s, const SamplerRange *range, Scalar *z, Scalar *z_theta)
 {
   const size_t numbers = s->map_size + (size_t)s->parameters;
   double *normal = NULL;
 
   PetscFunctionBeginUser;
   PetscCall(PetscMalloc1(numbers, &normal));
-  for (PetscInt d = 0; d < count; d++) {
-    random_normal(key, (uint64_t)(first + d) * numbers, numbers, normal);
+  for (PetscInt d = 0; d < range->count; d++) {
+    random_normal(range->key, (uint64_t)(range->first + d) * numbers, numbers, normal);
     for (size_t i = 0; i < s->map_size; i++) z[(size_t)d * s->map_size + i] = (Scalar)normal[i];
     for (PetscInt p = 0; p < s->parameters; p++)
       z_theta[d * s->parameters + p] = (Scalar)normal[s->map_size + (size_t)p];
@@ -206,22 +211,19 @@ static PetscErrorCode starting_noise(const Sampler *s, RandomKey key, PetscInt f
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-/* Observed channels in units of their bin's map standard deviation; a mask, the last of more channels than modes,
- * stays. */
+/* Channel c is of bin c modulo the number of bins and enters in units of its map's standard deviation; a mask, the
+ * last channel where there are more channels than bins, stays as it is.  One copy for each of \p count draws. */
 static void normalise_channels(const Sampler *s, const float *channels, PetscInt count)
 {
   const NetworkShape *shape = &s->model->shape;
   const size_t pixels = (size_t)(shape->ny * shape->nx);
+  const PetscInt mask = shape->observation_channels > shape->bins ? shape->observation_channels - 1 : -1;
 
   for (PetscInt c = 0; c < shape->observation_channels; c++) {
-    const PetscBool is_mask = c == shape->observation_channels - 1 && shape->observation_channels % shape->bins == 1 &&
-                                      shape->observation_channels > 1
-                                  ? PETSC_TRUE
-                                  : PETSC_FALSE;
-    const double scale = is_mask ? 1 : 1 / s->model->normalisation.map_std[c % shape->bins];
+    const Scalar factor = c == mask ? 1 : (Scalar)(1 / s->model->normalisation.map_std[c % shape->bins]);
 
-    for (size_t i = 0; i < pixels; i++)
-      s->channels[(size_t)c * pixels + i] = (Scalar)(scale * channels[(size_t)c * pixels + i]);
+    for (size_t i = (size_t)c * pixels; i < (size_t)(c + 1) * pixels; i++)
+      s->channels[i] = factor * (Scalar)channels[i];
   }
   for (PetscInt d = 1; d < count; d++)
     memcpy(s->channels + (size_t)d * s->channel_size, s->channels, s->channel_size * sizeof *s->channels);
@@ -236,31 +238,29 @@ static void to_physical(const Sampler *s, const Scalar *z, const Scalar *z_theta
   for (PetscInt p = 0; p < s->parameters; p++) theta[p] = n->theta_mean[p] + n->theta_std[p] * z_theta[p];
 }
 
-static PetscErrorCode draw_batch(Sampler *s, RandomKey key, PetscInt first, PetscInt count, float *kappa, double *theta)
+static PetscErrorCode draw_batch(Sampler *s, const SamplerRange *range, float *kappa, double *theta)
 {
   Scalar *z = NULL, *z_theta = NULL;
 
   PetscFunctionBeginUser;
-  PetscCall(PetscMalloc2((size_t)count * s->map_size, &z, (size_t)(count * s->parameters), &z_theta));
-  PetscCall(starting_noise(s, key, first, count, z, z_theta));
-  const PetscErrorCode error = sampler_integrate(s, s->channels, count, z, z_theta, NULL, NULL);
-  for (PetscInt d = 0; d < count && !error; d++)
+  PetscCall(PetscMalloc2((size_t)range->count * s->map_size, &z, (size_t)(range->count * s->parameters), &z_theta));
+  PetscErrorCode error = starting_noise(s, range, z, z_theta);
+  if (!error) error = sampler_integrate(s, s->channels, range->count, z, z_theta, NULL);
+  for (PetscInt d = 0; d < range->count && !error; d++)
     to_physical(s, z + (size_t)d * s->map_size, z_theta + d * s->parameters, kappa + (size_t)d * s->map_size,
                 theta + d * s->parameters);
   PetscCall(PetscFree2(z, z_theta));
   PetscFunctionReturn(error);
 }
 
-PetscErrorCode sampler_draw(Sampler *s, const float *channels, RandomKey observation, PetscInt first, PetscInt count,
-                            float *kappa, double *theta)
+PetscErrorCode sampler_draw(Sampler *s, const float *channels, const SamplerRange *range, float *kappa, double *theta)
 {
   PetscFunctionBeginUser;
-  for (PetscInt done = 0; done < count; done += s->batch) {
-    const PetscInt take = PetscMin(s->batch, count - done);
+  normalise_channels(s, channels, PetscMin(s->batch, range->count));
+  for (PetscInt done = 0; done < range->count; done += s->batch) {
+    const SamplerRange batch = {range->key, range->first + done, PetscMin(s->batch, range->count - done)};
 
-    normalise_channels(s, channels, take);
-    PetscCall(draw_batch(s, observation, first + done, take, kappa + (size_t)done * s->map_size,
-                         theta + done * s->parameters));
+    PetscCall(draw_batch(s, &batch, kappa + (size_t)done * s->map_size, theta + done * s->parameters));
   }
   PetscFunctionReturn(PETSC_SUCCESS);
 }

@@ -2,39 +2,37 @@
 #include "inference/internal.h"
 
 #include <inttypes.h>
-#include <string.h>
+#include <unistd.h>
 
 /* What is still to be done, the same on every rank. */
 typedef struct {
   int64_t *observation; /* [observations] without a posterior file */
   int64_t observations;
-  int64_t *unit; /* [units] observation x blocks + block, not drawn yet */
+  int64_t *unit; /* [units] place in observation x blocks + block, not drawn yet */
   int64_t units;
 } Todo;
 
-static PetscErrorCode list_observations(const InferenceSetup *setup, const char *folder, Todo *todo)
+static PetscErrorCode list_observations(Worker *w, Todo *todo)
 {
-  const int64_t all = posterior_count(setup);
-
   PetscFunctionBeginUser;
-  for (int64_t o = 0; o < all; o++) {
+  for (int64_t o = 0; o < posterior_count(w->setup); o++) {
     PetscBool done;
 
-    PetscCall(posterior_is_done(setup, folder, o, &done));
-    if (!done) todo->observation[todo->observations++] = setup->infer->observation[0] ? USER_OBSERVATION : o;
+    PetscCall(posterior_is_done(w, o, &done));
+    if (!done) todo->observation[todo->observations++] = o;
   }
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-static PetscErrorCode list_units(const PosteriorWorker *worker, Todo *todo)
+static PetscErrorCode list_units(Worker *w, Todo *todo)
 {
   PetscFunctionBeginUser;
   for (int64_t i = 0; i < todo->observations; i++)
-    for (PetscInt block = 0; block < worker->blocks; block++) {
+    for (PetscInt block = 0; block < w->blocks; block++) {
       PetscBool done;
 
-      PetscCall(part_is_done(worker, todo->observation[i], block, &done));
-      if (!done) todo->unit[todo->units++] = i * worker->blocks + block;
+      PetscCall(part_is_done(w, todo->observation[i], block, &done));
+      if (!done) todo->unit[todo->units++] = i * w->blocks + block;
     }
   PetscFunctionReturn(PETSC_SUCCESS);
 }
@@ -45,32 +43,68 @@ static PetscErrorCode share(MPI_Comm comm, PetscErrorCode local, int64_t *list, 
   PetscFunctionBeginUser;
   PetscCall(group_agree(comm, local));
   PetscCallMPI(MPI_Bcast(count, 1, MPI_INT64_T, 0, comm));
+  PetscCheck(*count <= PETSC_MPI_INT_MAX, comm, NEPHRITE_ERR_CONFIG, "%" PRId64 " units of work are too many", *count);
   PetscCallMPI(MPI_Bcast(list, (int)*count, MPI_INT64_T, 0, comm));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-/* Take units until none is left.  A rank that fails or is asked to stop takes the rest, so that the others stop too. */
-typedef PetscErrorCode (*UnitTask)(PosteriorWorker *worker, const Todo *todo, int64_t unit);
+/* ---- working the lists off ---- */
 
-static PetscErrorCode work_off(MPI_Comm comm, PosteriorWorker *worker, const Todo *todo, int64_t count, UnitTask task,
-                               Progress *progress)
+/* Draws, of all observations, as the progress lines count them. */
+typedef struct {
+  Progress *progress;
+  WorkQueue *finished; /* a count of units that all ranks share */
+  int64_t there, total; /* draws before this run, and in the end */
+} Account;
+
+static PetscErrorCode account_update(const Account *account, int64_t units)
+{
+  int64_t before;
+
+  PetscFunctionBeginUser;
+  PetscCall(work_queue_take(account->finished, &before));
+  PetscCall(progress_update(account->progress,
+                            account->there + (account->total - account->there) * (before + 1) / units, NULL));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode draw_unit(Worker *w, const Todo *todo, int64_t unit)
+{
+  const int64_t which = todo->unit[unit];
+
+  PetscFunctionBeginUser;
+  PetscCheck(!interrupt_seen(), PETSC_COMM_SELF, NEPHRITE_ERR_INTERRUPTED,
+             "interrupted; finished draws are kept, run again to go on");
+  PetscCall(part_write(w, todo->observation[which / w->blocks], (PetscInt)(which % w->blocks)));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode join_unit(Worker *w, const Todo *todo, int64_t unit)
+{
+  PetscFunctionBeginUser;
+  PetscCheck(!interrupt_seen(), PETSC_COMM_SELF, NEPHRITE_ERR_INTERRUPTED,
+             "interrupted; finished draws are kept, run again to go on");
+  PetscCall(posterior_join(w, todo->observation[unit]));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+typedef PetscErrorCode (*UnitTask)(Worker *worker, const Todo *todo, int64_t unit);
+
+/* Take units until none is left.  A rank that fails or is asked to stop takes the rest, so that the others stop too. */
+static PetscErrorCode work_off(MPI_Comm comm, Worker *w, const Todo *todo, int64_t units, UnitTask task,
+                               const Account *account)
 {
   WorkQueue *queue = NULL;
   int64_t unit = 0;
   PetscErrorCode error = PETSC_SUCCESS;
 
   PetscFunctionBeginUser;
-  PetscCall(work_queue_create(comm, count, &queue));
+  PetscCall(work_queue_create(comm, units, &queue));
   while (!error) {
     error = work_queue_take(queue, &unit);
     if (error || unit < 0) break;
-    if (interrupt_seen())
-      error = PetscError(PETSC_COMM_SELF, __LINE__, PETSC_FUNCTION_NAME, __FILE__, NEPHRITE_ERR_INTERRUPTED,
-                         PETSC_ERROR_INITIAL, "interrupted; finished draws are kept, run again to go on");
-    else
-      error = task(worker, todo, unit);
-    /* Units are taken in order: those before this one are done or in work. */
-    if (!error && progress) PetscCall(progress_update(progress, (unit + 1) * worker->setup->infer->batch, NULL));
+    error = task(w, todo, unit);
+    if (!error && account) error = account_update(account, units);
   }
   while (unit >= 0) PetscCall(work_queue_take(queue, &unit));
   PetscCall(work_queue_destroy(&queue));
@@ -78,98 +112,110 @@ static PetscErrorCode work_off(MPI_Comm comm, PosteriorWorker *worker, const Tod
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-static PetscErrorCode draw_unit(PosteriorWorker *worker, const Todo *todo, int64_t unit)
+/* Draws that are missing: the last block of an observation may be short. */
+static int64_t missing_draws(const Worker *w, const Todo *todo)
 {
-  const int64_t which = todo->unit[unit];
+  const InferConfig *infer = w->setup->infer;
+  int64_t draws = 0;
 
-  PetscFunctionBeginUser;
-  PetscCall(part_write(worker, todo->observation[which / worker->blocks], (PetscInt)(which % worker->blocks)));
-  PetscFunctionReturn(PETSC_SUCCESS);
+  for (int64_t i = 0; i < todo->units; i++) {
+    const PetscInt first = (PetscInt)(todo->unit[i] % w->blocks) * infer->batch;
+
+    draws += PetscMin(infer->batch, infer->draws - first);
+  }
+  return draws;
 }
 
-static PetscErrorCode join_unit(PosteriorWorker *worker, const Todo *todo, int64_t unit)
+static PetscErrorCode draw_all(MPI_Comm comm, Worker *w, const Todo *todo)
 {
-  PetscFunctionBeginUser;
-  PetscCall(posterior_join(worker, todo->observation[unit]));
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
-
-static PetscErrorCode draw_and_join(MPI_Comm comm, PosteriorWorker *worker, Todo *todo)
-{
-  PetscMPIInt rank;
-  Progress *progress = NULL;
+  const int64_t total = posterior_count(w->setup) * w->setup->infer->draws;
+  Account account = {.there = total - missing_draws(w, todo), .total = total};
   PetscErrorCode error;
 
   PetscFunctionBeginUser;
-  PetscCallMPI(MPI_Comm_rank(comm, &rank));
-  PetscCall(PetscMalloc1((size_t)(todo->observations * worker->blocks), &todo->unit));
-  error = rank == 0 ? list_units(worker, todo) : PETSC_SUCCESS;
-  PetscCall(share(comm, error, todo->unit, &todo->units));
-  const int64_t draws = todo->units * worker->setup->infer->batch;
-  PetscCall(progress_create(comm, worker->folder, "draws", draws, 0, &progress));
-  error = work_off(comm, worker, todo, todo->units, draw_unit, progress);
-  if (!error && todo->units) PetscCall(progress_finish(progress, draws));
-  PetscCall(progress_destroy(&progress));
-  PetscCall(error);
-  PetscCall(work_off(comm, worker, todo, todo->observations, join_unit, NULL));
-  PetscFunctionReturn(PETSC_SUCCESS);
+  PetscCall(progress_create(comm, w->farm->folder, "draws", total, account.there, &account.progress));
+  PetscCall(work_queue_create(comm, todo->units, &account.finished));
+  error = work_off(comm, w, todo, todo->units, draw_unit, &account);
+  PetscCall(work_queue_destroy(&account.finished));
+  if (!error) PetscCall(progress_finish(account.progress, total));
+  PetscCall(progress_destroy(&account.progress));
+  PetscFunctionReturn(error);
 }
 
-static PetscErrorCode farm(MPI_Comm comm, PosteriorWorker *worker, const InferenceSetup *setup, Todo *todo)
+/* ---- the farm ---- */
+
+static PetscErrorCode draw_and_join(MPI_Comm comm, Worker *w, Todo *todo)
 {
   char parts[PETSC_MAX_PATH_LEN];
   PetscMPIInt rank;
-  PetscErrorCode error;
 
   PetscFunctionBeginUser;
   PetscCallMPI(MPI_Comm_rank(comm, &rank));
-  PetscCall(PetscMalloc1((size_t)posterior_count(setup), &todo->observation));
-  error = rank == 0 ? list_observations(setup, worker->folder, todo) : PETSC_SUCCESS;
-  PetscCall(share(comm, error, todo->observation, &todo->observations));
-  if (todo->observations) {
-    snprintf(parts, sizeof parts, "%.*s/%s/parts", PETSC_MAX_PATH_LEN - 64, setup->campaign->campaign, worker->folder);
-    PetscCall(product_directory(comm, parts));
-    PetscCall(group_agree(comm, worker_create(setup, worker)));
-    PetscCall(draw_and_join(comm, worker, todo));
+  snprintf(parts, sizeof parts, "%.*s/%s/parts", PETSC_MAX_PATH_LEN / 2, w->setup->campaign->campaign, w->farm->folder);
+  PetscCall(product_directory(comm, parts));
+  PetscCall(PetscMalloc1((size_t)(todo->observations * w->blocks), &todo->unit));
+  PetscCall(share(comm, rank == 0 ? list_units(w, todo) : PETSC_SUCCESS, todo->unit, &todo->units));
+  if (todo->units) {
+    PetscCall(group_agree(comm, worker_prepare(w)));
+    PetscCall(draw_all(comm, w, todo));
   }
+  PetscCall(work_off(comm, w, todo, todo->observations, join_unit, NULL));
+  if (rank == 0) rmdir(parts); /* unless it holds blocks of another run */
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode farm_locked(MPI_Comm comm, Worker *w, Todo *todo)
+{
+  const InferenceSetup *setup = w->setup;
+  const int64_t count = posterior_count(setup);
+  PetscMPIInt rank;
+
+  PetscFunctionBeginUser;
+  PetscCallMPI(MPI_Comm_rank(comm, &rank));
+  PetscCall(PetscMalloc1((size_t)count, &todo->observation));
+  PetscCall(
+      share(comm, rank == 0 ? list_observations(w, todo) : PETSC_SUCCESS, todo->observation, &todo->observations));
+  if (todo->observations) PetscCall(draw_and_join(comm, w, todo));
   if (rank == 0)
-    printf("%-9s %s/%s: %" PRId64 " observations of %d draws, %s\n", worker->folder, setup->campaign->campaign,
-           worker->folder, posterior_count(setup), (int)setup->infer->draws,
+    printf("%-9s %s/%s: %" PRId64 " observation%s of %d draws, %s\n", w->farm->folder, setup->campaign->campaign,
+           w->farm->folder, count, count == 1 ? "" : "s", (int)setup->infer->draws,
            todo->observations ? "complete" : "complete already");
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-/* What must hold of the configuration before any work. */
-static PetscErrorCode check_setup(const InferenceSetup *setup)
+static PetscErrorCode run_farm(MPI_Comm comm, Worker *w)
 {
-  PetscFunctionBeginUser;
-  PetscCheck(setup->infer->observation[0] || setup->infer->observations <= setup->train->held_out, PETSC_COMM_SELF,
-             NEPHRITE_ERR_CONFIG, "infer_observations is %" PetscInt_FMT "; train_held_out leaves %lld to observe",
-             setup->infer->observations, (long long)setup->train->held_out);
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
-
-PetscErrorCode posterior_farm(MPI_Comm comm, const InferenceSetup *setup, const char *folder, int64_t keep_maps,
-                              PosteriorSummary summary, void *context)
-{
-  PosteriorWorker worker = {.folder = folder, .keep_maps = keep_maps, .summary = summary, .context = context};
+  const InferenceSetup *setup = w->setup;
+  char folder[PETSC_MAX_PATH_LEN];
   Todo todo = {0};
   StageLock *lock = NULL;
-  char *yaml = NULL, directory[PETSC_MAX_PATH_LEN];
   PetscErrorCode error;
 
   PetscFunctionBeginUser;
-  PetscCall(check_setup(setup));
-  snprintf(directory, sizeof directory, "%.*s/%s", PETSC_MAX_PATH_LEN - 32, setup->campaign->campaign, folder);
-  PetscCall(product_directory(comm, directory));
-  PetscCall(options_yaml(setup->options, ~(unsigned)SCOPE_RUN, &yaml));
-  worker.configuration = yaml;
-  error = stage_lock_create(comm, setup->campaign->campaign, folder, &lock);
-  if (!error) error = farm(comm, &worker, setup, &todo);
+  snprintf(folder, sizeof folder, "%.*s/%s", PETSC_MAX_PATH_LEN / 2, setup->campaign->campaign, w->farm->folder);
+  PetscCall(product_directory(comm, folder));
+  error = stage_lock_create(comm, setup->campaign->campaign, w->farm->folder, &lock);
+  if (!error) error = farm_locked(comm, w, &todo);
   PetscCall(stage_lock_destroy(&lock));
-  PetscCall(worker_destroy(&worker));
   PetscCall(PetscFree(todo.observation));
   PetscCall(PetscFree(todo.unit));
+  PetscFunctionReturn(error);
+}
+
+PetscErrorCode posterior_farm(MPI_Comm comm, const InferenceSetup *setup, const PosteriorFarm *farm)
+{
+  Worker worker = {0};
+  char *yaml = NULL;
+  PetscErrorCode error;
+
+  PetscFunctionBeginUser;
+  PetscCall(options_yaml(setup->options, ~0u, &yaml));
+  error = worker_create(setup, farm, yaml, &worker);
+  /* a user's file that does not fit is refused before anything is made */
+  if (!error && setup->infer->observation[0]) error = worker_observe(&worker, 0);
+  error = group_agree(comm, error);
+  if (!error) error = run_farm(comm, &worker);
+  PetscCall(worker_destroy(&worker));
   PetscCall(PetscFree(yaml));
   PetscFunctionReturn(error);
 }

@@ -4,48 +4,88 @@
 
 #include "nephrite/inference.h"
 
-/** A user's observation has this number, far from those of held-out realisations. */
+/** The draws of a user's observation are keyed by this number: no realisation of a campaign that is kept on disk. */
 #define USER_OBSERVATION (INT64_C(1) << 40)
 
-/** What one rank draws with: made once, used for every unit it takes. */
+/** What one rank draws with: made once, used for every block it takes. */
 typedef struct {
   const InferenceSetup *setup;
-  const char *folder; /**< "posterior" or "coverage" */
-  const char *configuration; /**< YAML */
-  PetscInt blocks; /**< units of an observation */
-  int64_t keep_maps;
-  PosteriorSummary summary;
-  void *context;
+  const PosteriorFarm *farm;
+  const char *configuration; /**< YAML; borrowed */
+  PetscInt blocks; /**< of an observation */
   Model *model;
-  Sampler *sampler;
+  int64_t checkpoint; /**< digest of the model's weights */
+  Sampler *sampler; /* NULL until worker_prepare() */
   Observer *observer;
-  Simulator *simulator; /* NULL where the truth is not known */
-  CampaignReader *reader; /* likewise */
+  Simulator *simulator; /* NULL until a Wiener filter is wanted */
+  TruthSource *truths; /* NULL with a user's file */
   /* The observation at hand. */
-  int64_t observation;
-  float *truth; /* [map_size] or NULL */
-  double *truth_theta; /* [parameters] or NULL */
-  float *raw, *mask, *channels; /* mask NULL without one */
+  int64_t observation; /* -1 for none yet */
+  int64_t shown; /**< digest of what the network is shown */
+  PetscBool truth_known, theta_known;
+  float *truth; /* [map_size] */
+  double *truth_theta; /* [parameters] */
+  float *raw, *channels; /* [observer_raw_size()], [observer_channels()][ny][nx] */
+  float *mask; /* [ny][nx], NULL where the survey has none */
   double *noise_std; /* [bins] */
-} PosteriorWorker;
+} Worker;
 
-PetscErrorCode worker_create(const InferenceSetup *setup, PosteriorWorker *worker);
+/** Model and observer; enough to look for what is done already.  Errors: those of posterior_farm(). */
+PetscErrorCode worker_create(const InferenceSetup *setup, const PosteriorFarm *farm, const char *configuration,
+                             Worker *worker);
+/** Memory for drawing, sized before the first draw. */
+PetscErrorCode worker_prepare(Worker *worker);
 /** Make observation \p observation the one at hand. */
-PetscErrorCode worker_observe(PosteriorWorker *worker, int64_t observation);
-PetscErrorCode worker_destroy(PosteriorWorker *worker);
-size_t worker_map_size(const PosteriorWorker *worker);
+PetscErrorCode worker_observe(Worker *worker, int64_t observation);
+PetscErrorCode worker_destroy(Worker *worker);
+size_t worker_map_size(const Worker *worker);
+/** Number of the realisation an observation is of; USER_OBSERVATION for a user's file. */
+int64_t worker_realisation(const Worker *worker, int64_t observation);
+/** Are the drawn maps of this observation kept? */
+PetscBool worker_keeps_maps(const Worker *worker, int64_t observation);
 
-/** Draw block \p block of an observation and publish it under posterior_part(). */
-PetscErrorCode part_write(PosteriorWorker *worker, int64_t observation, PetscInt block);
-PetscErrorCode part_path(const PosteriorWorker *worker, int64_t observation, PetscInt block, char *path);
-/** First draw and number of draws of a block. */
-void part_range(const InferenceSetup *setup, PetscInt block, PetscInt *first, PetscInt *count);
-/** Is the block there, whole, and drawn from the same checkpoint?  A damaged one is no error: it is drawn again. */
-PetscErrorCode part_is_done(const PosteriorWorker *worker, int64_t observation, PetscInt block, PetscBool *done);
+/** Mean and spread of some maps. */
+typedef struct {
+  PetscInt count; /**< maps */
+  double *mean, *square; /* [size] mean, sum of squared deviations */
+} Moments;
+/** \param map [moments->count][size] */
+void moments_measure(size_t size, const float *map, Moments *moments);
+/** Add maps to others.  \param[in,out] all  may have a count of 0, with zeros */
+void moments_join(size_t size, Moments *all, const Moments *more);
+
+/** A block of draws, as it is handed from the rank that drew it to the one that joins it to others. */
+typedef struct {
+  PetscInt first, count; /* draws */
+  float *kappa; /* [count][map_size]; holds nothing after part_read() where maps are not kept */
+  double *theta; /* [count][parameters] */
+  Moments moments; /**< of the maps */
+  int64_t *tally; /* [tally->size] */
+} Block;
+PetscErrorCode block_create(const Worker *worker, Block *block);
+PetscErrorCode block_destroy(Block *block);
+
+/** Draw block \p index of an observation and publish it under part_path(). */
+PetscErrorCode part_write(Worker *worker, int64_t observation, PetscInt index);
+/** \param[in,out] block  from block_create() */
+PetscErrorCode part_read(Worker *worker, int64_t observation, PetscInt index, Block *block);
+/** `<folder>/parts/observation-00007-block-00002.h5`, or with the name of a user's file. */
+PetscErrorCode part_path(const Worker *worker, int64_t observation, PetscInt index, char *path);
+/** Is the block there, whole, and of this configuration, checkpoint and observation?  Another one is no error: it is
+ * drawn again. */
+PetscErrorCode part_is_done(Worker *worker, int64_t observation, PetscInt index, PetscBool *done);
+
 /** Join an observation's blocks into its posterior file, and remove them. */
-PetscErrorCode posterior_join(PosteriorWorker *worker, int64_t observation);
-/** Does the posterior file of an observation exist?  Errors: NEPHRITE_ERR_INPUT if it is damaged or of another
- * configuration. */
-PetscErrorCode posterior_is_done(const InferenceSetup *setup, const char *folder, int64_t observation, PetscBool *done);
+PetscErrorCode posterior_join(Worker *worker, int64_t observation);
+/** Is there a posterior file of this observation, drawn with this checkpoint?  Errors: NEPHRITE_ERR_INPUT if it cannot
+ * be opened or is of another configuration. */
+PetscErrorCode posterior_is_done(Worker *worker, int64_t observation, PetscBool *done);
+/** Which checkpoint and observation a file is drawn from: root attributes of blocks and posterior files. */
+PetscErrorCode origin_write(const Worker *worker, int64_t observation, ProductWriter *writer);
+/** \param[out] same  also for a held-out observation that has not been made: it is known by its realisation */
+PetscErrorCode origin_compare(Worker *worker, int64_t observation, ProductReader *reader, PetscBool *same);
+
+/** Everything of a posterior file but the draws: moments, observation, truth. */
+PetscErrorCode contents_write(Worker *worker, const Moments *moments, ProductWriter *writer);
 
 #endif

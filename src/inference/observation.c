@@ -4,143 +4,209 @@
 #include <math.h>
 #include <string.h>
 
-static PetscErrorCode refuse_shape(const char *path, const char *dataset, const SurveyConfig *survey, int rank,
-                                   const hsize_t *shape)
-{
-  char found[128] = "";
-  const PetscBool shear = survey->observation == OBSERVATION_SHEAR ? PETSC_TRUE : PETSC_FALSE;
+/* Noise at which a model was not trained: its draws would have the wrong width. */
+static const double noise_tolerance = 0.01;
+/* Of the pixel's side. */
+static const double pixel_tolerance = 1e-3;
 
-  PetscFunctionBeginUser;
-  for (int axis = 0; axis < rank; axis++)
-    snprintf(found + strlen(found), sizeof found - strlen(found), "%s%llu", axis ? ", " : "",
-             (unsigned long long)shape[axis]);
-  SETERRQ(PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
-          "%s: %s has shape [%s]; this model takes %s[%" PetscInt_FMT ", %s%" PetscInt_FMT ", %" PetscInt_FMT
-          "] over %g deg",
-          path, dataset, found, shear ? "shear" : "convergence", survey->bins, shear ? "2, " : "", survey_ny(survey),
-          survey_nx(survey), survey->field_of_view_deg);
+/* What is being read. */
+typedef struct {
+  ProductReader *reader;
+  const char *path;
+  const SurveyConfig *survey;
+  PetscInt bins, ny, nx;
+  Observation *o;
+} Reading;
+
+/* "[5, 2, 128, 128]" */
+static void write_shape(int rank, const hsize_t *shape, char *text, size_t size)
+{
+  size_t used = (size_t)snprintf(text, size, "[");
+
+  for (int axis = 0; axis < rank && used < size; axis++)
+    used += (size_t)snprintf(text + used, size - used, "%s%llu", axis ? ", " : "", (unsigned long long)shape[axis]);
+  if (used < size) snprintf(text + used, size - used, "]");
 }
 
-/* The first value that is no number, with its place. */
-static PetscErrorCode check_finite(const char *path, const char *dataset, const Observation *o, size_t count)
+/* Errors: NEPHRITE_ERR_INPUT unless the dataset has this shape. */
+static PetscErrorCode require_shape(const Reading *r, const char *dataset, int rank, const hsize_t *wanted)
 {
-  const size_t nx = (size_t)o->nx, ny = (size_t)o->ny;
-
-  PetscFunctionBeginUser;
-  for (size_t i = 0; i < count; i++)
-    PetscCheck(isfinite(o->raw[i]), PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
-               "%s: %s holds %g at map %zu, y %zu, x %zu; mask such pixels and set them to 0", path, dataset,
-               (double)o->raw[i], i / (nx * ny), i / nx % ny, i % nx);
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
-
-static PetscErrorCode read_maps(ProductReader *reader, const char *path, const SurveyConfig *survey, Observation *o)
-{
-  const PetscBool shear = o->kind == OBSERVATION_SHEAR ? PETSC_TRUE : PETSC_FALSE;
-  const char *dataset = shear ? "shear" : "convergence";
-  const size_t count = (size_t)(o->bins * (shear ? 2 : 1) * o->ny * o->nx);
   hsize_t shape[PRODUCT_MAX_RANK] = {0};
-  int rank = 0;
+  int found_rank = 0;
+  char found[128], fits[128];
+
+  PetscFunctionBeginUser;
+  PetscCall(product_shape(r->reader, dataset, &found_rank, shape));
+  if (found_rank == rank && !memcmp(shape, wanted, (size_t)rank * sizeof *shape)) PetscFunctionReturn(PETSC_SUCCESS);
+  write_shape(found_rank, shape, found, sizeof found);
+  write_shape(rank, wanted, fits, sizeof fits);
+  SETERRQ(PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
+          "%s: %s has shape %s; the model takes %s: %" PetscInt_FMT " bins of ny %" PetscInt_FMT ", nx %" PetscInt_FMT
+          " pixels over %g deg",
+          r->path, dataset, found, fits, r->bins, r->ny, r->nx, r->survey->field_of_view_deg);
+}
+
+static PetscErrorCode read_mask(Reading *r)
+{
   PetscBool has;
 
   PetscFunctionBeginUser;
-  PetscCall(product_has(reader, dataset, &has));
-  PetscCheck(has, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT, "%s: has no dataset %s, which this model observes", path,
-             dataset);
-  PetscCall(product_shape(reader, dataset, &rank, shape));
-  const PetscBool fits = rank == (shear ? 4 : 3) && shape[0] == (hsize_t)o->bins && (!shear || shape[1] == 2) &&
-                                 shape[rank - 2] == (hsize_t)o->ny && shape[rank - 1] == (hsize_t)o->nx
-                             ? PETSC_TRUE
-                             : PETSC_FALSE;
-  if (!fits) PetscCall(refuse_shape(path, dataset, survey, rank, shape));
-  PetscCall(PetscMalloc1(count, &o->raw));
-  PetscCall(product_read(reader, dataset, H5T_NATIVE_FLOAT, 0, shape[0], o->raw));
-  PetscCall(check_finite(path, dataset, o, count));
+  PetscCall(product_has(r->reader, "mask", &has));
+  if (!has) PetscFunctionReturn(PETSC_SUCCESS);
+  PetscCall(require_shape(r, "mask", 2, (hsize_t[]){(hsize_t)r->ny, (hsize_t)r->nx}));
+  PetscCall(PetscMalloc1((size_t)(r->ny * r->nx), &r->o->mask));
+  PetscCall(product_read(r->reader, "mask", H5T_NATIVE_FLOAT, 0, (hsize_t)r->ny, r->o->mask));
+  for (PetscInt i = 0; i < r->ny * r->nx; i++)
+    PetscCheck(r->o->mask[i] == 0 || r->o->mask[i] == 1, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
+               "%s: mask is %g at y %" PetscInt_FMT ", x %" PetscInt_FMT "; it must be 1 (observed) or 0", r->path,
+               (double)r->o->mask[i], i / r->nx, i % r->nx);
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-/* One number per bin, or a map per bin that has to be the same everywhere. */
-static PetscErrorCode read_noise(ProductReader *reader, const char *path, const SurveyConfig *survey, Observation *o)
+/* What lies in masked pixels is not looked at, and set to 0. */
+static PetscErrorCode check_values(const Reading *r, const char *dataset, size_t planes)
 {
-  const double trained = survey_noise_std(survey);
-  hsize_t shape[PRODUCT_MAX_RANK] = {0};
-  size_t per_bin = 1;
-  double *values = NULL;
-  int rank = 0;
+  const size_t nx = (size_t)r->nx, pixels = (size_t)r->ny * nx, components = planes / (size_t)r->bins;
 
   PetscFunctionBeginUser;
-  PetscCall(product_shape(reader, "noise_std", &rank, shape));
-  for (int axis = 1; axis < rank; axis++) per_bin *= shape[axis];
-  PetscCheck((rank == 1 || (rank == 3 && per_bin == (size_t)(o->ny * o->nx))) && shape[0] == (hsize_t)o->bins,
-             PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
-             "%s: noise_std must be noise_std[%" PetscInt_FMT "] or a map for each bin", path, o->bins);
-  PetscCall(PetscMalloc1(o->bins, &o->noise_std));
-  PetscCall(PetscMalloc1((size_t)o->bins * per_bin, &values));
-  PetscErrorCode error = product_read(reader, "noise_std", H5T_NATIVE_DOUBLE, 0, shape[0], values);
-  for (size_t i = 0; i < (size_t)o->bins * per_bin && !error; i++) {
-    o->noise_std[i / per_bin] = values[i];
-    if (!(fabs(values[i] / trained - 1) <= 0.01))
-      error = PetscError(PETSC_COMM_SELF, __LINE__, PETSC_FUNCTION_NAME, __FILE__, NEPHRITE_ERR_INPUT,
-                         PETSC_ERROR_INITIAL, "%s: noise_std is %g in bin %d; this model was trained at %g", path,
-                         values[i], (int)(i / per_bin), trained);
+  for (size_t i = 0; i < planes * pixels; i++) {
+    float *value = &r->o->raw[i];
+    const size_t pixel = i % pixels, plane = i / pixels;
+
+    if (r->o->mask && r->o->mask[pixel] == 0) *value = 0;
+    PetscCheck(isfinite(*value), PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
+               "%s: %s is %g in bin %zu, component %zu, at y %zu, x %zu; it must be finite wherever mask is 1", r->path,
+               dataset, (double)*value, plane / components, plane % components, pixel / nx, pixel % nx);
   }
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode read_maps(Reading *r)
+{
+  const PetscBool shear = r->survey->observation == OBSERVATION_SHEAR ? PETSC_TRUE : PETSC_FALSE;
+  const char *dataset = shear ? "shear" : "convergence", *other = shear ? "convergence" : "shear";
+  const hsize_t bins = (hsize_t)r->bins, ny = (hsize_t)r->ny, nx = (hsize_t)r->nx;
+  const size_t planes = (size_t)r->bins * (shear ? 2 : 1);
+  PetscBool has, has_other;
+
+  PetscFunctionBeginUser;
+  PetscCall(product_has(r->reader, dataset, &has));
+  PetscCall(product_has(r->reader, other, &has_other));
+  PetscCheck(has, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT, "%s: holds no dataset %s%s%s; the model takes %s", r->path,
+             dataset, has_other ? " but " : "", has_other ? other : "",
+             shear ? "shear[bin, 2, y, x] (survey_observation shear)"
+                   : "convergence[bin, y, x] (survey_observation convergence)");
+  if (shear)
+    PetscCall(require_shape(r, dataset, 4, (hsize_t[]){bins, 2, ny, nx}));
+  else
+    PetscCall(require_shape(r, dataset, 3, (hsize_t[]){bins, ny, nx}));
+  PetscCall(PetscMalloc1(planes * (size_t)(ny * nx), &r->o->raw));
+  PetscCall(product_read(r->reader, dataset, H5T_NATIVE_FLOAT, 0, bins, r->o->raw));
+  PetscCall(check_values(r, dataset, planes));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode check_pixel(const Reading *r)
+{
+  const double side = r->survey->field_of_view_deg;
+  double found;
+
+  PetscFunctionBeginUser;
+  PetscCall(product_read_attribute_real(r->reader, NULL, "field_of_view", 1, &found));
+  PetscCheck(fabs(found / side - 1) <= pixel_tolerance, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
+             "%s: field_of_view is %g deg, so its pixels are %g arcmin; the model takes pixels of %g arcmin, %g deg in "
+             "all",
+             r->path, found, 60 * found / (double)r->nx, 60 * side / (double)r->nx, side);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* \param per_bin 1, or the pixels of a map */
+static PetscErrorCode check_noise(const Reading *r, const double *values, size_t per_bin)
+{
+  const double trained = survey_noise_std(r->survey);
+  const size_t pixels = (size_t)(r->ny * r->nx);
+
+  PetscFunctionBeginUser;
+  for (size_t i = 0; i < (size_t)r->bins * per_bin; i++) {
+    const PetscBool masked = per_bin == pixels && r->o->mask && r->o->mask[i % pixels] == 0 ? PETSC_TRUE : PETSC_FALSE;
+
+    PetscCheck(masked || fabs(values[i] / trained - 1) <= noise_tolerance, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
+               "%s: noise_std is %g in bin %zu; the model was trained with %g per pixel and component, alike in all "
+               "bins and pixels",
+               r->path, values[i], i / per_bin, trained);
+  }
+  for (PetscInt bin = 0; bin < r->bins; bin++) r->o->noise_std[bin] = per_bin == 1 ? values[bin] : trained;
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* One number for each bin, or a map for each. */
+static PetscErrorCode read_noise(Reading *r)
+{
+  const hsize_t bins = (hsize_t)r->bins, ny = (hsize_t)r->ny, nx = (hsize_t)r->nx;
+  double *values = NULL;
+  int rank = 0;
+  PetscErrorCode error;
+
+  PetscFunctionBeginUser;
+  PetscCall(product_shape(r->reader, "noise_std", &rank, NULL));
+  if (rank == 3)
+    PetscCall(require_shape(r, "noise_std", 3, (hsize_t[]){bins, ny, nx}));
+  else
+    PetscCall(require_shape(r, "noise_std", 1, &bins));
+  const size_t per_bin = rank == 3 ? (size_t)(ny * nx) : 1;
+  PetscCall(PetscMalloc1(r->bins, &r->o->noise_std));
+  PetscCall(PetscMalloc1((size_t)bins * per_bin, &values));
+  error = product_read(r->reader, "noise_std", H5T_NATIVE_DOUBLE, 0, bins, values);
+  if (!error) error = check_noise(r, values, per_bin);
   PetscCall(PetscFree(values));
   PetscFunctionReturn(error);
 }
 
-static PetscErrorCode read_mask(ProductReader *reader, const char *path, Observation *o)
+static PetscErrorCode read_truth(Reading *r, PetscInt parameters)
 {
-  hsize_t shape[PRODUCT_MAX_RANK] = {0};
-  int rank = 0;
-  PetscBool has;
+  const hsize_t bins = (hsize_t)r->bins, ny = (hsize_t)r->ny, nx = (hsize_t)r->nx, count = (hsize_t)parameters;
+  PetscBool kappa, theta;
 
   PetscFunctionBeginUser;
-  PetscCall(product_has(reader, "mask", &has));
-  if (!has) PetscFunctionReturn(PETSC_SUCCESS);
-  PetscCall(product_shape(reader, "mask", &rank, shape));
-  PetscCheck(rank == 2 && shape[0] == (hsize_t)o->ny && shape[1] == (hsize_t)o->nx, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
-             "%s: mask must be mask[%" PetscInt_FMT ", %" PetscInt_FMT "] like the maps", path, o->ny, o->nx);
-  PetscCall(PetscMalloc1((size_t)(o->ny * o->nx), &o->mask));
-  PetscCall(product_read(reader, "mask", H5T_NATIVE_FLOAT, 0, shape[0], o->mask));
-  for (PetscInt i = 0; i < o->ny * o->nx; i++)
-    PetscCheck(o->mask[i] == 0 || o->mask[i] == 1, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
-               "%s: mask[%" PetscInt_FMT ", %" PetscInt_FMT "] is %g; 1 is observed, 0 is not", path, i / o->nx,
-               i % o->nx, (double)o->mask[i]);
+  PetscCall(product_has(r->reader, "truth/kappa", &kappa));
+  PetscCall(product_has(r->reader, "truth/theta", &theta));
+  if (kappa) {
+    PetscCall(require_shape(r, "truth/kappa", 3, (hsize_t[]){bins, ny, nx}));
+    PetscCall(PetscMalloc1((size_t)(bins * ny * nx), &r->o->truth_kappa));
+    PetscCall(product_read(r->reader, "truth/kappa", H5T_NATIVE_FLOAT, 0, bins, r->o->truth_kappa));
+  }
+  if (theta) {
+    PetscCall(require_shape(r, "truth/theta", 1, &count));
+    PetscCall(PetscMalloc1(parameters, &r->o->truth_theta));
+    PetscCall(product_read(r->reader, "truth/theta", H5T_NATIVE_DOUBLE, 0, count, r->o->truth_theta));
+  }
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-static PetscErrorCode read_observation(ProductReader *reader, const char *path, const SurveyConfig *survey,
-                                       Observation *o)
+static PetscErrorCode read_observation(Reading *r, PetscInt parameters)
 {
   PetscFunctionBeginUser;
-  PetscCall(product_read_attribute_real(reader, NULL, "field_of_view", 1, &o->field_of_view_deg));
-  PetscCall(read_maps(reader, path, survey, o));
-  const double arcmin = 60 * o->field_of_view_deg / (double)o->nx,
-               trained = 60 * survey->field_of_view_deg / (double)o->nx;
-  PetscCheck(fabs(arcmin / trained - 1) < 1e-3, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
-             "%s: its pixels are %g arcmin (field_of_view %g deg); this model takes pixels of %g arcmin (%g deg)", path,
-             arcmin, o->field_of_view_deg, trained, survey->field_of_view_deg);
-  PetscCall(read_noise(reader, path, survey, o));
-  PetscCall(read_mask(reader, path, o));
+  PetscCall(product_open_foreign(r->path, &r->reader));
+  PetscCall(read_mask(r));
+  PetscCall(read_maps(r));
+  PetscCall(check_pixel(r));
+  PetscCall(read_noise(r));
+  PetscCall(read_truth(r, parameters));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-PetscErrorCode observation_read(const char *path, const SurveyConfig *survey, Observation **observation)
+PetscErrorCode observation_read(const char *path, const SurveyConfig *survey, PetscInt parameters,
+                                Observation **observation)
 {
-  Observation *o = NULL;
-  ProductReader *reader = NULL;
+  Reading reading = {
+      .path = path, .survey = survey, .bins = survey->bins, .ny = survey_ny(survey), .nx = survey_nx(survey)};
   PetscErrorCode error;
 
   PetscFunctionBeginUser;
-  PetscCall(PetscNew(&o));
-  *observation = o;
-  o->kind = (ObservationKind)survey->observation;
-  o->bins = survey->bins;
-  o->ny = survey_ny(survey);
-  o->nx = survey_nx(survey);
-  error = product_open_foreign(path, &reader);
-  if (!error) error = read_observation(reader, path, survey, o);
-  PetscCall(product_close(&reader));
+  PetscCall(PetscNew(observation));
+  reading.o = *observation;
+  error = read_observation(&reading, parameters);
+  PetscCall(product_close(&reading.reader));
   PetscFunctionReturn(error);
 }
 
@@ -151,6 +217,8 @@ PetscErrorCode observation_destroy(Observation **observation)
   PetscCall(PetscFree((*observation)->raw));
   PetscCall(PetscFree((*observation)->noise_std));
   PetscCall(PetscFree((*observation)->mask));
+  PetscCall(PetscFree((*observation)->truth_kappa));
+  PetscCall(PetscFree((*observation)->truth_theta));
   PetscCall(PetscFree(*observation));
   PetscFunctionReturn(PETSC_SUCCESS);
 }

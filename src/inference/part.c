@@ -1,109 +1,270 @@
 /** \file part.c  A block of draws: the unit of work, published whole by the rank that made it.  \ingroup inference */
 #include "inference/internal.h"
 
+#include <string.h>
 #include <unistd.h>
 
 enum { PART_FORMAT = 1 };
+#define PART_KIND "draws"
 
-void part_range(const InferenceSetup *setup, PetscInt block, PetscInt *first, PetscInt *count)
+/* ---- blocks ---- */
+
+static void block_range(const Worker *w, PetscInt index, Block *block)
 {
-  *first = block * setup->infer->batch;
-  *count = PetscMin(setup->infer->batch, setup->infer->draws - *first);
+  block->first = index * w->setup->infer->batch;
+  block->count = PetscMin(w->setup->infer->batch, w->setup->infer->draws - block->first);
+  block->moments.count = block->count;
 }
 
-PetscErrorCode part_path(const PosteriorWorker *w, int64_t observation, PetscInt block, char *path)
+PetscErrorCode block_create(const Worker *w, Block *block)
 {
+  const size_t draws = (size_t)PetscMin(w->setup->infer->batch, w->setup->infer->draws), size = worker_map_size(w);
+
   PetscFunctionBeginUser;
-  snprintf(path, PETSC_MAX_PATH_LEN, "%.*s/%s/parts/observation-%05lld-block-%05d.h5", PETSC_MAX_PATH_LEN - 96,
-           w->setup->campaign->campaign, w->folder, w->setup->infer->observation[0] ? 99999LL : (long long)observation,
-           (int)block);
+  PetscCall(PetscCalloc5(draws * size, &block->kappa, draws * (size_t)prior_count(w->setup->prior), &block->theta, size,
+                         &block->moments.mean, size, &block->moments.square, w->farm->tally ? w->farm->tally->size : 0,
+                         &block->tally));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-static PetscErrorCode fill_part(PosteriorWorker *w, ProductWriter *writer, PetscInt count, const float *kappa,
-                                const double *theta)
+PetscErrorCode block_destroy(Block *block)
+{
+  PetscFunctionBeginUser;
+  PetscCall(PetscFree5(block->kappa, block->theta, block->moments.mean, block->moments.square, block->tally));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* A fixed parameter is 0 to the network, but for its last error; its draws are what it is fixed to. */
+static PetscErrorCode restore_fixed(const Worker *w, Block *block)
+{
+  const PetscInt parameters = prior_count(w->setup->prior);
+  double mean[NEPHRITE_MAX_PARAMETERS], std[NEPHRITE_MAX_PARAMETERS];
+
+  PetscFunctionBeginUser;
+  PetscCall(prior_moments(w->setup->prior, mean, std));
+  for (PetscInt p = 0; p < parameters; p++)
+    for (PetscInt d = 0; std[p] == 0 && d < block->count; d++) block->theta[d * parameters + p] = mean[p];
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode fill_block(Worker *w, int64_t observation, Block *block)
+{
+  const RandomKey key = {(uint64_t)w->setup->campaign->seed, STREAM_POSTERIOR,
+                         (uint64_t)worker_realisation(w, observation)};
+  const PosteriorTally *tally = w->farm->tally;
+
+  PetscFunctionBeginUser;
+  PetscCall(sampler_draw(w->sampler, w->channels, &(SamplerRange){key, block->first, block->count}, block->kappa,
+                         block->theta));
+  PetscCall(restore_fixed(w, block));
+  moments_measure(worker_map_size(w), block->kappa, &block->moments);
+  if (!tally) PetscFunctionReturn(PETSC_SUCCESS);
+  const PosteriorDraws draws = {.observation = observation,
+                                .draws = block->count,
+                                .parameters = prior_count(w->setup->prior),
+                                .map_size = worker_map_size(w),
+                                .kappa = block->kappa,
+                                .theta = block->theta,
+                                .truth_kappa = w->truth,
+                                .truth_theta = w->truth_theta};
+  PetscCall(tally->add(tally->context, &draws, block->tally));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* ---- their files ---- */
+
+PetscErrorCode part_path(const Worker *w, int64_t observation, PetscInt index, char *path)
+{
+  char whole[PETSC_MAX_PATH_LEN];
+  const char *name;
+
+  PetscFunctionBeginUser;
+  PetscCall(posterior_path(w->setup, w->farm->folder, observation, whole));
+  name = strrchr(whole, '/') + 1;
+  snprintf(path, PETSC_MAX_PATH_LEN, "%.*sparts/%.*s-block-%05d.h5", (int)(name - whole), whole,
+           (int)strlen(name) - (int)strlen(".h5"), name, (int)index);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* One dataset of a part: what to write, or where to read to. */
+typedef struct {
+  ProductDataset dataset;
+  void *values;
+} PartDataset;
+
+enum { PART_DATASETS = 5 };
+
+/* \param[out] list  \param[out] count of them: no maps where they are not kept, no tally where there is none */
+static void list_datasets(const Worker *w, int64_t observation, const Block *block, PartDataset list[PART_DATASETS],
+                          int *count)
 {
   const SurveyConfig *survey = w->setup->survey;
-  const hsize_t rows = (hsize_t)count;
-  const int64_t step = w->model->step;
+  const hsize_t rows = (hsize_t)block->count, bins = (hsize_t)survey->bins;
+  const hsize_t ny = (hsize_t)survey_ny(survey), nx = (hsize_t)survey_nx(survey);
+  const hsize_t parameters = (hsize_t)prior_count(w->setup->prior);
+
+  *count = 0;
+  list[(*count)++] = (PartDataset){
+      {"theta", H5T_NATIVE_DOUBLE, 2, {rows, parameters}, DIGEST_ROWS, "1", "drawn parameters"}, block->theta};
+  list[(*count)++] =
+      (PartDataset){{"mean", H5T_NATIVE_DOUBLE, 3, {bins, ny, nx}, DIGEST_WHOLE, "1", "mean of the drawn convergence"},
+                    block->moments.mean};
+  list[(*count)++] = (PartDataset){
+      {"square", H5T_NATIVE_DOUBLE, 3, {bins, ny, nx}, DIGEST_WHOLE, "1", "sum of squared deviations from that mean"},
+      block->moments.square};
+  if (worker_keeps_maps(w, observation))
+    list[(*count)++] = (PartDataset){
+        {"kappa", H5T_NATIVE_FLOAT, 4, {rows, bins, ny, nx}, DIGEST_ROWS, "1", "drawn convergence"}, block->kappa};
+  if (w->farm->tally)
+    list[(*count)++] = (PartDataset){{"tally",
+                                      H5T_NATIVE_INT64,
+                                      1,
+                                      {(hsize_t)w->farm->tally->size},
+                                      DIGEST_WHOLE,
+                                      "1",
+                                      "numbers that add up over draws"},
+                                     block->tally};
+}
+
+static PetscErrorCode write_datasets(Worker *w, int64_t observation, const Block *block, ProductWriter *writer)
+{
+  const int64_t first = block->first;
+  PartDataset list[PART_DATASETS];
+  int count;
 
   PetscFunctionBeginUser;
-  PetscCall(product_attribute_int(writer, NULL, "checkpoint_step", 1, &step));
-  PetscCall(product_declare(
-      writer, &(ProductDataset){"kappa",
-                                H5T_NATIVE_FLOAT,
-                                4,
-                                {rows, (hsize_t)survey->bins, (hsize_t)survey_ny(survey), (hsize_t)survey_nx(survey)},
-                                DIGEST_ROWS,
-                                "1",
-                                "drawn convergence [draw, bin, y, x]"}));
-  PetscCall(product_declare(writer, &(ProductDataset){"theta",
-                                                      H5T_NATIVE_DOUBLE,
-                                                      2,
-                                                      {rows, (hsize_t)prior_count(w->setup->prior)},
-                                                      DIGEST_ROWS,
-                                                      "1",
-                                                      "drawn parameters [draw, parameter]"}));
-  PetscCall(product_write(writer, "kappa", 0, rows, kappa));
-  PetscCall(product_write(writer, "theta", 0, rows, theta));
+  PetscCall(origin_write(w, observation, writer));
+  PetscCall(product_attribute_int(writer, NULL, "first_draw", 1, &first));
+  list_datasets(w, observation, block, list, &count);
+  for (int i = 0; i < count; i++) {
+    PetscCall(product_declare(writer, &list[i].dataset));
+    PetscCall(product_write(writer, list[i].dataset.name, 0, list[i].dataset.shape[0], list[i].values));
+  }
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-static PetscErrorCode publish_part(PosteriorWorker *w, const char *path, PetscInt count, const float *kappa,
-                                   const double *theta)
+static PetscErrorCode publish(Worker *w, int64_t observation, PetscInt index, const Block *block)
 {
-  const ProductInfo info = {"draws", PART_FORMAT, w->configuration, w->setup->campaign->seed};
+  const ProductInfo info = {PART_KIND, PART_FORMAT, w->configuration, w->setup->campaign->seed};
+  const int64_t maps = worker_keeps_maps(w, observation) ? block->count : 0;
+  char path[PETSC_MAX_PATH_LEN];
   ProductWriter *writer = NULL;
   PetscErrorCode error;
 
   PetscFunctionBeginUser;
-  error = product_create(PETSC_COMM_SELF, path, &info, (int64_t)count * (int64_t)worker_map_size(w) * 4, &writer);
-  if (!error) error = fill_part(w, writer, count, kappa, theta);
+  PetscCall(part_path(w, observation, index, path));
+  error = product_create(PETSC_COMM_SELF, path, &info, (maps * 4 + 16) * (int64_t)worker_map_size(w), &writer);
+  if (!error) error = write_datasets(w, observation, block, writer);
   if (!error) error = product_commit(writer, NULL);
   PetscCall(product_writer_destroy(&writer));
   PetscFunctionReturn(error);
 }
 
-PetscErrorCode part_write(PosteriorWorker *w, int64_t observation, PetscInt block)
+PetscErrorCode part_write(Worker *w, int64_t observation, PetscInt index)
 {
-  const RandomKey key = {(uint64_t)w->setup->campaign->seed, STREAM_POSTERIOR, 2 * (uint64_t)observation + 1};
-  char path[PETSC_MAX_PATH_LEN];
-  float *kappa = NULL;
-  double *theta = NULL;
-  PetscInt first, count;
+  Block block = {0};
   PetscErrorCode error;
 
   PetscFunctionBeginUser;
-  part_range(w->setup, block, &first, &count);
-  PetscCall(part_path(w, observation, block, path));
   PetscCall(worker_observe(w, observation));
-  PetscCall(PetscMalloc2((size_t)count * worker_map_size(w), &kappa,
-                         (size_t)count * (size_t)prior_count(w->setup->prior), &theta));
-  error = sampler_draw(w->sampler, w->channels, key, first, count, kappa, theta);
-  if (!error) error = publish_part(w, path, count, kappa, theta);
-  PetscCall(PetscFree2(kappa, theta));
+  block_range(w, index, &block);
+  error = block_create(w, &block);
+  if (!error) error = fill_block(w, observation, &block);
+  if (!error) error = publish(w, observation, index, &block);
+  PetscCall(block_destroy(&block));
   PetscFunctionReturn(error);
 }
 
-PetscErrorCode part_is_done(const PosteriorWorker *w, int64_t observation, PetscInt block, PetscBool *done)
+static PetscErrorCode read_datasets(Worker *w, int64_t observation, ProductReader *reader, const Block *block)
 {
-  char path[PETSC_MAX_PATH_LEN], *configuration = NULL;
+  PartDataset list[PART_DATASETS];
+  int count;
+
+  PetscFunctionBeginUser;
+  list_datasets(w, observation, block, list, &count);
+  for (int i = 0; i < count; i++) {
+    const ProductDataset *d = &list[i].dataset;
+
+    PetscCall(product_read(reader, d->name, d->type, 0, d->shape[0], list[i].values));
+  }
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode part_read(Worker *w, int64_t observation, PetscInt index, Block *block)
+{
+  char path[PETSC_MAX_PATH_LEN];
   ProductReader *reader = NULL;
-  int64_t step = -1;
   PetscErrorCode error;
 
   PetscFunctionBeginUser;
-  *done = PETSC_FALSE;
-  PetscCall(part_path(w, observation, block, path));
-  if (access(path, F_OK)) PetscFunctionReturn(PETSC_SUCCESS);
-  error = product_open(path, "draws", PART_FORMAT, &reader);
+  block_range(w, index, block);
+  PetscCall(part_path(w, observation, index, path));
+  error = product_open(path, PART_KIND, PART_FORMAT, &reader);
+  if (!error) error = read_datasets(w, observation, reader, block);
+  PetscCall(product_close(&reader));
+  PetscFunctionReturn(error);
+}
+
+/* ---- what an earlier run has left ---- */
+
+/* Has the part every dataset in the shape that is wanted now? */
+static PetscErrorCode has_datasets(const Worker *w, int64_t observation, const Block *block, ProductReader *reader,
+                                   PetscBool *has)
+{
+  PartDataset list[PART_DATASETS];
+  int count;
+
+  PetscFunctionBeginUser;
+  *has = PETSC_TRUE;
+  list_datasets(w, observation, block, list, &count);
+  for (int i = 0; i < count && *has; i++) {
+    hsize_t shape[PRODUCT_MAX_RANK];
+
+    PetscCall(product_has(reader, list[i].dataset.name, has));
+    if (!*has) break;
+    PetscCall(product_shape(reader, list[i].dataset.name, NULL, shape));
+    *has = shape[0] == list[i].dataset.shape[0] ? PETSC_TRUE : PETSC_FALSE;
+  }
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode examine(Worker *w, int64_t observation, const char *path, const Block *block, PetscBool *fits)
+{
+  const unsigned scope = SCOPE_SIMULATION | SCOPE_NETWORK | SCOPE_POSTERIOR | SCOPE_CALIBRATION;
+  ProductReader *reader = NULL;
+  char *configuration = NULL;
+  int64_t first = -1;
+  PetscErrorCode error;
+
+  PetscFunctionBeginUser;
+  error = product_open(path, PART_KIND, PART_FORMAT, &reader);
   if (!error) error = product_read_attribute_text(reader, NULL, "configuration", &configuration);
-  if (!error) error = options_require_same(w->setup->options, ~0u, configuration, path);
-  if (!error) error = product_read_attribute_int(reader, NULL, "checkpoint_step", 1, &step);
-  if (!error) error = product_verify(reader);
+  if (!error) error = options_require_same(w->setup->options, scope, configuration, path);
+  if (!error) error = product_read_attribute_int(reader, NULL, "first_draw", 1, &first);
+  if (!error) error = origin_compare(w, observation, reader, fits);
+  if (first != block->first) *fits = PETSC_FALSE;
+  if (!error && *fits) error = has_datasets(w, observation, block, reader, fits);
+  if (!error && *fits) error = product_verify(reader);
   PetscCall(PetscFree(configuration));
   PetscCall(product_close(&reader));
-  *done = !error && step == w->model->step ? PETSC_TRUE : PETSC_FALSE;
-  if (error) error_clear();
+  PetscFunctionReturn(error);
+}
+
+PetscErrorCode part_is_done(Worker *w, int64_t observation, PetscInt index, PetscBool *done)
+{
+  char path[PETSC_MAX_PATH_LEN];
+  Block block = {0};
+
+  PetscFunctionBeginUser;
+  *done = PETSC_FALSE;
+  PetscCall(part_path(w, observation, index, path));
+  if (access(path, F_OK)) PetscFunctionReturn(PETSC_SUCCESS);
+  block_range(w, index, &block);
+  const PetscErrorCode error = examine(w, observation, path, &block, done);
+  if (error) *done = PETSC_FALSE;
+  if (error == (PetscErrorCode)NEPHRITE_ERR_INPUT)
+    error_clear();
+  else
+    PetscCall(error);
   PetscFunctionReturn(PETSC_SUCCESS);
 }

@@ -1,9 +1,13 @@
 /** \file posterior.c  The posterior file of an observation, joined from its blocks of draws.  \ingroup inference */
 #include "inference/internal.h"
 
-#include <math.h>
 #include <string.h>
 #include <unistd.h>
+
+int64_t posterior_count(const InferenceSetup *setup)
+{
+  return setup->infer->observation[0] ? 1 : setup->infer->observations;
+}
 
 PetscErrorCode posterior_path(const InferenceSetup *setup, const char *folder, int64_t observation, char *path)
 {
@@ -11,10 +15,12 @@ PetscErrorCode posterior_path(const InferenceSetup *setup, const char *folder, i
   const char *dot = strrchr(name, '.');
   const int length = dot && dot > name ? (int)(dot - name) : (int)strlen(name);
   const int room = PETSC_MAX_PATH_LEN / 2 - 32;
+  /* a user's file must not take the name of a held-out observation */
+  const char *prefix = strncmp(name, "observation-", strlen("observation-")) ? "" : "user-";
 
   PetscFunctionBeginUser;
   if (*user)
-    snprintf(path, PETSC_MAX_PATH_LEN, "%.*s/%s/%.*s.h5", room, setup->campaign->campaign, folder,
+    snprintf(path, PETSC_MAX_PATH_LEN, "%.*s/%s/%s%.*s.h5", room, setup->campaign->campaign, folder, prefix,
              PetscMin(length, room), name);
   else
     snprintf(path, PETSC_MAX_PATH_LEN, "%.*s/%s/observation-%05lld.h5", room, setup->campaign->campaign, folder,
@@ -22,163 +28,62 @@ PetscErrorCode posterior_path(const InferenceSetup *setup, const char *folder, i
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-PetscErrorCode posterior_is_done(const InferenceSetup *setup, const char *folder, int64_t observation, PetscBool *done)
+/* ---- what a file is drawn from ---- */
+
+PetscErrorCode origin_write(const Worker *w, int64_t observation, ProductWriter *writer)
 {
+  const int64_t realisation = w->truths ? worker_realisation(w, observation) : -1;
+
+  PetscFunctionBeginUser;
+  PetscCall(product_attribute_int(writer, NULL, "checkpoint_step", 1, &w->model->step));
+  PetscCall(product_attribute_int(writer, NULL, "checkpoint_digest", 1, &w->checkpoint));
+  PetscCall(product_attribute_int(writer, NULL, "realisation", 1, &realisation));
+  PetscCall(product_attribute_int(writer, NULL, "observation_digest", 1, &w->shown));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode origin_compare(Worker *w, int64_t observation, ProductReader *reader, PetscBool *same)
+{
+  int64_t checkpoint, realisation, shown;
+
+  PetscFunctionBeginUser;
+  PetscCall(product_read_attribute_int(reader, NULL, "checkpoint_digest", 1, &checkpoint));
+  PetscCall(product_read_attribute_int(reader, NULL, "realisation", 1, &realisation));
+  PetscCall(product_read_attribute_int(reader, NULL, "observation_digest", 1, &shown));
+  *same = checkpoint == w->checkpoint ? PETSC_TRUE : PETSC_FALSE;
+  if (w->truths) {
+    if (realisation != worker_realisation(w, observation)) *same = PETSC_FALSE;
+    PetscFunctionReturn(PETSC_SUCCESS);
+  }
+  PetscCall(worker_observe(w, observation));
+  if (shown != w->shown) *same = PETSC_FALSE;
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode posterior_is_done(Worker *w, int64_t observation, PetscBool *done)
+{
+  const unsigned scope = SCOPE_SIMULATION | SCOPE_NETWORK | SCOPE_POSTERIOR;
   char path[PETSC_MAX_PATH_LEN], *configuration = NULL;
   ProductReader *reader = NULL;
   PetscErrorCode error;
 
   PetscFunctionBeginUser;
-  PetscCall(posterior_path(setup, folder, observation, path));
-  *done = access(path, F_OK) ? PETSC_FALSE : PETSC_TRUE;
-  if (!*done) PetscFunctionReturn(PETSC_SUCCESS);
+  *done = PETSC_FALSE;
+  PetscCall(posterior_path(w->setup, w->farm->folder, observation, path));
+  if (access(path, F_OK)) PetscFunctionReturn(PETSC_SUCCESS);
   error = product_open(path, "posterior", POSTERIOR_FORMAT, &reader);
   if (!error) error = product_read_attribute_text(reader, NULL, "configuration", &configuration);
-  if (!error)
-    error =
-        options_require_same(setup->options, SCOPE_SIMULATION | SCOPE_NETWORK | SCOPE_POSTERIOR, configuration, path);
+  if (!error) error = options_require_same(w->setup->options, scope, configuration, path);
+  if (!error) error = origin_compare(w, observation, reader, done);
   PetscCall(PetscFree(configuration));
   PetscCall(product_close(&reader));
+  if (!error && !*done) printf("%-9s %s is of another checkpoint or observation: drawn again\n", w->farm->folder, path);
   PetscFunctionReturn(error);
 }
 
 /* ---- joining ---- */
 
-static PetscErrorCode read_part(PosteriorWorker *w, int64_t observation, PetscInt block, float *kappa, double *theta)
-{
-  char path[PETSC_MAX_PATH_LEN];
-  ProductReader *reader = NULL;
-  PetscInt first, count;
-  PetscErrorCode error;
-
-  PetscFunctionBeginUser;
-  part_range(w->setup, block, &first, &count);
-  PetscCall(part_path(w, observation, block, path));
-  error = product_open(path, "draws", 1, &reader);
-  if (!error)
-    error =
-        product_read(reader, "kappa", H5T_NATIVE_FLOAT, 0, (hsize_t)count, kappa + (size_t)first * worker_map_size(w));
-  if (!error)
-    error = product_read(reader, "theta", H5T_NATIVE_DOUBLE, 0, (hsize_t)count,
-                         theta + first * prior_count(w->setup->prior));
-  PetscCall(product_close(&reader));
-  PetscFunctionReturn(error);
-}
-
-/* Declare and write a dataset of this one rank at once. */
-static PetscErrorCode put(ProductWriter *writer, const ProductDataset *dataset, const void *values)
-{
-  PetscFunctionBeginUser;
-  PetscCall(product_declare(writer, dataset));
-  PetscCall(product_write(writer, dataset->name, 0, dataset->rank ? dataset->shape[0] : 1, values));
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
-
-static PetscErrorCode put_map(PosteriorWorker *w, ProductWriter *writer, const char *name, const char *description,
-                              const float *map)
-{
-  const SurveyConfig *survey = w->setup->survey;
-
-  PetscFunctionBeginUser;
-  PetscCall(put(writer,
-                &(ProductDataset){name,
-                                  H5T_NATIVE_FLOAT,
-                                  3,
-                                  {(hsize_t)survey->bins, (hsize_t)survey_ny(survey), (hsize_t)survey_nx(survey)},
-                                  DIGEST_WHOLE,
-                                  "1",
-                                  description},
-                map));
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
-
-/* Mean and standard deviation over draws, pixel by pixel. */
-static PetscErrorCode put_moments(PosteriorWorker *w, ProductWriter *writer, const float *kappa)
-{
-  const size_t size = worker_map_size(w);
-  const PetscInt draws = w->setup->infer->draws;
-  float *mean = NULL, *std = NULL;
-
-  PetscFunctionBeginUser;
-  PetscCall(PetscMalloc2(size, &mean, size, &std));
-  for (size_t i = 0; i < size; i++) {
-    double sum = 0, square = 0;
-
-    for (PetscInt d = 0; d < draws; d++) sum += kappa[(size_t)d * size + i];
-    for (PetscInt d = 0; d < draws; d++) square += pow(kappa[(size_t)d * size + i] - sum / draws, 2);
-    mean[i] = (float)(sum / draws);
-    std[i] = (float)sqrt(square / (draws - 1));
-  }
-  PetscCall(put_map(w, writer, "mean/kappa", "mean of the drawn convergence [bin, y, x]", mean));
-  PetscCall(put_map(w, writer, "std/kappa", "standard deviation of the drawn convergence [bin, y, x]", std));
-  PetscCall(PetscFree2(mean, std));
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
-
-static PetscErrorCode put_observation(PosteriorWorker *w, ProductWriter *writer)
-{
-  const SurveyConfig *survey = w->setup->survey;
-  const hsize_t bins = (hsize_t)survey->bins, ny = (hsize_t)survey_ny(survey), nx = (hsize_t)survey_nx(survey);
-  const ProductDataset shear = {"observation/shear",
-                                H5T_NATIVE_FLOAT,
-                                4,
-                                {bins, 2, ny, nx},
-                                DIGEST_WHOLE,
-                                "1",
-                                "observed shear [bin, component, y, x]"};
-  const ProductDataset channels = {"observation/channels",
-                                   H5T_NATIVE_FLOAT,
-                                   3,
-                                   {(hsize_t)observer_channels(w->observer), ny, nx},
-                                   DIGEST_WHOLE,
-                                   "1",
-                                   "what the network was shown, not normalised [channel, y, x]"};
-  const ProductDataset noise = {"observation/noise_std",
-                                H5T_NATIVE_DOUBLE,
-                                1,
-                                {bins},
-                                DIGEST_WHOLE,
-                                "1",
-                                "standard deviation of the noise per pixel"};
-  const ProductDataset mask = {"observation/mask",   H5T_NATIVE_FLOAT, 2, {ny, nx}, DIGEST_WHOLE, "1",
-                               "1 = observed [y, x]"};
-
-  PetscFunctionBeginUser;
-  if (survey->observation == OBSERVATION_SHEAR)
-    PetscCall(put(writer, &shear, w->raw));
-  else
-    PetscCall(put_map(w, writer, "observation/convergence", "observed convergence [bin, y, x]", w->raw));
-  PetscCall(put(writer, &channels, w->channels));
-  PetscCall(put(writer, &noise, w->noise_std));
-  if (w->mask) PetscCall(put(writer, &mask, w->mask));
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
-
-/* What only a known truth allows: the truth itself, and the Wiener filter at the true parameters. */
-static PetscErrorCode put_truth(PosteriorWorker *w, ProductWriter *writer)
-{
-  const ProductDataset theta = {
-      "truth/theta", H5T_NATIVE_DOUBLE, 1, {(hsize_t)prior_count(w->setup->prior)}, DIGEST_WHOLE,
-      "1",           "true parameters"};
-  const LensingSpectra *spectra = NULL;
-  float *filtered = NULL;
-
-  PetscFunctionBeginUser;
-  if (!w->truth) PetscFunctionReturn(PETSC_SUCCESS);
-  PetscCall(put_map(w, writer, "truth/kappa", "true convergence [bin, y, x]", w->truth));
-  PetscCall(put(writer, &theta, w->truth_theta));
-  if (w->mask) PetscFunctionReturn(PETSC_SUCCESS); /* the filter is diagonal in Fourier space without a mask only */
-  PetscCall(PetscMalloc1(worker_map_size(w), &filtered));
-  PetscCall(simulator_spectra(w->simulator, w->truth_theta, &spectra));
-  PetscCall(wiener_filter(w->setup->survey, spectra, w->noise_std, w->raw, filtered));
-  PetscCall(put_map(w, writer, "wiener/kappa", "Wiener filter of the observation at the true parameters [bin, y, x]",
-                    filtered));
-  PetscCall(PetscFree(filtered));
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
-
-static PetscErrorCode put_draws(PosteriorWorker *w, ProductWriter *writer, int64_t observation, const float *kappa,
-                                const double *theta)
+static PetscErrorCode declare_draws(Worker *w, int64_t observation, ProductWriter *writer)
 {
   const SurveyConfig *survey = w->setup->survey;
   const hsize_t draws = (hsize_t)w->setup->infer->draws, parameters = (hsize_t)prior_count(w->setup->prior);
@@ -194,71 +99,92 @@ static PetscErrorCode put_draws(PosteriorWorker *w, ProductWriter *writer, int64
   char names[OPTION_TEXT_SIZE] = "";
 
   PetscFunctionBeginUser;
-  PetscCall(put(writer, &thetas, theta));
+  PetscCall(product_declare(writer, &thetas));
   for (PetscInt p = 0; p < prior_count(w->setup->prior); p++) {
     PetscCall(PetscStrlcat(names, p ? "," : "", sizeof names));
     PetscCall(PetscStrlcat(names, prior_name(w->setup->prior, p), sizeof names));
   }
   PetscCall(product_attribute_text(writer, "theta", "parameters", names));
-  if (observation < w->keep_maps || !w->reader) PetscCall(put(writer, &maps, kappa));
+  if (worker_keeps_maps(w, observation)) PetscCall(product_declare(writer, &maps));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-static PetscErrorCode fill_posterior(PosteriorWorker *w, ProductWriter *writer, int64_t observation, const float *kappa,
-                                     const double *theta)
+/* What is summed over blocks. */
+typedef struct {
+  Moments moments;
+  int64_t *tally; /* [tally->size] */
+} Totals;
+
+static PetscErrorCode copy_blocks(Worker *w, int64_t observation, Block *block, Totals *totals, ProductWriter *writer)
 {
-  const PosteriorDraws view = {
-      observation, w->setup->infer->draws, prior_count(w->setup->prior), worker_map_size(w), kappa, theta,
-      w->truth,    w->truth_theta};
-  const int64_t step = w->model->step, realisation = w->setup->simulate->realisations - w->setup->train->held_out;
-  const int64_t truth_index = w->reader ? realisation + observation : -1;
+  const PosteriorTally *tally = w->farm->tally;
 
   PetscFunctionBeginUser;
-  PetscCall(product_attribute_int(writer, NULL, "checkpoint_step", 1, &step));
-  PetscCall(product_attribute_int(writer, NULL, "realisation", 1, &truth_index));
-  PetscCall(product_attribute_real(writer, NULL, "field_of_view", 1, &w->setup->survey->field_of_view_deg));
-  PetscCall(put_draws(w, writer, observation, kappa, theta));
-  PetscCall(put_moments(w, writer, kappa));
-  PetscCall(put_observation(w, writer));
-  PetscCall(put_truth(w, writer));
-  if (w->summary) PetscCall(w->summary(w->context, &view, writer));
+  for (PetscInt index = 0; index < w->blocks; index++) {
+    PetscCall(part_read(w, observation, index, block));
+    const hsize_t first = (hsize_t)block->first, count = (hsize_t)block->count;
+
+    PetscCall(product_write(writer, "theta", first, count, block->theta));
+    if (worker_keeps_maps(w, observation)) PetscCall(product_write(writer, "kappa", first, count, block->kappa));
+    moments_join(worker_map_size(w), &totals->moments, &block->moments);
+    for (size_t i = 0; tally && i < tally->size; i++) totals->tally[i] += block->tally[i];
+  }
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-static PetscErrorCode write_posterior(PosteriorWorker *w, int64_t observation, const float *kappa, const double *theta)
+static PetscErrorCode fill_posterior(Worker *w, int64_t observation, Block *block, Totals *totals,
+                                     ProductWriter *writer)
+{
+  const PosteriorTally *tally = w->farm->tally;
+
+  PetscFunctionBeginUser;
+  PetscCall(origin_write(w, observation, writer));
+  PetscCall(product_attribute_real(writer, NULL, "field_of_view", 1, &w->setup->survey->field_of_view_deg));
+  PetscCall(declare_draws(w, observation, writer));
+  PetscCall(copy_blocks(w, observation, block, totals, writer));
+  PetscCall(contents_write(w, &totals->moments, writer));
+  if (tally) PetscCall(tally->write(tally->context, totals->tally, writer));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode write_posterior(Worker *w, int64_t observation, Block *block, Totals *totals)
 {
   const ProductInfo info = {"posterior", POSTERIOR_FORMAT, w->configuration, w->setup->campaign->seed};
+  const int64_t maps = worker_keeps_maps(w, observation) ? w->setup->infer->draws : 0;
   char path[PETSC_MAX_PATH_LEN];
   ProductWriter *writer = NULL;
   PetscErrorCode error;
 
   PetscFunctionBeginUser;
-  PetscCall(posterior_path(w->setup, w->folder, observation, path));
-  error = product_create(PETSC_COMM_SELF, path, &info, 0, &writer);
-  if (!error) error = fill_posterior(w, writer, observation, kappa, theta);
+  PetscCall(posterior_path(w->setup, w->farm->folder, observation, path));
+  error = product_create(PETSC_COMM_SELF, path, &info, (maps + 4) * 4 * (int64_t)worker_map_size(w), &writer);
+  if (!error) error = fill_posterior(w, observation, block, totals, writer);
   if (!error) error = product_commit(writer, NULL);
   PetscCall(product_writer_destroy(&writer));
   PetscFunctionReturn(error);
 }
 
-PetscErrorCode posterior_join(PosteriorWorker *w, int64_t observation)
+PetscErrorCode posterior_join(Worker *w, int64_t observation)
 {
-  const size_t draws = (size_t)w->setup->infer->draws;
-  float *kappa = NULL;
-  double *theta = NULL;
-  PetscErrorCode error = PETSC_SUCCESS;
+  const size_t size = worker_map_size(w);
+  Block block = {0};
+  Totals totals = {0};
+  PetscErrorCode error;
 
   PetscFunctionBeginUser;
   PetscCall(worker_observe(w, observation));
-  PetscCall(PetscMalloc2(draws * worker_map_size(w), &kappa, draws * (size_t)prior_count(w->setup->prior), &theta));
-  for (PetscInt block = 0; block < w->blocks && !error; block++) error = read_part(w, observation, block, kappa, theta);
-  if (!error) error = write_posterior(w, observation, kappa, theta);
-  PetscCall(PetscFree2(kappa, theta));
+  error = block_create(w, &block);
+  if (!error)
+    error = PetscCalloc3(size, &totals.moments.mean, size, &totals.moments.square,
+                         w->farm->tally ? w->farm->tally->size : 0, &totals.tally);
+  if (!error) error = write_posterior(w, observation, &block, &totals);
+  PetscCall(block_destroy(&block));
+  PetscCall(PetscFree3(totals.moments.mean, totals.moments.square, totals.tally));
   PetscCall(error);
-  for (PetscInt block = 0; block < w->blocks; block++) { /* what they held is safe now */
+  for (PetscInt index = 0; index < w->blocks; index++) { /* what they held is safe now */
     char path[PETSC_MAX_PATH_LEN];
 
-    PetscCall(part_path(w, observation, block, path));
+    PetscCall(part_path(w, observation, index, path));
     unlink(path);
   }
   PetscFunctionReturn(PETSC_SUCCESS);

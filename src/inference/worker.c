@@ -1,31 +1,31 @@
 /** \file worker.c  What a rank needs to draw, and the observation it is at.  \ingroup inference */
 #include "inference/internal.h"
 
+#include <inttypes.h>
 #include <string.h>
+#include <xxhash.h>
 
-size_t worker_map_size(const PosteriorWorker *w)
+size_t worker_map_size(const Worker *w)
 {
   const SurveyConfig *survey = w->setup->survey;
 
   return (size_t)(survey->bins * survey_ny(survey) * survey_nx(survey));
 }
 
-int64_t posterior_count(const InferenceSetup *setup)
+int64_t worker_realisation(const Worker *w, int64_t observation)
 {
-  return setup->infer->observation[0] ? 1 : setup->infer->observations;
+  return w->truths ? truth_source_realisation(w->setup, observation) : USER_OBSERVATION;
 }
 
-PetscErrorCode posterior_truth(const InferenceSetup *setup, CampaignReader *reader, int64_t observation, float *kappa,
-                               double *theta)
+PetscBool worker_keeps_maps(const Worker *w, int64_t observation)
 {
-  PetscFunctionBeginUser;
-  PetscCall(
-      campaign_reader_get(reader, setup->simulate->realisations - setup->train->held_out + observation, kappa, theta));
-  PetscFunctionReturn(PETSC_SUCCESS);
+  return !w->truths || observation < w->farm->keep_maps ? PETSC_TRUE : PETSC_FALSE;
 }
+
+/* ---- what does not change with the observation ---- */
 
 /* The model must be of this survey: maps, bins, what is observed, parameters. */
-static PetscErrorCode check_model(const PosteriorWorker *w)
+static PetscErrorCode check_model(const Worker *w)
 {
   const NetworkShape *shape = &w->model->shape;
   const SurveyConfig *survey = w->setup->survey;
@@ -45,47 +45,76 @@ static PetscErrorCode check_model(const PosteriorWorker *w)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-static PetscErrorCode allocate(PosteriorWorker *w)
+/* What the model has seen in training is no test of it. */
+static PetscErrorCode check_held_out(const Worker *w)
+{
+  const InferenceSetup *s = w->setup;
+  const int64_t first = truth_source_realisation(s, 0);
+
+  PetscFunctionBeginUser;
+  PetscCheck(s->infer->observations <= s->train->held_out, PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
+             "infer_observations is %" PetscInt_FMT "; train_held_out leaves %" PRId64 " to observe",
+             s->infer->observations, s->train->held_out);
+  PetscCheck(first >= w->model->trained, PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
+             "with train_held_out %" PRId64 " the first observation is realisation %" PRId64
+             "; the checkpoint was trained on those below %" PRId64,
+             s->train->held_out, first, w->model->trained);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode allocate(Worker *w)
 {
   const SurveyConfig *survey = w->setup->survey;
   const size_t pixels = (size_t)(survey_ny(survey) * survey_nx(survey));
 
   PetscFunctionBeginUser;
-  PetscCall(PetscMalloc3(observer_raw_size(w->observer), &w->raw, (size_t)observer_channels(w->observer) * pixels,
-                         &w->channels, survey->bins, &w->noise_std));
+  PetscCall(PetscMalloc5(observer_raw_size(w->observer), &w->raw, (size_t)observer_channels(w->observer) * pixels,
+                         &w->channels, survey->bins, &w->noise_std, worker_map_size(w), &w->truth,
+                         prior_count(w->setup->prior), &w->truth_theta));
   if (strcmp(survey->mask, "none")) PetscCall(PetscMalloc1(pixels, &w->mask));
-  if (w->setup->infer->observation[0]) PetscFunctionReturn(PETSC_SUCCESS);
-  PetscCall(PetscMalloc2(worker_map_size(w), &w->truth, (size_t)prior_count(w->setup->prior), &w->truth_theta));
-  PetscCall(campaign_reader_open(w->setup->campaign->campaign, w->setup->options, &w->reader));
-  PetscCall(simulator_create(survey, w->setup->prior, w->setup->campaign->seed, &w->simulator));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-PetscErrorCode worker_create(const InferenceSetup *setup, PosteriorWorker *w)
+PetscErrorCode worker_create(const InferenceSetup *setup, const PosteriorFarm *farm, const char *configuration,
+                             Worker *w)
 {
   const InferConfig *infer = setup->infer;
-  const SamplerClosing closing = (SamplerClosing)infer->closing;
 
   PetscFunctionBeginUser;
   w->setup = setup;
+  w->farm = farm;
+  w->configuration = configuration;
   w->observation = -1;
   w->blocks = (infer->draws + infer->batch - 1) / infer->batch;
   PetscCall(observer_create(setup->survey, &w->observer));
+  PetscCall(allocate(w));
   PetscCall(model_load(infer->checkpoint[0] ? infer->checkpoint : setup->campaign->campaign, &w->model));
   PetscCall(check_model(w));
-  PetscCall(sampler_create(w->model, PetscMin(infer->batch, infer->draws), sampler_steps(infer->evaluations, closing),
-                           closing, &w->sampler));
-  PetscCall(allocate(w));
+  w->checkpoint = (int64_t)XXH3_64bits(w->model->weights, w->model->weight_count * sizeof *w->model->weights);
+  if (infer->observation[0]) PetscFunctionReturn(PETSC_SUCCESS);
+  PetscCall(check_held_out(w));
+  PetscCall(truth_source_create(setup, &w->truths));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-PetscErrorCode worker_destroy(PosteriorWorker *w)
+PetscErrorCode worker_prepare(Worker *w)
+{
+  const InferConfig *infer = w->setup->infer;
+  const SamplerClosing closing = (SamplerClosing)infer->closing;
+
+  PetscFunctionBeginUser;
+  PetscCall(sampler_create(w->model, PetscMin(infer->batch, infer->draws), sampler_steps(infer->evaluations, closing),
+                           closing, &w->sampler));
+  PetscCall(PetscFree(w->model->weights)); /* the sampler's network has them now */
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode worker_destroy(Worker *w)
 {
   PetscFunctionBeginUser;
-  PetscCall(PetscFree3(w->raw, w->channels, w->noise_std));
+  PetscCall(PetscFree5(w->raw, w->channels, w->noise_std, w->truth, w->truth_theta));
   PetscCall(PetscFree(w->mask));
-  PetscCall(PetscFree2(w->truth, w->truth_theta));
-  PetscCall(campaign_reader_close(&w->reader));
+  PetscCall(truth_source_destroy(&w->truths));
   PetscCall(simulator_destroy(&w->simulator));
   PetscCall(sampler_destroy(&w->sampler));
   PetscCall(observer_destroy(&w->observer));
@@ -93,46 +122,73 @@ PetscErrorCode worker_destroy(PosteriorWorker *w)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-static PetscErrorCode observe_users_file(PosteriorWorker *w)
+/* ---- the observation at hand ---- */
+
+/* A user's file may come without a mask where the survey has one: all is observed. */
+static void take_mask(Worker *w, const Observation *o)
 {
   const size_t pixels = (size_t)(survey_ny(w->setup->survey) * survey_nx(w->setup->survey));
-  Observation *o = NULL;
-  PetscErrorCode error;
 
-  PetscFunctionBeginUser;
-  error = observation_read(w->setup->infer->observation, w->setup->survey, &o);
-  if (!error) error = observer_present(w->observer, o->raw, o->mask, w->channels);
-  if (!error) {
-    memcpy(w->raw, o->raw, observer_raw_size(w->observer) * sizeof *w->raw);
-    memcpy(w->noise_std, o->noise_std, (size_t)o->bins * sizeof *w->noise_std);
-    if (w->mask) memcpy(w->mask, o->mask, pixels * sizeof *w->mask);
-  }
-  PetscCall(observation_destroy(&o));
-  PetscFunctionReturn(error);
+  for (size_t i = 0; w->mask && i < pixels; i++) w->mask[i] = o->mask ? o->mask[i] : 1;
 }
 
-/* Streams of observation o: index 2 o for its noise, 2 o + 1 for its draws. */
-static PetscErrorCode observe_held_out(PosteriorWorker *w, int64_t observation)
+static PetscErrorCode take_file(Worker *w, const Observation *o)
 {
-  const RandomKey noise = {(uint64_t)w->setup->campaign->seed, STREAM_POSTERIOR, 2 * (uint64_t)observation};
+  const size_t parameters = (size_t)prior_count(w->setup->prior);
 
   PetscFunctionBeginUser;
-  PetscCall(posterior_truth(w->setup, w->reader, observation, w->truth, w->truth_theta));
-  PetscCall(observer_observe(w->observer, noise, w->truth, w->raw, w->mask));
-  PetscCall(observer_present(w->observer, w->raw, w->mask, w->channels));
-  PetscCall(observer_noise_std(w->observer, w->noise_std));
+  PetscCall(observer_present(w->observer, o->raw, o->mask, w->channels));
+  memcpy(w->raw, o->raw, observer_raw_size(w->observer) * sizeof *w->raw);
+  memcpy(w->noise_std, o->noise_std, (size_t)w->setup->survey->bins * sizeof *w->noise_std);
+  take_mask(w, o);
+  w->truth_known = o->truth_kappa ? PETSC_TRUE : PETSC_FALSE;
+  w->theta_known = o->truth_theta ? PETSC_TRUE : PETSC_FALSE;
+  if (w->truth_known) memcpy(w->truth, o->truth_kappa, worker_map_size(w) * sizeof *w->truth);
+  if (w->theta_known) memcpy(w->truth_theta, o->truth_theta, parameters * sizeof *w->truth_theta);
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-PetscErrorCode worker_observe(PosteriorWorker *w, int64_t observation)
+static PetscErrorCode observe_users_file(Worker *w)
 {
+  const InferenceSetup *s = w->setup;
+  Observation *observation = NULL;
+  PetscErrorCode error;
+
+  PetscFunctionBeginUser;
+  error = observation_read(s->infer->observation, s->survey, prior_count(s->prior), &observation);
+  if (!error) error = take_file(w, observation);
+  PetscCall(observation_destroy(&observation));
+  PetscFunctionReturn(error);
+}
+
+/* Noise of realisation i has index i of the noise stream; training and validation use indices from 2^62 on. */
+static PetscErrorCode observe_held_out(Worker *w, int64_t observation)
+{
+  const RandomKey noise = {(uint64_t)w->setup->campaign->seed, STREAM_NOISE,
+                           (uint64_t)worker_realisation(w, observation)};
+
+  PetscFunctionBeginUser;
+  PetscCall(truth_source_get(w->truths, observation, w->truth, w->truth_theta));
+  PetscCall(observer_observe(w->observer, noise, w->truth, w->raw, w->mask));
+  PetscCall(observer_present(w->observer, w->raw, w->mask, w->channels));
+  PetscCall(observer_noise_std(w->observer, w->noise_std));
+  w->truth_known = w->theta_known = PETSC_TRUE;
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode worker_observe(Worker *w, int64_t observation)
+{
+  const size_t pixels = (size_t)(survey_ny(w->setup->survey) * survey_nx(w->setup->survey));
+
   PetscFunctionBeginUser;
   if (w->observation == observation) PetscFunctionReturn(PETSC_SUCCESS);
   w->observation = -1;
-  if (w->reader)
+  if (w->truths)
     PetscCall(observe_held_out(w, observation));
   else
     PetscCall(observe_users_file(w));
+  const uint64_t mask = w->mask ? XXH3_64bits(w->mask, pixels * sizeof *w->mask) : 0;
+  w->shown = (int64_t)XXH3_64bits_withSeed(w->raw, observer_raw_size(w->observer) * sizeof *w->raw, mask);
   w->observation = observation;
   PetscFunctionReturn(PETSC_SUCCESS);
 }

@@ -4,7 +4,7 @@
 #include <string.h>
 
 static const OptionTable *const tables[] = {&campaign_options, &survey_options, &prior_options, &simulate_options,
-                                            &network_options,  &train_options,  &infer_options};
+                                            &network_options,  &train_options,  &infer_options, &calibrate_options};
 
 /* campaigns/<name of the campaign file without folder and suffix>, unless the user says otherwise. */
 static PetscErrorCode default_directory(CampaignConfig *campaign)
@@ -33,6 +33,7 @@ static PetscErrorCode fill(const Options *options, Configuration *configuration)
   PetscCall(options_fill(options, &network_options, &configuration->network));
   PetscCall(options_fill(options, &train_options, &configuration->train));
   PetscCall(options_fill(options, &infer_options, &configuration->infer));
+  PetscCall(options_fill(options, &calibrate_options, &configuration->calibrate));
   PetscCall(default_directory(&configuration->campaign));
   PetscCall(survey_config_check(&configuration->survey));
   PetscCall(train_config_check(&configuration->train, &configuration->simulate));

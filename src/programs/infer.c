@@ -1,52 +1,119 @@
 /** \file infer.c  nephrite-infer: draws from the posterior, and how well calibrated they are.  \ingroup programs */
-#include "nephrite/calibration.h"
 #include "program.h"
 
 #include <inttypes.h>
 
-static PetscErrorCode run(MPI_Comm comm, const Options *options, const Configuration *c)
+static InferenceSetup setup_of(const Options *options, const Configuration *c, const Prior *prior)
 {
-  InferenceSetup setup = {options, &c->campaign, &c->survey, NULL, &c->simulate, &c->train, &c->infer};
-  Prior *prior = NULL;
-  PetscErrorCode error;
+  return (InferenceSetup){.options = options,
+                          .campaign = &c->campaign,
+                          .survey = &c->survey,
+                          .prior = prior,
+                          .simulate = &c->simulate,
+                          .train = &c->train,
+                          .infer = &c->infer};
+}
+
+static PetscErrorCode run_task(MPI_Comm comm, const InferenceSetup *setup, const CalibrateConfig *calibrate)
+{
+  const PosteriorFarm all_maps = {"posterior", setup->infer->observations, NULL};
 
   PetscFunctionBeginUser;
-  error = prior_create(&c->prior, c->survey.bins, &prior);
-  setup.prior = prior;
-  if (!error && c->infer.task == TASK_POSTERIOR)
-    error = posterior_farm(comm, &setup, "posterior", c->infer.observations, NULL, NULL);
-  if (!error && c->infer.task == TASK_COVERAGE) error = coverage_run(comm, &setup);
+  if (setup->infer->task == TASK_COVERAGE)
+    PetscCall(coverage_run(comm, setup, calibrate));
+  else
+    PetscCall(posterior_farm(comm, setup, &all_maps));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode run(MPI_Comm comm, const Options *options, const Configuration *c)
+{
+  Prior *prior = NULL;
+
+  PetscFunctionBeginUser;
+  PetscErrorCode error = prior_create(&c->prior, c->survey.bins, &prior);
+  if (!error) {
+    const InferenceSetup setup = setup_of(options, c, prior);
+
+    error = run_task(comm, &setup, &c->calibrate);
+  }
   PetscCall(prior_destroy(&prior));
   PetscFunctionReturn(error);
 }
 
-static PetscErrorCode describe(MPI_Comm comm, const Options *options, const Configuration *c)
+/* ---- -dry_run ---- */
+
+/* Seconds of a forward pass of one sample on this rank, as a share of the whole is soon measured. */
+static PetscErrorCode time_forward(const NetworkShape *shape, double *seconds)
 {
-  const double map = 4. * c->survey.bins * survey_ny(&c->survey) * survey_nx(&c->survey);
-  const double observations = c->infer.observation[0] ? 1 : c->infer.observations;
-  const double kept =
-      c->infer.task == TASK_COVERAGE ? PetscMin(c->infer.keep_maps, c->infer.observations) : observations;
-  Model *model = NULL;
+  const size_t pixels = (size_t)(shape->ny * shape->nx), bins = (size_t)shape->bins;
+  const size_t channels = (size_t)shape->observation_channels, parameters = (size_t)shape->parameters;
   Network *network = NULL;
-  PetscMPIInt rank;
+  Scalar *in = NULL, *out = NULL, t = 0;
   PetscErrorCode error;
 
   PetscFunctionBeginUser;
-  (void)options;
-  PetscCallMPI(MPI_Comm_rank(comm, &rank));
-  if (rank != 0) PetscFunctionReturn(PETSC_SUCCESS);
-  error = model_load(c->infer.checkpoint[0] ? c->infer.checkpoint : c->campaign.campaign, &model);
-  if (!error) error = network_create(&model->shape, c->infer.batch, NETWORK_INFERENCE, &network);
-  if (!error) {
-    printf("draws     %d for each of %.0f observations, %d network evaluations each: %.3g TFLOP in all\n",
-           (int)c->infer.draws, observations, (int)c->infer.evaluations,
-           observations * c->infer.draws * c->infer.evaluations * network_forward_flops(network) / 1e12);
-    printf("memory    %.0f MB per rank for the network, %.0f MB for the draws of one observation\n",
-           (double)network_arena_bytes(network) / 1e6, c->infer.draws * map / 1e6);
-    printf("files     %.0f in %s, %.3f GB\n", observations, c->campaign.campaign, kept * c->infer.draws * map / 1e9);
+  PetscCall(PetscCalloc2((bins + channels) * pixels + parameters, &in, bins * pixels + parameters, &out));
+  error = network_create(shape, 1, NETWORK_INFERENCE, &network);
+  if (!error) error = network_initialise(network, 0);
+  const NetworkInput input = {
+      .batch = 1, .z = in, .observation = in + bins * pixels, .z_theta = in + (bins + channels) * pixels, .t = &t};
+  for (int pass = 0; pass < 2 && !error; pass++) { /* the first one touches memory for the first time */
+    const double start = MPI_Wtime();
+
+    error = network_forward(network, &input, out, out + bins * pixels);
+    *seconds = MPI_Wtime() - start;
   }
   PetscCall(network_destroy(&network));
-  PetscCall(model_destroy(&model));
+  PetscCall(PetscFree2(in, out));
+  PetscFunctionReturn(error);
+}
+
+static void print_estimate(const Configuration *c, int ranks, const InferenceEstimate *e, double seconds)
+{
+  const double evaluations = (double)e->observations * e->draws * e->evaluations;
+
+  printf("network   %zu parameters, %.3g GFLOP forward per sample%s\n", e->network.parameters,
+         e->network.forward_flops / 1e9, e->trained ? "" : "; not trained yet");
+  printf("draws     %d for each of %" PRId64 " observations, %d evaluations of the network each: %.4g TFLOP in all\n",
+         (int)e->draws, e->observations, (int)e->evaluations, e->flops / 1e12);
+  printf("memory    %.3f GB per rank: network %.3f, draws %.3f\n",
+         ((double)e->network.arena_bytes + e->block_bytes) / 1e9, (double)e->network.arena_bytes / 1e9,
+         e->block_bytes / 1e9);
+  printf("files     %" PRId64 " in %s/%s, %.3f GB in all\n", e->observations, c->campaign.campaign,
+         c->infer.task == TASK_COVERAGE ? "coverage" : "posterior", e->file_bytes / 1e9);
+  printf("time      %.3g ms per evaluation here: %.3g hours on %d ranks\n", 1e3 * seconds,
+         evaluations * seconds / ranks / 3600, ranks);
+}
+
+static PetscErrorCode describe_task(MPI_Comm comm, const InferenceSetup *setup, const Configuration *c)
+{
+  const int64_t keep_maps = c->infer.task == TASK_COVERAGE ? c->infer.keep_maps : c->infer.observations;
+  InferenceEstimate estimate;
+  double seconds = 0;
+  PetscMPIInt rank, size;
+
+  PetscFunctionBeginUser;
+  PetscCallMPI(MPI_Comm_rank(comm, &rank));
+  PetscCallMPI(MPI_Comm_size(comm, &size));
+  PetscCall(inference_estimate(setup, &c->network, keep_maps, &estimate));
+  PetscCall(time_forward(&estimate.shape, &seconds)); /* on all ranks at once, as in a run */
+  if (rank == 0) print_estimate(c, size, &estimate, seconds);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode describe(MPI_Comm comm, const Options *options, const Configuration *c)
+{
+  Prior *prior = NULL;
+
+  PetscFunctionBeginUser;
+  PetscErrorCode error = prior_create(&c->prior, c->survey.bins, &prior);
+  if (!error) {
+    const InferenceSetup setup = setup_of(options, c, prior);
+
+    error = describe_task(comm, &setup, c);
+  }
+  PetscCall(prior_destroy(&prior));
   PetscFunctionReturn(error);
 }
 

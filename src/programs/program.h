@@ -4,7 +4,7 @@
 #ifndef NEPHRITE_PROGRAMS_PROGRAM_H
 #define NEPHRITE_PROGRAMS_PROGRAM_H
 
-#include "nephrite/inference.h"
+#include "nephrite/calibration.h"
 
 /** Every section of a campaign file, checked and filled; all zero in a program that reads none. */
 typedef struct {
@@ -15,6 +15,7 @@ typedef struct {
   NetworkConfig network;
   TrainConfig train;
   InferConfig infer;
+  CalibrateConfig calibrate;
   char *const *words; /**< [Program::words] what stands on the command line before the options */
 } Configuration;
 

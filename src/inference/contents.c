@@ -1,0 +1,138 @@
+/** \file contents.c  What a posterior file holds beside the draws.  \ingroup inference */
+#include "inference/internal.h"
+
+#include <math.h>
+
+/* Declare and write a dataset of this one rank at once. */
+static PetscErrorCode put(ProductWriter *writer, const ProductDataset *dataset, const void *values)
+{
+  PetscFunctionBeginUser;
+  PetscCall(product_declare(writer, dataset));
+  PetscCall(product_write(writer, dataset->name, 0, dataset->shape[0], values));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode put_map(const Worker *w, ProductWriter *writer, const char *name, const char *description,
+                              const float *map)
+{
+  const SurveyConfig *survey = w->setup->survey;
+  const ProductDataset dataset = {name,
+                                  H5T_NATIVE_FLOAT,
+                                  3,
+                                  {(hsize_t)survey->bins, (hsize_t)survey_ny(survey), (hsize_t)survey_nx(survey)},
+                                  DIGEST_WHOLE,
+                                  "1",
+                                  description};
+
+  PetscFunctionBeginUser;
+  PetscCall(put(writer, &dataset, map));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode put_moments(const Worker *w, const Moments *moments, ProductWriter *writer)
+{
+  const size_t size = worker_map_size(w);
+  float *map = NULL;
+  PetscErrorCode error;
+
+  PetscFunctionBeginUser;
+  PetscCall(PetscMalloc1(size, &map));
+  for (size_t i = 0; i < size; i++) map[i] = (float)moments->mean[i];
+  error = put_map(w, writer, "mean/kappa", "mean of the drawn convergence [bin, y, x]", map);
+  for (size_t i = 0; i < size; i++) map[i] = (float)sqrt(moments->square[i] / (moments->count - 1));
+  if (!error) error = put_map(w, writer, "std/kappa", "standard deviation of the drawn convergence [bin, y, x]", map);
+  PetscCall(PetscFree(map));
+  PetscFunctionReturn(error);
+}
+
+static PetscErrorCode put_raw(const Worker *w, ProductWriter *writer)
+{
+  const SurveyConfig *survey = w->setup->survey;
+  const ProductDataset shear = {"observation/shear",
+                                H5T_NATIVE_FLOAT,
+                                4,
+                                {(hsize_t)survey->bins, 2, (hsize_t)survey_ny(survey), (hsize_t)survey_nx(survey)},
+                                DIGEST_WHOLE,
+                                "1",
+                                "observed shear [bin, component, y, x]"};
+
+  PetscFunctionBeginUser;
+  if (survey->observation == OBSERVATION_SHEAR)
+    PetscCall(put(writer, &shear, w->raw));
+  else
+    PetscCall(put_map(w, writer, "observation/convergence", "observed convergence [bin, y, x]", w->raw));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode put_observation(const Worker *w, ProductWriter *writer)
+{
+  const SurveyConfig *survey = w->setup->survey;
+  const hsize_t ny = (hsize_t)survey_ny(survey), nx = (hsize_t)survey_nx(survey);
+  const ProductDataset channels = {"observation/channels",
+                                   H5T_NATIVE_FLOAT,
+                                   3,
+                                   {(hsize_t)observer_channels(w->observer), ny, nx},
+                                   DIGEST_WHOLE,
+                                   "1",
+                                   "what the network was shown, not normalised [channel, y, x]"};
+  const ProductDataset noise = {"observation/noise_std",
+                                H5T_NATIVE_DOUBLE,
+                                1,
+                                {(hsize_t)survey->bins},
+                                DIGEST_WHOLE,
+                                "1",
+                                "standard deviation of the noise per pixel and component [bin]"};
+  const ProductDataset mask = {"observation/mask",   H5T_NATIVE_FLOAT, 2, {ny, nx}, DIGEST_WHOLE, "1",
+                               "1 = observed [y, x]"};
+
+  PetscFunctionBeginUser;
+  PetscCall(put_raw(w, writer));
+  PetscCall(put(writer, &channels, w->channels));
+  PetscCall(put(writer, &noise, w->noise_std));
+  if (w->mask) PetscCall(put(writer, &mask, w->mask));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* The Wiener filter at the true parameters: what a linear method does at best.  It is diagonal in Fourier space, so
+ * without a mask only. */
+static PetscErrorCode put_wiener(Worker *w, ProductWriter *writer)
+{
+  const InferenceSetup *s = w->setup;
+  const LensingSpectra *spectra = NULL;
+  float *filtered = NULL;
+  PetscErrorCode error;
+
+  PetscFunctionBeginUser;
+  if (!w->simulator) PetscCall(simulator_create(s->survey, s->prior, s->campaign->seed, &w->simulator));
+  PetscCall(simulator_spectra(w->simulator, w->truth_theta, &spectra));
+  PetscCall(PetscMalloc1(worker_map_size(w), &filtered));
+  error = wiener_filter(s->survey, spectra, w->noise_std, w->raw, filtered);
+  if (!error)
+    error = put_map(w, writer, "wiener/kappa", "Wiener filter of the observation at the true parameters [bin, y, x]",
+                    filtered);
+  PetscCall(PetscFree(filtered));
+  PetscFunctionReturn(error);
+}
+
+static PetscErrorCode put_truth(Worker *w, ProductWriter *writer)
+{
+  const ProductDataset theta = {
+      "truth/theta", H5T_NATIVE_DOUBLE, 1, {(hsize_t)prior_count(w->setup->prior)}, DIGEST_WHOLE,
+      "1",           "true parameters"};
+
+  PetscFunctionBeginUser;
+  if (w->truth_known) PetscCall(put_map(w, writer, "truth/kappa", "true convergence [bin, y, x]", w->truth));
+  if (!w->theta_known) PetscFunctionReturn(PETSC_SUCCESS);
+  PetscCall(put(writer, &theta, w->truth_theta));
+  if (!w->mask) PetscCall(put_wiener(w, writer));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode contents_write(Worker *w, const Moments *moments, ProductWriter *writer)
+{
+  PetscFunctionBeginUser;
+  PetscCall(put_moments(w, moments, writer));
+  PetscCall(put_observation(w, writer));
+  PetscCall(put_truth(w, writer));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
