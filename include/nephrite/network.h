@@ -1,5 +1,5 @@
 /** \file network.h
- * The conditional diffusion transformer, forward and backward by hand (network.md in the manual's notation).
+ * The conditional diffusion transformer, forward and backward by hand, in the notation of doc/network.md.
  * \defgroup network Network
  */
 #ifndef NEPHRITE_NETWORK_H
@@ -34,7 +34,8 @@ typedef struct {
   PetscInt ny, nx, bins, observation_channels, parameters;
   NetworkConfig config;
 } NetworkShape;
-/** Errors: NEPHRITE_ERR_CONFIG: a patch that is larger than the map, heads that do not divide the width, … */
+/** Can there be such a network?
+ * Errors: NEPHRITE_ERR_CONFIG, naming the option: a patch larger than the map, heads that do not divide the width, … */
 PetscErrorCode network_shape_check(const NetworkShape *shape);
 
 /** One parameter tensor: its name, shape and place in the flat vector of all parameters. */
@@ -50,7 +51,10 @@ typedef enum { NETWORK_INFERENCE, NETWORK_TRAINING } NetworkMode;
 typedef struct Network Network;
 
 /** Lay out parameters and arena for batches of at most \p batch samples; weights are zero until initialised or copied
- * in. \param mode  NETWORK_TRAINING also holds gradients and what backward needs */
+ * in. Its calls use as many OpenMP threads as there are now; results do not depend on their number.  Not collective.
+ * \param mode  NETWORK_TRAINING also holds gradients and what backward needs
+ * \param[out] network  owned by the caller; give it back with network_destroy()
+ * Errors: NEPHRITE_ERR_CONFIG: as network_shape_check(), or more memory than there is. */
 PetscErrorCode network_create(const NetworkShape *shape, PetscInt batch, NetworkMode mode, Network **network);
 PetscErrorCode network_destroy(Network **network);
 /** What a network takes, found out without making it. */
@@ -71,7 +75,7 @@ size_t network_arena_bytes(const Network *network); /**< all memory of this netw
 double network_forward_flops(const Network *network); /**< per sample; a training sample costs three times that */
 Scalar *network_weights(Network *network); /**< [network_parameter_count()], tensors in order of ::NetworkTensor */
 Scalar *network_gradient(Network *network); /**< the same order; NULL in NETWORK_INFERENCE */
-/** Starting values, each tensor with its own random numbers (network.md, section 5). */
+/** Starting values, each tensor with its own random numbers (doc/network.md, section 5). */
 PetscErrorCode network_initialise(Network *network, int64_t seed);
 
 /** What goes in, normalised; maps are [batch][channel][ny][nx]. */
@@ -79,13 +83,16 @@ typedef struct {
   PetscInt batch;
   const Scalar *z; /* [batch][bins][ny][nx] */
   const Scalar *z_theta; /* [batch][parameters] */
-  const Scalar *observation; /* [batch][observation_channels][ny][nx]; NULL: that of the last call */
+  const Scalar
+      *observation; /* [batch][observation_channels][ny][nx]; NULL: that of the last call, of as many samples */
   const Scalar *t; /* [batch] */
   const uint64_t *dropout; /* [batch] random index of each sample, for the dropout stream; NULL: no dropout */
   int64_t seed; /* of the dropout stream */
 } NetworkInput;
 
-/** x̂ and θ̂.  \param[out] x [batch][bins][ny][nx]  \param[out] theta [batch][parameters] */
+/** x̂ and θ̂.  At inference times that are equal in the whole batch are dealt with once.
+ * \param[out] x [batch][bins][ny][nx]  \param[out] theta [batch][parameters]
+ * Errors: NEPHRITE_ERR_INTERNAL: a batch that does not fit, no observation for it yet, dropout at inference. */
 PetscErrorCode network_forward(Network *network, const NetworkInput *input, Scalar *x, Scalar *theta);
 
 /** Called during backward as soon as gradient[offset, offset + count) is final, in order of decreasing offset; ranges
@@ -98,7 +105,9 @@ typedef struct {
 } NetworkInputGradient;
 
 /** Add the gradient of the last forward's loss to network_gradient().
- * \param x_bar, theta_bar  ∂loss/∂x̂ and ∂loss/∂θ̂  \param ready may be NULL  \param input_gradient may be NULL */
+ * \param x_bar, theta_bar  ∂loss/∂x̂ and ∂loss/∂θ̂  \param ready may be NULL  \param context of \p ready
+ * \param[out] input_gradient  overwritten, not added to; may be NULL
+ * Errors: NEPHRITE_ERR_INTERNAL without a forward pass in training; whatever \p ready returns. */
 PetscErrorCode network_backward(Network *network, const Scalar *x_bar, const Scalar *theta_bar, GradientReady ready,
                                 void *context, const NetworkInputGradient *input_gradient);
 PetscErrorCode network_zero_gradient(Network *network);

