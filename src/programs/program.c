@@ -4,6 +4,7 @@
 #include "nephrite/version.h"
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <limits.h>
 #include <omp.h>
 #include <signal.h>
@@ -13,7 +14,7 @@
 #include <unistd.h>
 
 /* How long a rank that failed alone waits for the others: they may be waiting for it inside a collective call. */
-#define GRACE_SECONDS 30.0
+#define GRACE_SECONDS 10.0
 
 /* ---- the command line ---- */
 
@@ -177,10 +178,24 @@ static PetscErrorCode prepare_process(void)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
+/* A reader who has seen enough (head) is no error; a log that could not be written is one. */
+static PetscErrorCode flush_output(void)
+{
+  PetscFunctionBeginUser;
+  if (!fflush(stdout)) PetscFunctionReturn(PETSC_SUCCESS);
+  const int reason = errno;
+  if (!freopen("/dev/null", "w", stdout))
+    PetscCall(error_from_errno(errno, "open", "/dev/null")); /* PETSc flushes too */
+  if (reason != EPIPE) PetscCall(error_from_errno(reason, "write", "standard output"));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
 static int finish(MPI_Comm comm, const Program *program, PetscErrorCode error)
 {
   int rank = 0, lowest = 0, mine, code;
 
+  const PetscErrorCode flushed = flush_output();
+  if (!error) error = flushed;
   wait_for_all(comm, program, error);
   MPI_Comm_rank(comm, &rank);
   mine = error ? rank : INT_MAX;

@@ -1,6 +1,7 @@
 /** A program that fails in every way a real one can, for the tests of what all programs share. */
 #include "program.h"
 
+#include <omp.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -121,6 +122,7 @@ static PetscErrorCode run(MPI_Comm comm, const Options *options, const Configura
 
   switch ((Fault)config.fault) {
   case FAULT_NONE:
+    if (here) printf("threads %d\n", omp_get_max_threads());
     break;
   case FAULT_PETSC:
     if (here) PetscCall(PetscOptionsInsertStringYAML(NULL, "{"));
