@@ -2,6 +2,8 @@
  * backward finds the same ones without storing them.  \ingroup network */
 #include "internal.h"
 
+#include <string.h>
+
 /* Published: dropout acts in the middle half of the blocks. */
 PetscBool dropout_acts(const Network *network, size_t block)
 {
@@ -10,27 +12,38 @@ PetscBool dropout_acts(const Network *network, size_t block)
   return network->dropping && block >= quarter && block < 3 * quarter ? PETSC_TRUE : PETSC_FALSE;
 }
 
+enum { PLACES = 3, DECISIONS = 4, WORDS = 64 }; /* 16 of a word's 64 bits decide over one element */
+
+/* Factors of the elements that some words decide over. */
+static void decide(size_t count, const uint64_t *restrict words, double probability, Scalar *restrict factors)
+{
+  const uint32_t dropped_below = (uint32_t)(probability * 65536 + 0.5);
+  const Scalar kept = (Scalar)(1 / (1 - probability));
+
+  for (size_t i = 0; i < count; i++)
+    for (unsigned k = 0; k < DECISIONS; k++) {
+      const uint32_t bits = (uint32_t)(words[i] >> 16 * k) & 0xffffu;
+
+      factors[DECISIONS * i + k] = bits < dropped_below ? 0 : kept;
+    }
+}
+
 void dropout_factors(const Network *network, DropPlace place, size_t block, size_t sample, ElementRange range,
                      Scalar *factors)
 {
-  enum { PLACES = 3, DECISIONS = 4, WORDS = 64 }; /* 16 of a word's 64 bits decide over one element */
   const RandomKey key = {(uint64_t)network->dropout_seed, STREAM_DROPOUT, network->dropout_index[sample]};
   const uint64_t base = (uint64_t)(block * PLACES + (size_t)place) << 40; /* room for 2^42 elements at each place */
-  const unsigned dropped_below = (unsigned)(network->shape.config.dropout * 65536 + 0.5);
-  const Scalar kept = (Scalar)(1 / (1 - network->shape.config.dropout));
   uint64_t words[WORDS];
+  Scalar piece[WORDS * DECISIONS];
 
-  for (size_t done = 0; done < range.count;) {
+  for (size_t done = 0; done < range.count;) { /* ranges need not begin or end at a word */
     const size_t element = range.first + done, lane = element % DECISIONS;
     const size_t left = range.count - done, room = WORDS * DECISIONS - lane, take = left < room ? left : room;
+    const size_t count = (lane + take + DECISIONS - 1) / DECISIONS;
 
-    random_words(key, base + element / DECISIONS, (lane + take + DECISIONS - 1) / DECISIONS, words);
-    for (size_t i = 0; i < take; i++) {
-      const uint64_t word = words[(lane + i) / DECISIONS];
-      const unsigned bits = (unsigned)(word >> 16 * ((lane + i) % DECISIONS)) & 0xffffu;
-
-      factors[done + i] = bits < dropped_below ? 0 : kept;
-    }
+    random_words(key, base + element / DECISIONS, count, words);
+    decide(count, words, network->shape.config.dropout, piece);
+    memcpy(factors + done, piece + lane, take * sizeof *factors);
     done += take;
   }
 }

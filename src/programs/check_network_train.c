@@ -11,6 +11,7 @@
 /** The optimiser at work and the data of all steps. */
 typedef struct {
   int64_t steps;
+  size_t batch;
   Scalar *x, *theta, *observation, *t, *noise_x, *noise_theta; /* [steps][batch]… */
   Scalar *z, *z_theta, *x_hat, *theta_hat, *x_bar, *theta_bar; /* [batch]… */
   double *learning_rate;
@@ -20,14 +21,17 @@ typedef struct {
 
 static PetscErrorCode read_train(NetworkCheck *check, Train *train)
 {
-  const size_t maps = check->batch * check->pixels, thetas = check->batch * check->parameters;
-  const size_t observed = maps / (size_t)check->shape.bins * (size_t)check->shape.observation_channels;
   hsize_t shape[PRODUCT_MAX_RANK];
+  int rank;
 
   PetscFunctionBeginUser;
-  PetscCall(product_shape(check->file, "train/learning_rate", NULL, shape));
+  PetscCall(product_shape(check->file, "train/batches/t", &rank, shape));
+  PetscCheck(rank == 2 && shape[1] <= check->batch, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
+             "dataset train/batches/t must have two axes, the second no longer than inputs/t, %zu", check->batch);
   train->steps = (int64_t)shape[0];
-  const size_t steps = shape[0];
+  train->batch = shape[1];
+  const size_t steps = shape[0], maps = train->batch * check->pixels, thetas = train->batch * check->parameters;
+  const size_t observed = maps / (size_t)check->shape.bins * (size_t)check->shape.observation_channels;
   const struct {
     const char *name;
     Scalar **values;
@@ -36,7 +40,7 @@ static PetscErrorCode read_train(NetworkCheck *check, Train *train)
       {"train/batches/x", &train->x, steps * maps},
       {"train/batches/theta", &train->theta, steps * thetas},
       {"train/batches/observation", &train->observation, steps * observed},
-      {"train/batches/t", &train->t, steps * check->batch},
+      {"train/batches/t", &train->t, steps * train->batch},
       {"train/batches/eps_x", &train->noise_x, steps * maps},
       {"train/batches/eps_theta", &train->noise_theta, steps * thetas},
       {NULL, &train->z, maps},
@@ -80,7 +84,7 @@ static PetscErrorCode create_optimizer(NetworkCheck *check, Train *train)
 
 static PetscErrorCode one_step(NetworkCheck *check, Train *train, size_t step)
 {
-  const size_t B = check->batch, maps = B * check->pixels, thetas = B * check->parameters;
+  const size_t B = train->batch, maps = B * check->pixels, thetas = B * check->parameters;
   const size_t observed = maps / (size_t)check->shape.bins * (size_t)check->shape.observation_channels;
   const Scalar *x = train->x + step * maps, *theta = train->theta + step * thetas, *t = train->t + step * B;
   Loss loss;
