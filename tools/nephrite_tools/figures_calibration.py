@@ -54,7 +54,7 @@ def mira(directory, spaces):
         ax.text(
             0.99,
             y[k],
-            f"{space.significance:+.1f} σ",
+            f"{space.significance:+.1f} σ".replace("-", "−"),
             transform=ax.get_yaxis_transform(),
             ha="right",
             va="center",
