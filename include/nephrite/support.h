@@ -290,6 +290,9 @@ PetscErrorCode product_open(const char *path, const char *kind, int format_versi
 /** \param[out] rank, shape may be NULL.  Errors: NEPHRITE_ERR_INPUT if there is no such dataset. */
 PetscErrorCode product_shape(ProductReader *reader, const char *name, int *rank, hsize_t shape[PRODUCT_MAX_RANK]);
 PetscErrorCode product_has(ProductReader *reader, const char *name, PetscBool *has);
+/** Name of one of the groups at the root, in alphabetical order.
+ * \param[out] name [size], empty if there are no more than \p index groups */
+PetscErrorCode product_group(ProductReader *reader, PetscInt index, char *name, size_t size);
 /** Read rows [first, first + count), converted to \p type, and verify their digests (DIGEST_WHOLE: when all rows are
  * read).  Errors: NEPHRITE_ERR_INPUT naming file, dataset and row. */
 PetscErrorCode product_read(ProductReader *reader, const char *name, hid_t type, hsize_t first, hsize_t count,

@@ -15,6 +15,7 @@ static const CheckKind kinds[] = {
     {"shift", check_shift, "log-normal shifts of given universes"},
     {"field", check_field, "maps and shear from given white noise, or statistics of many maps"},
     {"network", check_network, "the network: activations, gradients, optimiser steps, draws"},
+    {"calibration", check_calibration, "MIRA, TARP and SBC of given truths and draws"},
     {NULL, NULL, NULL}, /* ends the table */
 };
 
