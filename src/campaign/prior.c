@@ -24,11 +24,31 @@ typedef struct {
   double mean, std, low, high; /* FIXED: low is the value */
 } Distribution;
 
+/* Bounds so far out that less of the normal than this lies between them cannot be meant, nor computed. */
+#define LEAST_MASS 1e-300
+
 struct Prior {
   PetscInt bins, count;
   Distribution entry[PRIOR_ENTRIES];
   PetscInt parameter[NEPHRITE_MAX_PARAMETERS]; /* [count] index of the entry of each parameter of theta */
 };
+
+/* ---- the normal between two bounds ---- */
+
+/* Share of the normal on one side of x: above it where both bounds are above the mean, so that what lies far out is not
+ * the difference of two numbers next to 1. */
+static double tail(const Distribution *d, double x)
+{
+  const double z = (x - d->mean) / d->std;
+
+  return d->low > d->mean ? gsl_cdf_ugaussian_Q(z) : gsl_cdf_ugaussian_P(z);
+}
+
+/* Share of the normal between the bounds. */
+static double mass_within(const Distribution *d)
+{
+  return fabs(tail(d, d->high) - tail(d, d->low));
+}
 
 /* ---- reading ---- */
 
@@ -68,6 +88,8 @@ static PetscErrorCode set_distribution(const char *option, const char *text, con
     d->high = number[d->kind == UNIFORM ? 1 : 3];
     if (!(d->low < d->high)) PetscCall(refuse(option, text, "LOW must be below HIGH"));
   }
+  if (d->kind == TRUNCATED_NORMAL && !(mass_within(d) > LEAST_MASS))
+    PetscCall(refuse(option, text, "the normal has nothing between LOW and HIGH"));
   if (d->kind == FIXED) d->low = number[0];
   PetscFunctionReturn(PETSC_SUCCESS);
 }
@@ -142,19 +164,14 @@ const char *prior_name(const Prior *prior, PetscInt parameter)
 
 /* ---- values ---- */
 
-static double cdf(const Distribution *d, double x)
-{
-  return gsl_cdf_ugaussian_P((x - d->mean) / d->std);
-}
-
 /* The u-quantile: one uniform number makes one value, whatever the truncation. */
 static double quantile(const Distribution *d, double u)
 {
   if (d->kind == FIXED) return d->low;
   if (d->kind == UNIFORM) return d->low + (d->high - d->low) * u;
-  const double below = cdf(d, d->low), above = cdf(d, d->high);
-  const double x = d->mean + d->std * gsl_cdf_ugaussian_Pinv(below + (above - below) * u);
-  return fmin(fmax(x, d->low), d->high);
+  const double from = tail(d, d->low), to = tail(d, d->high), share = from + (to - from) * u;
+  const double z = d->low > d->mean ? gsl_cdf_ugaussian_Qinv(share) : gsl_cdf_ugaussian_Pinv(share);
+  return fmin(fmax(d->mean + d->std * z, d->low), d->high);
 }
 
 PetscErrorCode prior_cosmology(const Prior *prior, const double *theta, Cosmology *cosmology, Systematics *systematics)
@@ -203,7 +220,7 @@ static double log_density(const Distribution *d, double x)
   if (x < d->low || x > d->high) return -INFINITY;
   if (d->kind == UNIFORM) return -log(d->high - d->low);
   const double z = (x - d->mean) / d->std;
-  return -0.5 * z * z - log(d->std * sqrt(2 * M_PI)) - log(cdf(d, d->high) - cdf(d, d->low));
+  return -0.5 * z * z - log(d->std * sqrt(2 * M_PI)) - log(mass_within(d));
 }
 
 PetscErrorCode prior_log_density(const Prior *prior, const double *theta, double *density)
@@ -234,7 +251,7 @@ PetscErrorCode prior_moments(const Prior *prior, double *mean, double *std)
     std[p] = d->kind == FIXED ? 0 : (d->high - d->low) / sqrt(12);
     if (d->kind == NORMAL || d->kind == TRUNCATED_NORMAL) {
       const double a = (d->low - d->mean) / d->std, b = (d->high - d->mean) / d->std;
-      const double mass = cdf(d, d->high) - cdf(d, d->low);
+      const double mass = mass_within(d);
       const double shift = (gsl_ran_ugaussian_pdf(a) - gsl_ran_ugaussian_pdf(b)) / mass;
 
       mean[p] = d->mean + d->std * shift;

@@ -1,6 +1,11 @@
 #include "nephrite/campaign.h"
 #include "nephrite_test.h"
 
+#include <gsl/gsl_cdf.h>
+#include <gsl/gsl_sort.h>
+
+enum { H = 3, W_0 = 5, A_IA = 7 }; /* entries of the prior */
+
 static PriorConfig published(void)
 {
   PriorConfig config;
@@ -30,6 +35,171 @@ static void draws_have_the_moments_of_their_distributions(void **state)
     assert_within(sum[p], mean[p], 5 * std[p] / sqrt(DRAWS) + 2e-3 * std[p]);
     assert_within(sqrt(square[p] - sum[p] * sum[p]), std[p], 0.03 * std[p]);
   }
+  assert_ok(prior_destroy(&prior));
+}
+
+/* The largest difference between the share of draws below x and what it should be (Kolmogorov & Smirnov). */
+static double largest_difference(double *x, size_t count, double (*share_below)(double))
+{
+  double largest = 0;
+
+  gsl_sort(x, 1, count);
+  for (size_t i = 0; i < count; i++) {
+    const double share = share_below(x[i]), above = (double)(i + 1) / (double)count - share;
+
+    largest = fmax(largest, fmax(above, 1 / (double)count - above));
+  }
+  return largest;
+}
+
+static double normal_h(double h)
+{
+  return gsl_cdf_gaussian_P(h - 0.6727, 0.063);
+}
+
+static double truncated_w_0(double w)
+{
+  const double below = gsl_cdf_gaussian_P(-2 + 1, 0.9), above = gsl_cdf_gaussian_P(-0.3 + 1, 0.9);
+
+  return (gsl_cdf_gaussian_P(w + 1, 0.9) - below) / (above - below);
+}
+
+static double uniform_A_IA(double A)
+{
+  return (A + 1) / 4;
+}
+
+static void draws_follow_their_distributions(void **state)
+{
+  enum { DRAWS = 4000 };
+  static double x[3][DRAWS];
+  PriorConfig config = published();
+  Prior *prior = NULL;
+
+  (void)state;
+  snprintf(config.distribution[A_IA], OPTION_TEXT_SIZE, "uniform:-1,3");
+  assert_ok(prior_create(&config, 5, &prior));
+  for (int i = 0; i < DRAWS; i++) {
+    double theta[7];
+
+    assert_ok(prior_draw(prior, 9, (uint64_t)i, 0, theta, NULL));
+    x[0][i] = theta[3];
+    x[1][i] = theta[5];
+    x[2][i] = theta[6];
+  }
+  /* 1.95/sqrt(n) is passed by 1 of 1000 samples of the very distribution */
+  assert_true(largest_difference(x[0], DRAWS, normal_h) < 1.95 / sqrt(DRAWS));
+  assert_true(largest_difference(x[1], DRAWS, truncated_w_0) < 1.95 / sqrt(DRAWS));
+  assert_true(largest_difference(x[2], DRAWS, uniform_A_IA) < 1.95 / sqrt(DRAWS));
+  assert_ok(prior_destroy(&prior));
+}
+
+static void a_draw_is_that_of_its_index_and_attempt(void **state)
+{
+  PriorConfig config = published();
+  Prior *prior = NULL;
+  PetscInt most = 0;
+
+  (void)state;
+  snprintf(config.distribution[0], OPTION_TEXT_SIZE, "normal:0.1,0.2");
+  assert_ok(prior_create(&config, 5, &prior));
+  for (uint64_t i = 0; i < 50; i++) {
+    double theta[6], again[6], other[6];
+    PetscInt attempts, attempts_again;
+
+    assert_ok(prior_draw(prior, 3, i, 0, theta, &attempts));
+    assert_ok(prior_draw(prior, 3, i, attempts - 1, again, &attempts_again)); /* the attempts before were unphysical */
+    assert_memory_equal(theta, again, sizeof theta);
+    assert_int_equal(attempts, attempts_again);
+    assert_ok(prior_draw(prior, 3, i, attempts, other, NULL));
+    assert_memory_not_equal(theta, other, sizeof theta);
+    assert_ok(prior_draw(prior, 3, i + 1, 0, other, NULL));
+    assert_memory_not_equal(theta, other, sizeof theta);
+    assert_ok(prior_draw(prior, 4, i, 0, other, NULL));
+    assert_memory_not_equal(theta, other, sizeof theta);
+    most = PetscMax(most, attempts);
+  }
+  assert_in_range(most, 2, 50);
+  assert_ok(prior_destroy(&prior));
+}
+
+static void moments_are_those_of_the_truncated_distribution(void **state)
+{
+  static const struct {
+    const char *distribution;
+    double mean, std;
+  } cases[] = {
+      {"truncated_normal:0.5,0.2,0.5,3", 0.5 + 0.2 * 0.79788456080286536, 0.2 * 0.60281027}, /* half a normal */
+      {"truncated_normal:0.5,0.2,-9,0.5", 0.5 - 0.2 * 0.79788456080286536, 0.2 * 0.60281027},
+      {"normal:0.7,0.01", 0.7, 0.01},
+      {"uniform:0.6,0.8", 0.7, 0.2 / 3.4641016151377544},
+      {"fixed:0.7", 0.7, 0}};
+  Prior *prior = NULL;
+  double mean[6], std[6];
+
+  (void)state;
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    PriorConfig config = published();
+
+    snprintf(config.distribution[H], OPTION_TEXT_SIZE, "%s", cases[i].distribution);
+    assert_ok(prior_create(&config, 5, &prior));
+    assert_ok(prior_moments(prior, mean, std));
+    assert_close(mean[H], cases[i].mean, 1e-12);
+    assert_within(std[H], cases[i].std, 1e-8);
+    assert_ok(prior_destroy(&prior));
+  }
+}
+
+/* A normal cut far out in its tail, on either side. */
+static void check_far_tail(const char *distribution)
+{
+  enum { STEPS = 68000, DRAWS = 2000 };
+  PriorConfig config = published();
+  Prior *prior = NULL;
+  double theta[6] = {0.27, 0.05, 0.8, 0.7, 0.96, -1}, mean[6], std[6], density, rest, sum[3] = {0}, drawn = 0;
+
+  snprintf(config.distribution[W_0], OPTION_TEXT_SIZE, "fixed:-1");
+  assert_ok(prior_create(&config, 5, &prior));
+  assert_ok(prior_log_density(prior, theta, &rest));
+  assert_ok(prior_destroy(&prior));
+  snprintf(config.distribution[W_0], OPTION_TEXT_SIZE, "%s", distribution);
+  assert_ok(prior_create(&config, 5, &prior));
+  assert_ok(prior_moments(prior, mean, std));
+  for (int i = 0; i < STEPS; i++) {
+    theta[W_0] = -2 + 1.7 * (i + 0.5) / STEPS;
+    assert_ok(prior_log_density(prior, theta, &density));
+    for (int power = 0; power < 3; power++)
+      sum[power] += exp(density - rest) * pow(theta[W_0] - mean[W_0], power) * 1.7 / STEPS;
+  }
+  assert_close(sum[0], 1, 1e-5); /* midpoints */
+  assert_within(sum[1], 0, 1e-5 * std[W_0]);
+  assert_close(sqrt(sum[2]), std[W_0], 1e-5);
+  for (int i = 0; i < DRAWS; i++) {
+    assert_ok(prior_draw(prior, 1, (uint64_t)i, 0, theta, NULL));
+    assert_true(theta[W_0] > -2 && theta[W_0] < -0.3);
+    drawn += theta[W_0] / DRAWS;
+  }
+  assert_within(drawn, mean[W_0], 5 * std[W_0] / sqrt(DRAWS));
+  assert_ok(prior_destroy(&prior));
+}
+
+static void a_normal_cut_far_in_its_tail_is_still_drawn_and_normalised(void **state)
+{
+  (void)state;
+  check_far_tail("truncated_normal:-7,0.4,-2,-0.3"); /* 12.5 standard deviations out */
+  check_far_tail("truncated_normal:5,0.4,-2,-0.3");
+}
+
+static void a_prior_without_any_physical_universe_is_refused(void **state)
+{
+  PriorConfig config = published();
+  Prior *prior = NULL;
+  double theta[6];
+
+  (void)state;
+  snprintf(config.distribution[H], OPTION_TEXT_SIZE, "fixed:-0.7");
+  assert_ok(prior_create(&config, 5, &prior));
+  assert_fails(prior_draw(prior, 3, 17, 0, theta, NULL), NEPHRITE_ERR_CONFIG, "realisation 17");
   assert_ok(prior_destroy(&prior));
 }
 
@@ -107,8 +277,9 @@ static void nuisances_that_vary_become_parameters(void **state)
 
 static void a_distribution_that_cannot_be_read_is_refused(void **state)
 {
-  static const char *const wrong[] = {"gauss:0,1",    "normal:0", "normal:0,-1", "uniform:1,0",
-                                      "normal:0,1,2", "fixed:",   "0.3"};
+  static const char *const wrong[] = {"gauss:0,1",   "normal:0",     "normal:0,-1",
+                                      "uniform:1,0", "normal:0,1,2", "fixed:",
+                                      "0.3",         "normal:nan,1", "truncated_normal:0,0.01,1,2"};
   Prior *prior = NULL;
 
   (void)state;
@@ -133,6 +304,11 @@ static void a_nuisance_of_a_bin_that_is_not_there_is_refused(void **state)
 }
 
 NEPHRITE_TEST_MAIN(cmocka_unit_test(draws_have_the_moments_of_their_distributions),
+                   cmocka_unit_test(draws_follow_their_distributions),
+                   cmocka_unit_test(a_draw_is_that_of_its_index_and_attempt),
+                   cmocka_unit_test(moments_are_those_of_the_truncated_distribution),
+                   cmocka_unit_test(a_normal_cut_far_in_its_tail_is_still_drawn_and_normalised),
+                   cmocka_unit_test(a_prior_without_any_physical_universe_is_refused),
                    cmocka_unit_test(every_draw_is_physical_and_the_replaced_ones_are_counted),
                    cmocka_unit_test(the_density_integrates_to_one),
                    cmocka_unit_test(nuisances_that_vary_become_parameters),
