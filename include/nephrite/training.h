@@ -26,6 +26,7 @@ typedef struct {
   int64_t validate_every, checkpoint_every;
   int64_t validations; /**< held-out realisations used in a validation, at most */
   PetscInt keep; /**< newest checkpoints kept, beside the best */
+  PetscBool shard_optimizer; /**< a rank keeps moments and averages of its part of the parameters only */
   PetscBool freeze_position;
   char start_from[OPTION_TEXT_SIZE]; /**< checkpoint whose averaged weights a new training starts with, or "" */
 } TrainConfig;
@@ -58,6 +59,11 @@ PetscErrorCode optimizer_freeze(Optimizer *optimizer, size_t offset, size_t coun
  * Errors: NEPHRITE_ERR_INTERNAL if the norm is not finite; nothing is changed then. */
 PetscErrorCode optimizer_step(Optimizer *optimizer, int64_t step, double learning_rate, Scalar *weights,
                               const Scalar *gradient, double *norm);
+/** The two halves of a step, for an optimiser that has a part of the parameters only: first the square of its part of
+ * the norm, then, with the norm of all parts together, the update.  Parameters as of optimizer_step(). */
+double optimizer_norm_squared(const Optimizer *optimizer, const Scalar *gradient);
+PetscErrorCode optimizer_apply(Optimizer *optimizer, int64_t step, double learning_rate, double norm, Scalar *weights,
+                               const Scalar *gradient);
 Scalar *optimizer_ema(Optimizer *optimizer); /**< [count] averaged weights */
 Scalar *optimizer_m(Optimizer *optimizer); /**< [count] mean of gradients, not corrected for its start at 0 */
 Scalar *optimizer_v(Optimizer *optimizer); /**< [count] mean of squared gradients, likewise */

@@ -80,22 +80,26 @@ static PetscErrorCode read_shape(ProductReader *reader, const char *path, Networ
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-/* The four arrays, each a group of tensors. */
+/* The arrays, each a group of tensors. */
 typedef struct {
   const char *group, *description;
 } Group;
-static const Group groups[] = {{"weights", "weights after the last step"},
-                               {"ema", "exponential average of the weights, for inference"},
-                               {"m", "AdamW's mean of gradients, not corrected for its start at 0"},
-                               {"v", "AdamW's mean of squared gradients, not corrected for its start at 0"}};
-enum { GROUPS = sizeof groups / sizeof *groups };
+static const Group groups[ARRAYS] = {{"weights", "weights after the last step"},
+                                     {"ema", "exponential average of the weights, for inference"},
+                                     {"m", "AdamW's mean of gradients, not corrected for its start at 0"},
+                                     {"v", "AdamW's mean of squared gradients, not corrected for its start at 0"}};
 
-static Scalar *array(const TrainingArrays *arrays, size_t group)
-{
-  Scalar *const of_group[GROUPS] = {arrays->weights, arrays->ema, arrays->m, arrays->v};
+struct CheckpointWriter {
+  const Network *network;
+  char path[PETSC_MAX_PATH_LEN];
+  ProductWriter *product;
+};
 
-  return of_group[group];
-}
+struct CheckpointReader {
+  const Network *network;
+  char path[PETSC_MAX_PATH_LEN];
+  ProductReader *product;
+};
 
 static PetscErrorCode write_tensor(ProductWriter *writer, const Group *group, const NetworkTensor *tensor,
                                    const Scalar *values)
@@ -220,45 +224,50 @@ const char *checkpoint_bad_tensor(const Network *network, const Scalar *values)
   return NULL;
 }
 
-static PetscErrorCode check_finite(const char *path, const Network *network, const TrainingArrays *arrays)
-{
-  PetscFunctionBeginUser;
-  for (size_t g = 0; g < GROUPS; g++) {
-    const char *bad = checkpoint_bad_tensor(network, array(arrays, g));
-
-    PetscCheck(!bad, PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL,
-               "%s is not written: %s/%s holds values that are not finite", path, groups[g].group, bad);
-  }
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
-
-static PetscErrorCode write_all(ProductWriter *writer, const Network *network, const TrainingArrays *arrays,
-                                const TrainingState *state)
-{
-  PetscFunctionBeginUser;
-  PetscCall(write_shape(writer, network_shape(network)));
-  PetscCall(write_state(writer, state));
-  for (size_t g = 0; g < GROUPS; g++)
-    for (PetscInt i = 0; i < network_tensor_count(network); i++)
-      PetscCall(write_tensor(writer, &groups[g], network_tensor(network, i), array(arrays, g)));
-  PetscCall(product_commit(writer, NULL));
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
-
-PetscErrorCode checkpoint_write(const char *path, const CheckpointOwner *owner, const Network *network,
-                                const TrainingArrays *arrays, const TrainingState *state)
+PetscErrorCode checkpoint_create(const char *path, const CheckpointOwner *owner, const Network *network,
+                                 const TrainingState *state, CheckpointWriter **writer)
 {
   const ProductInfo info = {CHECKPOINT_KIND, CHECKPOINT_VERSION, owner->configuration, owner->seed};
   const int64_t bytes =
       checkpoint_bytes(network_parameter_count(network), network_tensor_count(network), state->history.steps);
-  ProductWriter *writer = NULL;
+  CheckpointWriter *w = NULL;
 
   PetscFunctionBeginUser;
-  PetscCall(check_finite(path, network, arrays));
-  PetscCall(product_create(PETSC_COMM_SELF, path, &info, bytes, &writer));
-  const PetscErrorCode error = write_all(writer, network, arrays, state);
-  PetscCall(product_writer_destroy(&writer));
-  PetscCall(error);
+  PetscCall(PetscNew(&w));
+  *writer = w;
+  w->network = network;
+  PetscCall(PetscStrncpy(w->path, path, sizeof w->path));
+  PetscCall(product_create(PETSC_COMM_SELF, path, &info, bytes, &w->product));
+  PetscCall(write_shape(w->product, network_shape(network)));
+  PetscCall(write_state(w->product, state));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode checkpoint_put(CheckpointWriter *writer, TrainingArray array, const Scalar *values)
+{
+  const char *bad = checkpoint_bad_tensor(writer->network, values);
+
+  PetscFunctionBeginUser;
+  PetscCheck(!bad, PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL, "%s is not written: %s/%s holds values that are not finite",
+             writer->path, groups[array].group, bad);
+  for (PetscInt i = 0; i < network_tensor_count(writer->network); i++)
+    PetscCall(write_tensor(writer->product, &groups[array], network_tensor(writer->network, i), values));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode checkpoint_commit(CheckpointWriter *writer)
+{
+  PetscFunctionBeginUser;
+  PetscCall(product_commit(writer->product, NULL));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode checkpoint_writer_destroy(CheckpointWriter **writer)
+{
+  PetscFunctionBeginUser;
+  if (!*writer) PetscFunctionReturn(PETSC_SUCCESS);
+  PetscCall(product_writer_destroy(&(*writer)->product));
+  PetscCall(PetscFree(*writer));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -266,31 +275,44 @@ int64_t checkpoint_bytes(size_t parameters, PetscInt tensors, int64_t steps)
 {
   const size_t each_dataset = 1024; /* header, attributes, digest: measured */
 
-  return (int64_t)(GROUPS * (parameters * sizeof(Scalar) + (size_t)tensors * each_dataset) +
+  return (int64_t)(ARRAYS * (parameters * sizeof(Scalar) + (size_t)tensors * each_dataset) +
                    (size_t)steps * sizeof(StepRecord));
 }
 
-static PetscErrorCode read_all(ProductReader *reader, const char *path, const Network *network,
-                               const TrainingArrays *arrays, TrainingState *state)
+PetscErrorCode checkpoint_open(const char *path, const Network *network, CheckpointReader **reader)
 {
+  CheckpointReader *r = NULL;
+
   PetscFunctionBeginUser;
-  PetscCall(read_state(reader, path, network_shape(network), state));
-  for (size_t g = 0; g < GROUPS; g++)
-    for (PetscInt i = 0; array(arrays, g) && i < network_tensor_count(network); i++)
-      PetscCall(read_tensor(reader, path, &groups[g], network_tensor(network, i), array(arrays, g)));
+  PetscCall(PetscNew(&r));
+  *reader = r;
+  r->network = network;
+  PetscCall(PetscStrncpy(r->path, path, sizeof r->path));
+  PetscCall(product_open(path, CHECKPOINT_KIND, CHECKPOINT_VERSION, &r->product));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-PetscErrorCode checkpoint_read(const char *path, const Network *network, const TrainingArrays *arrays,
-                               TrainingState *state)
+PetscErrorCode checkpoint_get_state(CheckpointReader *reader, TrainingState *state)
 {
-  ProductReader *reader = NULL;
-
   PetscFunctionBeginUser;
-  PetscCall(product_open(path, CHECKPOINT_KIND, CHECKPOINT_VERSION, &reader));
-  const PetscErrorCode error = read_all(reader, path, network, arrays, state);
-  PetscCall(product_close(&reader));
-  PetscCall(error);
+  PetscCall(read_state(reader->product, reader->path, network_shape(reader->network), state));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode checkpoint_get(CheckpointReader *reader, TrainingArray array, Scalar *values)
+{
+  PetscFunctionBeginUser;
+  for (PetscInt i = 0; i < network_tensor_count(reader->network); i++)
+    PetscCall(read_tensor(reader->product, reader->path, &groups[array], network_tensor(reader->network, i), values));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode checkpoint_close(CheckpointReader **reader)
+{
+  PetscFunctionBeginUser;
+  if (!*reader) PetscFunctionReturn(PETSC_SUCCESS);
+  PetscCall(product_close(&(*reader)->product));
+  PetscCall(PetscFree(*reader));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 

@@ -12,11 +12,16 @@ double schedule_learning_rate(const TrainConfig *train, int64_t step);
 
 /* ------------------------------------------------------------------ reduction */
 
+/** Who is given the sum: every rank, or of each part of the vector, as share_of() cuts it, the rank whose part it is.
+ */
+typedef enum { REDUCE_TO_ALL, REDUCE_TO_OWNER } ReduceTo;
+
 /** Sums a vector over ranks in buckets, each started as soon as it is final on this rank, so that the communication
  * overlaps with the rest of backward.  Buckets have fixed boundaries. */
 typedef struct Reducer Reducer;
-/** \param values [count] borrowed for the life of the reducer; holds the sum after reducer_finish() */
-PetscErrorCode reducer_create(MPI_Comm comm, size_t count, Scalar *values, Reducer **reducer);
+/** \param values [count] borrowed for the life of the reducer; holds the sum after reducer_finish(), and elsewhere than
+ * in the own part of REDUCE_TO_OWNER nothing of use */
+PetscErrorCode reducer_create(MPI_Comm comm, ReduceTo target, size_t count, Scalar *values, Reducer **reducer);
 /** A ::GradientReady: values[offset, …) are final.  \param reducer a Reducer */
 PetscErrorCode reducer_ready(void *reducer, size_t offset, size_t count);
 /** Start what has not been started and wait for everything; then ready for the next step.  Collective. */
@@ -25,6 +30,7 @@ PetscErrorCode reducer_destroy(Reducer **reducer);
 
 /** This rank's part of \p total things: contiguous, in rank order, sizes differing by at most one. */
 void share_of(MPI_Comm comm, int64_t total, int64_t *first, int64_t *count);
+void share_of_rank(int rank, int size, int64_t total, int64_t *first, int64_t *count);
 
 /* ------------------------------------------------------------------ batches */
 
@@ -106,10 +112,8 @@ typedef struct {
   History history; /**< complete on rank 0, empty elsewhere */
 } TrainingState;
 
-/** The arrays of a training, [network_parameter_count()] each; borrowed. */
-typedef struct {
-  Scalar *weights, *ema, *m, *v;
-} TrainingArrays;
+/** The arrays of a training, [network_parameter_count()] each; groups of a checkpoint. */
+typedef enum { ARRAY_WEIGHTS, ARRAY_EMA, ARRAY_M, ARRAY_V, ARRAYS } TrainingArray;
 
 /** Whose checkpoint it is. */
 typedef struct {
@@ -117,14 +121,27 @@ typedef struct {
   int64_t seed;
 } CheckpointOwner;
 
-/** Write a checkpoint.  Not collective: one rank does.  Errors: NEPHRITE_ERR_INTERNAL, naming the tensor, if a weight
- * is not finite (nothing is written then); NEPHRITE_ERR_IO. */
-PetscErrorCode checkpoint_write(const char *path, const CheckpointOwner *owner, const Network *network,
-                                const TrainingArrays *arrays, const TrainingState *state);
-/** Read a checkpoint whole.  Not collective.  \param[in,out] arrays filled; members that are NULL are not read
- * Errors: NEPHRITE_ERR_INPUT: damaged, or of a network of other tensors. */
-PetscErrorCode checkpoint_read(const char *path, const Network *network, const TrainingArrays *arrays,
-                               TrainingState *state);
+/** A checkpoint being written, array by array.  Not collective: one rank writes. */
+typedef struct CheckpointWriter CheckpointWriter;
+/** \param network  borrowed for the life of the writer: names and shapes of the tensors
+ * Errors: NEPHRITE_ERR_IO. */
+PetscErrorCode checkpoint_create(const char *path, const CheckpointOwner *owner, const Network *network,
+                                 const TrainingState *state, CheckpointWriter **writer);
+/** Errors: NEPHRITE_ERR_INTERNAL, naming the tensor, if a value is not finite; NEPHRITE_ERR_IO. */
+PetscErrorCode checkpoint_put(CheckpointWriter *writer, TrainingArray array, const Scalar *values);
+/** Let it appear under its name.  \pre all arrays have been put */
+PetscErrorCode checkpoint_commit(CheckpointWriter *writer);
+PetscErrorCode checkpoint_writer_destroy(CheckpointWriter **writer);
+
+/** A checkpoint being read.  Not collective. */
+typedef struct CheckpointReader CheckpointReader;
+/** \param network  borrowed for the life of the reader.  Errors: NEPHRITE_ERR_INPUT */
+PetscErrorCode checkpoint_open(const char *path, const Network *network, CheckpointReader **reader);
+/** \param[in,out] state  its history is replaced.  Errors: NEPHRITE_ERR_INPUT: damaged. */
+PetscErrorCode checkpoint_get_state(CheckpointReader *reader, TrainingState *state);
+/** Errors: NEPHRITE_ERR_INPUT: damaged, or of a network of other tensors. */
+PetscErrorCode checkpoint_get(CheckpointReader *reader, TrainingArray array, Scalar *values);
+PetscErrorCode checkpoint_close(CheckpointReader **reader);
 /** The shape of a checkpoint's network and the configuration of the run that made it.  Not collective.
  * \param[out] configuration free with PetscFree() */
 PetscErrorCode checkpoint_describe(const char *path, NetworkShape *shape, char **configuration);
@@ -172,13 +189,15 @@ void clock_summary(const TrainingClock *clock, size_t size, char *text);
 /** A training under way. */
 typedef struct {
   MPI_Comm comm;
-  int rank;
+  int rank, size;
   TrainingSetup setup;
   char *configuration; /* effective, YAML */
   NetworkShape shape;
   PetscInt micro_batch; /* samples this rank has in memory at once */
   Network *network;
-  Optimizer *optimizer;
+  size_t own_first, own_count; /* parameters whose averages and moments this rank keeps: all, or its part */
+  int *part_first, *part_count; /* [size] parts of all ranks; NULL when every rank keeps all */
+  Optimizer *optimizer; /* of the own parameters */
   Reducer *reducer;
   Feed *feed;
   BatchSource *source, *held_out;
@@ -191,16 +210,25 @@ typedef struct {
 
 /** Samples that a rank has in memory at once. */
 PetscInt training_micro_batch(const TrainConfig *train, int ranks);
-/** The arrays of a training, for checkpoints. */
-TrainingArrays training_arrays(Training *training);
+/** Find which parameters are whose. */
+PetscErrorCode training_parts(Training *training);
+/** This rank's own part of an array, [own_count]. */
+Scalar *training_own(Training *training, TrainingArray array);
+/** The whole of an array on every rank.  Collective.  \param[out] whole  in place where it is whole already, else put
+ * together where the gradient is: until the next step or call */
+PetscErrorCode training_whole(Training *training, TrainingArray array, Scalar **whole);
+/** Every rank's part of the weights to all others, after each has updated its own.  Collective. */
+PetscErrorCode training_share_weights(Training *training);
+/** An array from where rank 0 has it whole, in place of the gradient, to where every rank keeps it.  Collective. */
+PetscErrorCode training_take(Training *training, TrainingArray array);
 /** One line on standard output of rank 0. */
 PetscErrorCode training_say(const Training *training, const char *format, ...) PETSC_ATTRIBUTE_FORMAT(2, 3);
 
 /** Set weights, averages, moments and state from the newest sound checkpoint.  Collective.
  * \param[out] found  PETSC_FALSE if there is no checkpoint */
 PetscErrorCode training_restore(Training *training, PetscBool *found);
-/** Give every rank the arrays and the state (but the history) of rank 0.  Collective. */
-PetscErrorCode training_broadcast(Training *training);
+/** Give every rank the state (but the history) of rank 0.  Collective. */
+PetscErrorCode training_share_state(Training *training);
 /** Write a checkpoint of the present state and the history beside it, remove old ones.  Collective. */
 PetscErrorCode training_save(Training *training);
 /** Validate the averaged weights on held-out realisations and add to the history.  Collective.

@@ -4,22 +4,34 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* The network is made only to know its tensors. */
-static PetscErrorCode fill(const char *path, Network *network, Model *model)
+static PetscErrorCode fill(CheckpointReader *reader, Model *model)
 {
   TrainingState state = {0};
 
   PetscFunctionBeginUser;
-  model->weight_count = network_parameter_count(network);
-  PetscCall(PetscMalloc1(model->weight_count, &model->weights));
-  const PetscErrorCode error = checkpoint_read(path, network, &(TrainingArrays){.ema = model->weights}, &state);
+  PetscErrorCode error = checkpoint_get_state(reader, &state);
   PetscCall(history_clear(&state.history));
   PetscCall(error);
   model->normalisation = state.normalisation;
   model->step = state.step;
   model->position = state.position;
   model->trained = state.trained;
+  PetscCall(checkpoint_get(reader, ARRAY_EMA, model->weights));
   PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* The network is made only to know its tensors. */
+static PetscErrorCode load_tensors(const char *path, Network *network, Model *model)
+{
+  CheckpointReader *reader = NULL;
+
+  PetscFunctionBeginUser;
+  model->weight_count = network_parameter_count(network);
+  PetscCall(PetscMalloc1(model->weight_count, &model->weights));
+  PetscErrorCode error = checkpoint_open(path, network, &reader);
+  if (!error) error = fill(reader, model);
+  PetscCall(checkpoint_close(&reader));
+  PetscFunctionReturn(error);
 }
 
 static PetscErrorCode load_file(const char *path, Model **model)
@@ -32,7 +44,7 @@ static PetscErrorCode load_file(const char *path, Model **model)
   *model = m;
   PetscCall(checkpoint_describe(path, &m->shape, &m->configuration));
   PetscCall(network_create(&m->shape, 1, NETWORK_INFERENCE, &network));
-  const PetscErrorCode error = fill(path, network, m);
+  const PetscErrorCode error = load_tensors(path, network, m);
   PetscCall(network_destroy(&network));
   PetscCall(error);
   PetscFunctionReturn(PETSC_SUCCESS);

@@ -128,19 +128,31 @@ static void update_range(Optimizer *o, const StepFactors *factors, size_t from, 
   }
 }
 
+double optimizer_norm_squared(const Optimizer *optimizer, const Scalar *gradient)
+{
+  const size_t from = optimizer->frozen_from, to = optimizer->frozen_to;
+
+  return norm_squared(from, gradient) + norm_squared(optimizer->count - to, gradient + to);
+}
+
+PetscErrorCode optimizer_apply(Optimizer *optimizer, int64_t step, double learning_rate, double norm, Scalar *weights,
+                               const Scalar *gradient)
+{
+  PetscFunctionBeginUser;
+  PetscAssert(step >= 1, PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL, "optimiser step %" PRId64 " before the first", step);
+  PetscCheck(isfinite(norm), PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL, "the norm of the gradient is %g", norm);
+  const StepFactors factors = step_factors(&optimizer->config, step, learning_rate, norm);
+  update_range(optimizer, &factors, 0, optimizer->frozen_from, weights, gradient);
+  update_range(optimizer, &factors, optimizer->frozen_to, optimizer->count, weights, gradient);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
 PetscErrorCode optimizer_step(Optimizer *optimizer, int64_t step, double learning_rate, Scalar *weights,
                               const Scalar *gradient, double *norm)
 {
-  const size_t from = optimizer->frozen_from, to = optimizer->frozen_to, count = optimizer->count;
-
   PetscFunctionBeginUser;
-  PetscAssert(step >= 1, PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL, "optimiser step %" PRId64 " before the first", step);
-  *norm = sqrt(norm_squared(from, gradient) + norm_squared(count - to, gradient + to));
-  PetscCheck(isfinite(*norm), PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL, "the norm of the gradient is %g", *norm);
-
-  const StepFactors factors = step_factors(&optimizer->config, step, learning_rate, *norm);
-  update_range(optimizer, &factors, 0, from, weights, gradient);
-  update_range(optimizer, &factors, to, count, weights, gradient);
+  *norm = sqrt(optimizer_norm_squared(optimizer, gradient));
+  PetscCall(optimizer_apply(optimizer, step, learning_rate, *norm, weights, gradient));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 

@@ -1,27 +1,7 @@
-/** \file restore.c  Where training left off, and what it leaves.  \ingroup training */
+/** \file restore.c  Where training left off.  \ingroup training */
 #include "internal.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
-#include <string.h>
-
-/* Values in one message: below MPI's counts, above its latency. */
-enum { PIECE = 1 << 24 };
-
-PetscErrorCode training_say(const Training *training, const char *format, ...)
-{
-  va_list words;
-
-  PetscFunctionBeginUser;
-  if (training->rank) PetscFunctionReturn(PETSC_SUCCESS);
-  printf("%-9s ", "train");
-  va_start(words, format);
-  vprintf(format, words);
-  va_end(words);
-  putchar('\n');
-  fflush(stdout);
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
 
 /* ---- reading, on rank 0 ---- */
 
@@ -36,10 +16,23 @@ static PetscErrorCode check_configuration(const Training *t, const char *path, c
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-/* \param[out] sound PETSC_FALSE if the file is damaged: that is reported and no error */
-static PetscErrorCode read_checkpoint(Training *t, int64_t step, PetscBool *sound)
+/* Read everything, so that damage shows: arrays one after another in place of the gradient. */
+static PetscErrorCode read_everything(Training *t, const char *path)
 {
-  const TrainingArrays arrays = training_arrays(t);
+  CheckpointReader *reader = NULL;
+
+  PetscFunctionBeginUser;
+  PetscErrorCode error = checkpoint_open(path, t->network, &reader);
+  if (!error) error = checkpoint_get_state(reader, &t->state);
+  for (int array = 0; array < ARRAYS && !error; array++)
+    error = checkpoint_get(reader, (TrainingArray)array, network_gradient(t->network));
+  PetscCall(checkpoint_close(&reader));
+  PetscFunctionReturn(error);
+}
+
+/* \param[out] sound PETSC_FALSE if the file is damaged: that is reported and no error */
+static PetscErrorCode try_checkpoint(Training *t, int64_t step, PetscBool *sound)
+{
   char path[PETSC_MAX_PATH_LEN], *configuration = NULL;
   NetworkShape shape;
 
@@ -49,7 +42,7 @@ static PetscErrorCode read_checkpoint(Training *t, int64_t step, PetscBool *soun
   const PetscErrorCode other = error ? PETSC_SUCCESS : check_configuration(t, path, configuration);
   PetscCall(PetscFree(configuration));
   PetscCall(other);
-  if (!error) error = checkpoint_read(path, t->network, &arrays, &t->state);
+  if (!error) error = read_everything(t, path);
   *sound = error ? PETSC_FALSE : PETSC_TRUE;
   if (error != (PetscErrorCode)NEPHRITE_ERR_INPUT) PetscFunctionReturn(error);
   PetscCall(training_say(t, "skips a damaged checkpoint: %s", error_message()));
@@ -57,7 +50,7 @@ static PetscErrorCode read_checkpoint(Training *t, int64_t step, PetscBool *soun
 }
 
 /* \param[out] found the step; -1 if the campaign has no checkpoint */
-static PetscErrorCode read_newest(Training *t, int64_t *found)
+static PetscErrorCode find_newest(Training *t, int64_t *found)
 {
   const char *directory = t->setup.campaign->campaign;
   PetscInt count;
@@ -70,7 +63,7 @@ static PetscErrorCode read_newest(Training *t, int64_t *found)
   *found = -1;
   PetscCall(checkpoint_list(directory, &count, &steps));
   for (PetscInt i = 0; i < count && !sound && !error; i++) {
-    error = read_checkpoint(t, steps[i], &sound);
+    error = try_checkpoint(t, steps[i], &sound);
     if (sound) *found = steps[i];
   }
   PetscCall(PetscFree(steps));
@@ -98,21 +91,8 @@ static PetscErrorCode check_held_out(const Training *t)
 
 /* ---- to all ranks ---- */
 
-static PetscErrorCode broadcast_array(MPI_Comm comm, size_t count, Scalar *values)
+PetscErrorCode training_share_state(Training *training)
 {
-  PetscFunctionBeginUser;
-  for (size_t first = 0; first < count; first += PIECE) {
-    const size_t take = count - first < PIECE ? count - first : PIECE;
-
-    PetscCallMPI(MPI_Bcast(values + first, (int)take, NEPHRITE_MPI_SCALAR, 0, comm));
-  }
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
-
-PetscErrorCode training_broadcast(Training *training)
-{
-  const TrainingArrays arrays = training_arrays(training);
-  Scalar *const all[] = {arrays.weights, arrays.ema, arrays.m, arrays.v};
   TrainingState *state = &training->state;
   int64_t numbers[] = {state->step, state->position, state->trained};
 
@@ -122,9 +102,36 @@ PetscErrorCode training_broadcast(Training *training)
   state->position = numbers[1];
   state->trained = numbers[2];
   PetscCallMPI(MPI_Bcast(&state->normalisation, (int)sizeof state->normalisation, MPI_BYTE, 0, training->comm));
-  for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-    PetscCall(broadcast_array(training->comm, network_parameter_count(training->network), all[i]));
   PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* Rank 0 reads an array, all take their part of it.  A failure on rank 0 is known to all after the last one. */
+static PetscErrorCode take_arrays(Training *t, CheckpointReader *reader)
+{
+  PetscErrorCode error = PETSC_SUCCESS;
+
+  PetscFunctionBeginUser;
+  for (int array = 0; array < ARRAYS; array++) {
+    if (reader && !error) error = checkpoint_get(reader, (TrainingArray)array, network_gradient(t->network));
+    PetscCall(training_take(t, (TrainingArray)array));
+  }
+  PetscCall(group_agree(t->comm, error));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode go_on_from(Training *t, int64_t step)
+{
+  char path[PETSC_MAX_PATH_LEN];
+  CheckpointReader *reader = NULL;
+  PetscErrorCode error = PETSC_SUCCESS;
+
+  PetscFunctionBeginUser;
+  PetscCall(checkpoint_path(t->setup.campaign->campaign, step, path));
+  if (t->rank == 0) error = checkpoint_open(path, t->network, &reader);
+  error = group_agree(t->comm, error);
+  if (!error) error = take_arrays(t, reader);
+  PetscCall(checkpoint_close(&reader));
+  PetscFunctionReturn(error);
 }
 
 PetscErrorCode training_restore(Training *training, PetscBool *found)
@@ -133,87 +140,14 @@ PetscErrorCode training_restore(Training *training, PetscBool *found)
   PetscErrorCode error = PETSC_SUCCESS;
 
   PetscFunctionBeginUser;
-  if (training->rank == 0) error = read_newest(training, &step);
+  if (training->rank == 0) error = find_newest(training, &step);
   PetscCall(group_agree(training->comm, error));
   PetscCallMPI(MPI_Bcast(&step, 1, MPI_INT64_T, 0, training->comm));
   *found = step >= 0 ? PETSC_TRUE : PETSC_FALSE;
   training->saved = step;
   if (step < 0) PetscFunctionReturn(PETSC_SUCCESS);
-  PetscCall(training_broadcast(training));
+  PetscCall(training_share_state(training));
   PetscCall(check_held_out(training));
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
-
-/* ---- writing ---- */
-
-static uint64_t fingerprint(size_t count, const Scalar *values)
-{
-  uint64_t sum = 0;
-
-  for (size_t i = 0; i < count; i++) {
-    uint64_t bits = 0;
-
-    memcpy(&bits, &values[i], sizeof values[i]);
-    sum = (sum + bits) * 0x9e3779b97f4a7c15u;
-    sum ^= sum >> 29;
-  }
-  return sum;
-}
-
-/* Every rank makes the same steps; one whose memory or arithmetic went astray would spoil the others' gradients. */
-static PetscErrorCode check_agreement(Training *t)
-{
-  const uint64_t mine = fingerprint(network_parameter_count(t->network), network_weights(t->network));
-  uint64_t range[] = {mine, ~mine}; /* the maximum of the complement is the minimum */
-
-  PetscFunctionBeginUser;
-  PetscCallMPI(MPI_Allreduce(MPI_IN_PLACE, range, 2, MPI_UINT64_T, MPI_MAX, t->comm));
-  PetscCheck(range[0] == ~range[1], PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL,
-             "step %" PRId64 ": the ranks hold different weights; no checkpoint is written", t->state.step);
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
-
-static PetscErrorCode write_history(const Training *t)
-{
-  const ProductInfo info = {"history", 1, t->configuration, t->setup.campaign->seed};
-  ProductWriter *writer = NULL;
-  char path[PETSC_MAX_PATH_LEN];
-
-  PetscFunctionBeginUser;
-  snprintf(path, sizeof path, "%s/training.h5", t->setup.campaign->campaign);
-  PetscErrorCode error = product_create(PETSC_COMM_SELF, path, &info, 0, &writer);
-  if (!error) error = history_write(&t->state.history, "", writer);
-  if (!error) error = product_commit(writer, NULL);
-  PetscCall(product_writer_destroy(&writer));
-  PetscFunctionReturn(error);
-}
-
-static PetscErrorCode write_checkpoint(Training *t)
-{
-  const char *directory = t->setup.campaign->campaign;
-  const CheckpointOwner owner = {t->configuration, t->setup.campaign->seed};
-  const TrainingArrays arrays = training_arrays(t);
-  const ValidationRecord *best = history_best(&t->state.history);
-  char path[PETSC_MAX_PATH_LEN];
-
-  PetscFunctionBeginUser;
-  PetscCall(checkpoint_path(directory, t->state.step, path));
-  PetscCall(checkpoint_write(path, &owner, t->network, &arrays, &t->state));
-  PetscCall(write_history(t));
-  PetscCall(checkpoint_prune(directory, t->state.step, t->setup.train->keep, best ? best->step : -1));
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
-
-PetscErrorCode training_save(Training *training)
-{
-  PetscErrorCode error = PETSC_SUCCESS;
-
-  PetscFunctionBeginUser;
-  PetscCall(clock_begin(&training->clock, PART_CHECKPOINT));
-  PetscCall(check_agreement(training));
-  if (training->rank == 0) error = write_checkpoint(training);
-  PetscCall(group_agree(training->comm, error));
-  training->saved = training->state.step;
-  PetscCall(clock_end(&training->clock, PART_CHECKPOINT));
+  PetscCall(go_on_from(training, step));
   PetscFunctionReturn(PETSC_SUCCESS);
 }

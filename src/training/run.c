@@ -44,6 +44,7 @@ PetscErrorCode training_estimate(const TrainingSetup *setup, int ranks, Training
   *estimate = (TrainingEstimate){.micro_batch = samples};
   PetscCall(network_estimate(&shape, samples, NETWORK_TRAINING, &estimate->network));
   estimate->optimizer_bytes = 3. * (double)estimate->network.parameters * sizeof(Scalar); /* m, v, average */
+  if (train->shard_optimizer) estimate->optimizer_bytes /= ranks;
   /* clean and noisy map, answer and its gradient, observation; the map as it comes */
   estimate->batch_bytes =
       samples * pixels * ((4 * bins + shape.observation_channels) * sizeof(Scalar) + bins * sizeof(float));
@@ -55,32 +56,46 @@ PetscErrorCode training_estimate(const TrainingSetup *setup, int ranks, Training
 
 /* ---- making what a step needs ---- */
 
+/* Of the position embedding, what is in this rank's part of the parameters. */
 static PetscErrorCode freeze_position(Training *t)
 {
   PetscFunctionBeginUser;
   for (PetscInt i = 0; t->setup.train->freeze_position && i < network_tensor_count(t->network); i++) {
     const NetworkTensor *tensor = network_tensor(t->network, i);
+    const size_t own_end = t->own_first + t->own_count, tensor_end = tensor->offset + tensor->size;
+    const size_t first = tensor->offset > t->own_first ? tensor->offset : t->own_first;
+    const size_t end = tensor_end < own_end ? tensor_end : own_end;
 
-    if (!strcmp(tensor->name, "field.position"))
-      PetscCall(optimizer_freeze(t->optimizer, tensor->offset, tensor->size));
+    if (!strcmp(tensor->name, "field.position") && first < end)
+      PetscCall(optimizer_freeze(t->optimizer, first - t->own_first, end - first));
   }
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode create_optimizer(Training *t)
+{
+  const TrainConfig *train = t->setup.train;
+  const OptimizerConfig config = {train->beta1,        train->beta2, train->epsilon,
+                                  train->weight_decay, train->clip,  train->ema_decay};
+  const ReduceTo target = t->part_count ? REDUCE_TO_OWNER : REDUCE_TO_ALL;
+
+  PetscFunctionBeginUser;
+  PetscCall(optimizer_create(&config, t->own_count, network_weights(t->network) + t->own_first, &t->optimizer));
+  PetscCall(freeze_position(t));
+  PetscCall(
+      reducer_create(t->comm, target, network_parameter_count(t->network), network_gradient(t->network), &t->reducer));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
 static PetscErrorCode create_network(Training *t)
 {
-  const TrainConfig *train = t->setup.train;
-  const OptimizerConfig config = {train->beta1,        train->beta2, train->epsilon,
-                                  train->weight_decay, train->clip,  train->ema_decay};
   const size_t pixels = (size_t)t->shape.bins * (size_t)t->shape.ny * (size_t)t->shape.nx;
   const size_t samples = (size_t)t->micro_batch, parameters = (size_t)t->shape.parameters;
 
   PetscFunctionBeginUser;
   PetscCall(network_create(&t->shape, t->micro_batch, NETWORK_TRAINING, &t->network));
-  const size_t count = network_parameter_count(t->network);
-  PetscCall(optimizer_create(&config, count, network_weights(t->network), &t->optimizer));
-  PetscCall(freeze_position(t));
-  PetscCall(reducer_create(t->comm, count, network_gradient(t->network), &t->reducer));
+  PetscCall(training_parts(t));
+  PetscCall(create_optimizer(t));
   PetscCall(PetscMalloc1(samples * pixels, &t->x_hat));
   PetscCall(PetscMalloc1(samples * pixels, &t->x_bar));
   PetscCall(PetscMalloc1(samples * parameters, &t->theta_hat));
@@ -159,12 +174,9 @@ static PetscErrorCode check_model(const Training *t, const Model *model)
  * on, so that no sample comes again with the same noise. */
 static PetscErrorCode take_model(Training *t, const Model *model)
 {
-  const TrainingArrays arrays = training_arrays(t);
-
   PetscFunctionBeginUser;
   PetscCall(check_model(t, model));
-  memcpy(arrays.weights, model->weights, model->weight_count * sizeof(Scalar));
-  memcpy(arrays.ema, model->weights, model->weight_count * sizeof(Scalar));
+  memcpy(network_gradient(t->network), model->weights, model->weight_count * sizeof(Scalar));
   t->state.normalisation = model->normalisation;
   t->state.position = model->position;
   PetscFunctionReturn(PETSC_SUCCESS);
@@ -182,18 +194,16 @@ static PetscErrorCode start_from_model(Training *t)
     PetscCall(model_destroy(&model));
   }
   PetscCall(group_agree(t->comm, error));
-  PetscCall(training_broadcast(t));
+  PetscCall(training_share_state(t));
+  PetscCall(training_take(t, ARRAY_WEIGHTS));
   PetscCall(training_say(t, "starts with the averaged weights of %s", t->setup.train->start_from));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
 static PetscErrorCode start_afresh(Training *t)
 {
-  const TrainingArrays arrays = training_arrays(t);
-
   PetscFunctionBeginUser;
   PetscCall(network_initialise(t->network, t->setup.campaign->seed));
-  memcpy(arrays.ema, arrays.weights, network_parameter_count(t->network) * sizeof(Scalar));
   PetscCall(measure_normalisation(t));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
@@ -205,6 +215,7 @@ static PetscErrorCode start(Training *t)
     PetscCall(start_from_model(t));
   else
     PetscCall(start_afresh(t));
+  memcpy(training_own(t, ARRAY_EMA), training_own(t, ARRAY_WEIGHTS), t->own_count * sizeof(Scalar));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -301,6 +312,7 @@ static PetscErrorCode training_destroy(Training **training)
   PetscCall(reducer_destroy(&t->reducer));
   PetscCall(optimizer_destroy(&t->optimizer));
   PetscCall(network_destroy(&t->network));
+  PetscCall(PetscFree2(t->part_count, t->part_first));
   PetscCall(PetscFree(t->x_hat));
   PetscCall(PetscFree(t->x_bar));
   PetscCall(PetscFree(t->theta_hat));
@@ -314,7 +326,6 @@ static PetscErrorCode training_destroy(Training **training)
 static PetscErrorCode training_create(MPI_Comm comm, const TrainingSetup *setup, Training **training)
 {
   Training *t = NULL;
-  PetscMPIInt size;
 
   PetscFunctionBeginUser;
   PetscCall(PetscNew(&t));
@@ -323,8 +334,8 @@ static PetscErrorCode training_create(MPI_Comm comm, const TrainingSetup *setup,
   t->setup = *setup;
   t->saved = -1;
   PetscCallMPI(MPI_Comm_rank(comm, &t->rank));
-  PetscCallMPI(MPI_Comm_size(comm, &size));
-  t->micro_batch = training_micro_batch(setup->train, size);
+  PetscCallMPI(MPI_Comm_size(comm, &t->size));
+  t->micro_batch = training_micro_batch(setup->train, t->size);
   PetscCall(clock_create(&t->clock));
   PetscCall(options_yaml(setup->options, ~0u, &t->configuration));
   PetscCall(training_shape(setup, &t->shape));

@@ -5,13 +5,6 @@
 #include <inttypes.h>
 #include <math.h>
 
-TrainingArrays training_arrays(Training *training)
-{
-  Optimizer *o = training->optimizer;
-
-  return (TrainingArrays){network_weights(training->network), optimizer_ema(o), optimizer_m(o), optimizer_v(o)};
-}
-
 /* Does backward come to an end for this step, so that gradients may be sent off? */
 typedef enum { MORE_TO_COME, LAST_OF_STEP } MicroBatch;
 
@@ -105,12 +98,26 @@ static PetscErrorCode reduce(Training *t, const Loss *loss, PetscErrorCode local
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
+/* Each rank updates its own parameters, which may be all. */
+static PetscErrorCode update_own(Training *t, double rate, double *norm)
+{
+  const Scalar *gradient = network_gradient(t->network) + t->own_first;
+  double squared = optimizer_norm_squared(t->optimizer, gradient);
+
+  PetscFunctionBeginUser;
+  if (t->part_count) PetscCallMPI(MPI_Allreduce(MPI_IN_PLACE, &squared, 1, MPI_DOUBLE, MPI_SUM, t->comm));
+  *norm = sqrt(squared);
+  PetscCall(optimizer_apply(t->optimizer, t->state.step + 1, rate, *norm, training_own(t, ARRAY_WEIGHTS), gradient));
+  PetscCall(training_share_weights(t));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* All ranks see the same norm: all fail or none. */
 static PetscErrorCode update(Training *t, double rate, double *norm)
 {
   PetscFunctionBeginUser;
   PetscCall(clock_begin(&t->clock, PART_OPTIMISER));
-  const PetscErrorCode error = optimizer_step(t->optimizer, t->state.step + 1, rate, network_weights(t->network),
-                                              network_gradient(t->network), norm);
+  const PetscErrorCode error = update_own(t, rate, norm);
   PetscCall(clock_end(&t->clock, PART_OPTIMISER));
   PetscFunctionReturn(error);
 }
@@ -126,7 +133,7 @@ PetscErrorCode training_step(Training *training, StepRecord *record, PetscBool *
   PetscErrorCode error = own_share(training, &loss);
   PetscCall(reduce(training, &loss, error, sums));
   if (sums[SUM_FAILED] > 0) error = group_agree(training->comm, error);
-  if (!error) error = update(training, rate, &norm); /* the same numbers on every rank: all fail or none */
+  if (!error) error = update(training, rate, &norm);
   if (error) PetscCall(explain(training, error));
   training->state.step++;
   training->state.position += train->batch;

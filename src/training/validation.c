@@ -3,17 +3,14 @@
 
 #include <inttypes.h>
 
-static void swap_weights(Training *t)
+static void swap(size_t count, Scalar *restrict a, Scalar *restrict b)
 {
-  Scalar *restrict weights = network_weights(t->network), *restrict ema = optimizer_ema(t->optimizer);
-  const size_t count = network_parameter_count(t->network);
-
 #pragma omp parallel for simd schedule(static)
   for (size_t i = 0; i < count; i++) {
-    const Scalar swap = weights[i];
+    const Scalar kept = a[i];
 
-    weights[i] = ema[i];
-    ema[i] = swap;
+    a[i] = b[i];
+    b[i] = kept;
   }
 }
 
@@ -66,13 +63,16 @@ PetscErrorCode training_validate(Training *training, PetscBool *best)
 {
   const TrainConfig *train = training->setup.train;
   const int64_t total = train->validations < train->held_out ? train->validations : train->held_out;
+  const size_t count = network_parameter_count(training->network);
+  Scalar *const weights = network_weights(training->network), *average = NULL;
   Loss loss = {0};
 
   PetscFunctionBeginUser;
   PetscCall(clock_begin(&training->clock, PART_VALIDATION));
-  swap_weights(training);
+  PetscCall(training_whole(training, ARRAY_EMA, &average));
+  swap(count, weights, average);
   const PetscErrorCode error = own_share(training, total, &loss);
-  swap_weights(training);
+  swap(count, weights, average);
   PetscCall(group_agree(training->comm, error));
 
   double sums[] = {loss.total, loss.field, loss.theta};

@@ -141,6 +141,27 @@ class TrainTest(unittest.TestCase):
         self.assertEnds(self.train(campaign, {"train_micro_batch": 1}), 0)
         np.testing.assert_allclose(self.loss(campaign), self.loss(self.whole), rtol=1e-5)
 
+    def test_an_optimiser_shared_among_ranks_trains_the_same_network(self):
+        options = {"train_shard_optimizer": "true", "train_freeze_position": "true"}
+        whole = self.new_campaign("own-optimizer")
+        self.assertEnds(self.train(whole, {"train_freeze_position": "true"}), 0)
+        for ranks in (1, 2, 4):
+            campaign = self.new_campaign(f"shared-optimizer{ranks}")
+            if ranks == 4:  # goes on from a checkpoint that one rank wrote
+                shutil.copy(self.checkpoint(whole, 10), campaign / "checkpoints")
+            self.assertEnds(self.train(campaign, options, ranks), 0)
+            with h5py.File(self.checkpoint(whole, 20)) as one, h5py.File(self.checkpoint(campaign, 20)) as shared:
+                for name in ("history/loss", "history/validation/theta", "history/gradient_norm"):
+                    np.testing.assert_allclose(shared[name], one[name], rtol=1e-5)
+                for group in ("weights", "ema", "m", "v"):
+                    for name, tensor in one[group].items():
+                        scale = np.abs(tensor[:]).max() + 1e-12
+                        np.testing.assert_allclose(shared[group][name][:] / scale, tensor[:] / scale, atol=1e-4)
+        again = self.new_campaign("shared-again")
+        shutil.copy(self.checkpoint(self.root / "shared-optimizer2", 10), again / "checkpoints")
+        self.assertEnds(self.train(again, options, 2), 0)
+        self.assertSameTraining(self.checkpoint(again, 20), self.checkpoint(self.root / "shared-optimizer2", 20))
+
     def test_the_history_has_every_step_and_validation(self):
         with h5py.File(self.whole / "training.h5") as file:
             np.testing.assert_array_equal(file["step"], np.arange(1, 21))

@@ -1,5 +1,7 @@
-/** \file clock.c  Where the time of a training goes.  \ingroup training */
+/** \file report.c  Where the time of a training goes, and what it says.  \ingroup training */
 #include "internal.h"
+
+#include <stdarg.h>
 
 static const char *const part_names[PARTS] = {"data",   "forward",   "objective",  "backward",
                                               "reduce", "optimiser", "validation", "checkpoint"};
@@ -46,4 +48,19 @@ void clock_summary(const TrainingClock *clock, size_t size, char *text)
   for (int part = 0; part < PARTS && length < size; part++)
     length += (size_t)snprintf(text + length, size - length, "%s%s %.1f%%", part ? ", " : "", part_names[part],
                                total > 0 ? 100 * clock->seconds[part] / total : 0);
+}
+
+PetscErrorCode training_say(const Training *training, const char *format, ...)
+{
+  va_list words;
+
+  PetscFunctionBeginUser;
+  if (training->rank) PetscFunctionReturn(PETSC_SUCCESS);
+  printf("%-9s ", "train");
+  va_start(words, format);
+  vprintf(format, words);
+  va_end(words);
+  putchar('\n');
+  fflush(stdout);
+  PetscFunctionReturn(PETSC_SUCCESS);
 }

@@ -1,0 +1,107 @@
+/** \file save.c  What training leaves: checkpoints and its history.  \ingroup training */
+#include "internal.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+static uint64_t fingerprint(size_t count, const Scalar *values)
+{
+  uint64_t sum = 0;
+
+  for (size_t i = 0; i < count; i++) {
+    uint64_t bits = 0;
+
+    memcpy(&bits, &values[i], sizeof values[i]);
+    sum = (sum + bits) * 0x9e3779b97f4a7c15u;
+    sum ^= sum >> 29;
+  }
+  return sum;
+}
+
+/* Every rank makes the same steps; one whose memory or arithmetic went astray would spoil the others' gradients. */
+static PetscErrorCode check_agreement(Training *t)
+{
+  const uint64_t mine = fingerprint(network_parameter_count(t->network), network_weights(t->network));
+  uint64_t range[] = {mine, ~mine}; /* the maximum of the complement is the minimum */
+
+  PetscFunctionBeginUser;
+  PetscCallMPI(MPI_Allreduce(MPI_IN_PLACE, range, 2, MPI_UINT64_T, MPI_MAX, t->comm));
+  PetscCheck(range[0] == ~range[1], PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL,
+             "step %" PRId64 ": the ranks hold different weights; no checkpoint is written", t->state.step);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode write_history(const Training *t)
+{
+  const ProductInfo info = {"history", 1, t->configuration, t->setup.campaign->seed};
+  ProductWriter *writer = NULL;
+  char path[PETSC_MAX_PATH_LEN];
+
+  PetscFunctionBeginUser;
+  snprintf(path, sizeof path, "%s/training.h5", t->setup.campaign->campaign);
+  PetscErrorCode error = product_create(PETSC_COMM_SELF, path, &info, 0, &writer);
+  if (!error) error = history_write(&t->state.history, "", writer);
+  if (!error) error = product_commit(writer, NULL);
+  PetscCall(product_writer_destroy(&writer));
+  PetscFunctionReturn(error);
+}
+
+static PetscErrorCode create_checkpoint(const Training *t, CheckpointWriter **writer)
+{
+  const CheckpointOwner owner = {t->configuration, t->setup.campaign->seed};
+  char path[PETSC_MAX_PATH_LEN];
+
+  PetscFunctionBeginUser;
+  PetscCall(checkpoint_path(t->setup.campaign->campaign, t->state.step, path));
+  PetscCall(checkpoint_create(path, &owner, t->network, &t->state, writer));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* All ranks put each array together; rank 0 writes it, and goes on with the others though its writing has failed. */
+static PetscErrorCode put_arrays(Training *t, CheckpointWriter *writer, PetscErrorCode *written)
+{
+  PetscFunctionBeginUser;
+  for (int array = 0; array < ARRAYS; array++) {
+    Scalar *whole = NULL;
+
+    PetscCall(training_whole(t, (TrainingArray)array, &whole));
+    if (t->rank == 0 && !*written) *written = checkpoint_put(writer, (TrainingArray)array, whole);
+  }
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode prune(const Training *t)
+{
+  const ValidationRecord *best = history_best(&t->state.history);
+
+  PetscFunctionBeginUser;
+  PetscCall(checkpoint_prune(t->setup.campaign->campaign, t->state.step, t->setup.train->keep, best ? best->step : -1));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode write_checkpoint(Training *t)
+{
+  CheckpointWriter *writer = NULL;
+  PetscErrorCode error = PETSC_SUCCESS;
+
+  PetscFunctionBeginUser;
+  if (t->rank == 0) error = create_checkpoint(t, &writer);
+  PetscCall(put_arrays(t, writer, &error));
+  if (t->rank == 0 && !error) error = checkpoint_commit(writer);
+  PetscCall(checkpoint_writer_destroy(&writer));
+  if (t->rank == 0 && !error) error = write_history(t);
+  if (t->rank == 0 && !error) error = prune(t);
+  PetscCall(group_agree(t->comm, error));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode training_save(Training *training)
+{
+  PetscFunctionBeginUser;
+  PetscCall(clock_begin(&training->clock, PART_CHECKPOINT));
+  PetscCall(check_agreement(training));
+  PetscCall(write_checkpoint(training));
+  training->saved = training->state.step;
+  PetscCall(clock_end(&training->clock, PART_CHECKPOINT));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
