@@ -42,7 +42,7 @@ static PetscErrorCode require_shape(const Reading *r, const char *dataset, int r
   write_shape(rank, wanted, fits, sizeof fits);
   SETERRQ(PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
           "%s: %s has shape %s; the model takes %s: %" PetscInt_FMT " bins of ny %" PetscInt_FMT ", nx %" PetscInt_FMT
-          " pixels over %g deg",
+          " pixels over %.6g deg",
           r->path, dataset, found, fits, r->bins, r->ny, r->nx, r->survey->field_of_view_deg);
 }
 
@@ -58,7 +58,7 @@ static PetscErrorCode read_mask(Reading *r)
   PetscCall(product_read(r->reader, "mask", H5T_NATIVE_FLOAT, 0, (hsize_t)r->ny, r->o->mask));
   for (PetscInt i = 0; i < r->ny * r->nx; i++)
     PetscCheck(r->o->mask[i] == 0 || r->o->mask[i] == 1, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
-               "%s: mask is %g at y %" PetscInt_FMT ", x %" PetscInt_FMT "; it must be 1 (observed) or 0", r->path,
+               "%s: mask is %.6g at y %" PetscInt_FMT ", x %" PetscInt_FMT "; it must be 1 (observed) or 0", r->path,
                (double)r->o->mask[i], i / r->nx, i % r->nx);
   PetscFunctionReturn(PETSC_SUCCESS);
 }
@@ -75,7 +75,7 @@ static PetscErrorCode check_values(const Reading *r, const char *dataset, size_t
 
     if (r->o->mask && r->o->mask[pixel] == 0) *value = 0;
     PetscCheck(isfinite(*value), PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
-               "%s: %s is %g in bin %zu, component %zu, at y %zu, x %zu; it must be finite wherever mask is 1", r->path,
+               "%s: %s is %.6g in bin %zu, component %zu, at y %zu, x %zu; it must be finite wherever mask is 1", r->path,
                dataset, (double)*value, plane / components, plane % components, pixel / nx, pixel % nx);
   }
   PetscFunctionReturn(PETSC_SUCCESS);
@@ -114,7 +114,7 @@ static PetscErrorCode check_pixel(const Reading *r)
   PetscFunctionBeginUser;
   PetscCall(product_read_attribute_real(r->reader, NULL, "field_of_view", 1, &found));
   PetscCheck(fabs(found / side - 1) <= pixel_tolerance, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
-             "%s: field_of_view is %g deg, so its pixels are %g arcmin; the model takes pixels of %g arcmin, %g deg in "
+             "%s: field_of_view is %.6g deg, so its pixels are %.6g arcmin; the model takes pixels of %.6g arcmin, %.6g deg in "
              "all",
              r->path, found, 60 * found / (double)r->nx, 60 * side / (double)r->nx, side);
   PetscFunctionReturn(PETSC_SUCCESS);
@@ -131,7 +131,7 @@ static PetscErrorCode check_noise(const Reading *r, const double *values, size_t
     const PetscBool masked = per_bin == pixels && r->o->mask && r->o->mask[i % pixels] == 0 ? PETSC_TRUE : PETSC_FALSE;
 
     PetscCheck(masked || fabs(values[i] / trained - 1) <= noise_tolerance, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
-               "%s: noise_std is %g in bin %zu; the model was trained with %g per pixel and component, alike in all "
+               "%s: noise_std is %.6g in bin %zu; the model was trained with %.6g per pixel and component, alike in all "
                "bins and pixels",
                r->path, values[i], i / per_bin, trained);
   }

@@ -1,0 +1,279 @@
+#include "nephrite/inference.h"
+#include "network/example.h"
+
+/* A model whose weights are all zero predicts 0 whatever it is shown; with weights of its own it predicts anything. */
+typedef struct {
+  Model model;
+  size_t map_size, channel_size; /* of one draw */
+} Fixture;
+
+static Fixture make_model(PetscBool with_weights, PetscInt observation_channels)
+{
+  Fixture f = {.model = {.shape = example_shape(),
+                         .normalisation = {.map_std = {0.01, 0.02},
+                                           .theta_mean = {0.3, 0.05, 0.8, 0.7, -1},
+                                           .theta_std = {0.1, 0.01, 0.2, 0.05, 0.3}},
+                         .step = 17}};
+  Network *network = NULL;
+
+  f.model.shape.observation_channels = observation_channels;
+  assert_ok(network_create(&f.model.shape, 1, NETWORK_INFERENCE, &network));
+  f.model.weight_count = network_parameter_count(network);
+  if (with_weights) example_weights(network);
+  f.model.weights = calloc(f.model.weight_count, sizeof *f.model.weights);
+  assert_non_null(f.model.weights);
+  if (with_weights) memcpy(f.model.weights, network_weights(network), f.model.weight_count * sizeof(Scalar));
+  assert_ok(network_destroy(&network));
+  f.map_size = (size_t)(f.model.shape.bins * f.model.shape.ny * f.model.shape.nx);
+  f.channel_size = (size_t)(f.model.shape.observation_channels * f.model.shape.ny * f.model.shape.nx);
+  return f;
+}
+
+/* All numbers of a few draws, z = 1, 2, 3, … and theta likewise. */
+enum { DRAWS = 3, PARAMETERS = 5 };
+typedef struct {
+  Scalar *channels, *z, z_theta[DRAWS * PARAMETERS];
+} State;
+
+static State make_state(const Fixture *f)
+{
+  State s = {.channels = calloc(DRAWS * f->channel_size, sizeof(Scalar)),
+             .z = calloc(DRAWS * f->map_size, sizeof(Scalar))};
+
+  assert_true(s.channels && s.z);
+  example_numbers(5, DRAWS * f->channel_size, 1, s.channels);
+  for (size_t i = 0; i < DRAWS * f->map_size; i++) s.z[i] = (Scalar)(i + 1);
+  for (size_t i = 0; i < DRAWS * PARAMETERS; i++) s.z_theta[i] = (Scalar)(i + 1);
+  return s;
+}
+
+static void state_destroy(State *s)
+{
+  free(s->channels);
+  free(s->z);
+}
+
+/* With x_hat = 0 a step multiplies z by 1 - h (a + b)/2: a = 1/max(1-t, tau), b = (1 - h a)/max(1-t-h, tau). */
+static double heun_factor(double t, double h, double floor)
+{
+  const double a = 1 / fmax(1 - t, floor), b = (1 - h * a) / fmax(1 - t - h, floor);
+
+  return 1 - h * (a + b) / 2;
+}
+
+typedef struct {
+  int calls;
+  double first[64]; /* z[0] after each step */
+} Record;
+
+static PetscErrorCode record_step(void *context, PetscInt step, const Scalar *z, const Scalar *z_theta)
+{
+  Record *record = context;
+
+  PetscFunctionBeginUser;
+  assert_int_equal(step, ++record->calls);
+  assert_close((double)z_theta[0], (double)z[0], 1e-6); /* both began as 1 */
+  record->first[step] = (double)z[0];
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static void run(const Fixture *f, PetscInt steps, SamplerClosing closing, State *state, Record *record)
+{
+  const SamplerMonitor monitor = {record_step, record};
+  Sampler *sampler = NULL;
+
+  *record = (Record){0};
+  assert_ok(sampler_create(&f->model, DRAWS, steps, closing, &sampler));
+  assert_ok(sampler_integrate(sampler, state->channels, DRAWS, state->z, state->z_theta, &monitor));
+  assert_ok(sampler_destroy(&sampler));
+}
+
+static void a_network_that_predicts_zero_shrinks_the_noise_by_known_factors(void **state)
+{
+  enum { STEPS = 30 }; /* 1/30 < time_floor: the last steps only relax */
+  const double h = 1. / STEPS, floor = 0.05;
+  Fixture f = make_model(PETSC_FALSE, 3);
+  State s = make_state(&f);
+  Record record;
+  double expected = 1;
+
+  (void)state;
+  run(&f, STEPS, CLOSING_HEUN, &s, &record);
+  assert_int_equal(record.calls, STEPS);
+  for (int i = 0; i < STEPS; i++) {
+    expected *= heun_factor(i * h, h, floor);
+    assert_close(record.first[i + 1], expected, 1e-4); /* float32, differences of z and h v over 30 steps */
+  }
+  for (size_t i = 0; i < DRAWS * f.map_size; i++) assert_close((double)s.z[i], expected * ((double)i + 1), 1e-4);
+  for (int i = 0; i < DRAWS * PARAMETERS; i++) assert_close((double)s.z_theta[i], expected * (i + 1), 1e-4);
+  state_destroy(&s);
+  free(f.model.weights);
+}
+
+static void closing_on_the_prediction_leaves_nothing_of_the_noise(void **state)
+{
+  Fixture f = make_model(PETSC_FALSE, 3);
+  State s = make_state(&f);
+  Record record;
+
+  (void)state;
+  run(&f, 8, CLOSING_PREDICTION, &s, &record);
+  assert_int_equal(record.calls, 8);
+  assert_close(record.first[7],
+               heun_factor(0, 0.125, 0.05) * heun_factor(0.125, 0.125, 0.05) * heun_factor(0.25, 0.125, 0.05) *
+                   heun_factor(0.375, 0.125, 0.05) * heun_factor(0.5, 0.125, 0.05) * heun_factor(0.625, 0.125, 0.05) *
+                   heun_factor(0.75, 0.125, 0.05),
+               1e-5);
+  for (size_t i = 0; i < DRAWS * f.map_size; i++) assert_true(s.z[i] == 0);
+  for (int i = 0; i < DRAWS * PARAMETERS; i++) assert_true(s.z_theta[i] == 0);
+  state_destroy(&s);
+  free(f.model.weights);
+}
+
+static void the_published_closing_adds_an_euler_step(void **state)
+{
+  Fixture f = make_model(PETSC_FALSE, 3);
+  State heun = make_state(&f), published = make_state(&f);
+  Record record;
+
+  (void)state;
+  run(&f, 4, CLOSING_HEUN, &heun, &record);
+  run(&f, 4, CLOSING_PUBLISHED, &published, &record);
+  assert_int_equal(record.calls, 5);
+  /* v(z, 1 - h) = -z/h, so that the step lands on 0 */
+  for (size_t i = 0; i < DRAWS * f.map_size; i++) {
+    assert_true(fabs((double)heun.z[i]) > 0.01);
+    assert_within((double)published.z[i], 0, 1e-6 * fabs((double)heun.z[i]));
+  }
+  state_destroy(&heun);
+  state_destroy(&published);
+  free(f.model.weights);
+}
+
+static void steps_take_no_more_evaluations_than_are_allowed(void **state)
+{
+  const int extra[] = {[CLOSING_PREDICTION] = -1, [CLOSING_HEUN] = 0, [CLOSING_PUBLISHED] = 1};
+
+  (void)state;
+  for (SamplerClosing closing = CLOSING_PREDICTION; closing <= CLOSING_PUBLISHED; closing++)
+    for (PetscInt evaluations = 3; evaluations < 40; evaluations++) {
+      const PetscInt used = 2 * sampler_steps(evaluations, closing) + extra[closing];
+
+      assert_true(used <= evaluations && used + 2 > evaluations);
+    }
+}
+
+/* sampler_draw(), taken apart: noise by its key, channels in units of the map's spread, back to physical units. */
+static void draws_come_from_keyed_noise_and_normalised_channels(void **state)
+{
+  const RandomKey key = {7, STREAM_POSTERIOR, 12};
+  enum { FIRST = 4, COUNT = 2 };
+
+  (void)state;
+  for (PetscInt channels = 2; channels <= 5; channels += 3) { /* convergence; E, B and mask */
+    Fixture f = make_model(PETSC_TRUE, channels);
+    const size_t pixels = f.map_size / 2, numbers = f.map_size + PARAMETERS;
+    float *shown = calloc(f.channel_size, sizeof *shown), *kappa = calloc(COUNT * f.map_size, sizeof *kappa);
+    double theta[COUNT * PARAMETERS], *normal = calloc(numbers, sizeof *normal);
+    Scalar *normalised = calloc(COUNT * f.channel_size, sizeof *normalised);
+    Scalar *z = calloc(COUNT * f.map_size, sizeof *z), z_theta[COUNT * PARAMETERS];
+    Sampler *sampler = NULL;
+
+    assert_true(shown && kappa && normal && normalised && z);
+    for (size_t i = 0; i < f.channel_size; i++) shown[i] = (float)(0.02 * sin(0.3 * (double)i));
+    for (size_t i = 0; i < COUNT * f.channel_size; i++) {
+      const size_t c = i % f.channel_size / pixels;
+      const double scale = channels == 5 && c == 4 ? 1 : 1 / f.model.normalisation.map_std[c % 2];
+
+      normalised[i] = (Scalar)(scale * (double)shown[i % f.channel_size]);
+    }
+    for (size_t d = 0; d < COUNT; d++) {
+      random_normal(key, (FIRST + d) * numbers, numbers, normal);
+      for (size_t i = 0; i < f.map_size; i++) z[d * f.map_size + i] = (Scalar)normal[i];
+      for (size_t p = 0; p < PARAMETERS; p++) z_theta[d * PARAMETERS + p] = (Scalar)normal[f.map_size + p];
+    }
+    assert_ok(sampler_create(&f.model, COUNT, 4, CLOSING_PREDICTION, &sampler));
+    assert_ok(sampler_integrate(sampler, normalised, COUNT, z, z_theta, NULL));
+    assert_ok(sampler_draw(sampler, shown, &(SamplerRange){key, FIRST, COUNT}, kappa, theta));
+    for (size_t i = 0; i < COUNT * f.map_size; i++)
+      assert_within((double)kappa[i], f.model.normalisation.map_std[i / pixels % 2] * (double)z[i], 1e-6);
+    for (size_t i = 0; i < COUNT * PARAMETERS; i++)
+      assert_within(theta[i],
+                    f.model.normalisation.theta_mean[i % PARAMETERS] +
+                        f.model.normalisation.theta_std[i % PARAMETERS] * (double)z_theta[i],
+                    1e-5);
+    assert_ok(sampler_destroy(&sampler));
+    free(shown), free(kappa), free(normal), free(normalised), free(z), free(f.model.weights);
+  }
+}
+
+static void a_draw_is_the_same_whatever_it_is_drawn_together_with(void **state)
+{
+  enum { ALL = 5 };
+  const RandomKey key = {7, STREAM_POSTERIOR, 12};
+  Fixture f = make_model(PETSC_TRUE, 3);
+  float *channels = calloc(f.channel_size, sizeof *channels);
+  float *together = calloc(ALL * f.map_size, sizeof *together), *alone = calloc(f.map_size, sizeof *alone);
+  double theta[ALL * PARAMETERS], own[PARAMETERS];
+  Sampler *sampler = NULL;
+
+  (void)state;
+  assert_true(channels && together && alone);
+  for (size_t i = 0; i < f.channel_size; i++) channels[i] = (float)(0.02 * cos(0.7 * (double)i));
+  assert_ok(sampler_create(&f.model, 2, 4, CLOSING_HEUN, &sampler)); /* batches of 2, 2 and 1 */
+  assert_ok(sampler_draw(sampler, channels, &(SamplerRange){key, 0, ALL}, together, theta));
+  for (PetscInt d = 0; d < ALL; d++) {
+    assert_ok(sampler_draw(sampler, channels, &(SamplerRange){key, d, 1}, alone, own));
+    for (size_t i = 0; i < f.map_size; i++)
+      assert_within((double)alone[i], (double)together[(size_t)d * f.map_size + i], 1e-6); /* of 0.02, float32 */
+    for (int p = 0; p < PARAMETERS; p++) assert_within(own[p], theta[d * PARAMETERS + p], 1e-5);
+  }
+  assert_true(fabs(theta[0] - theta[PARAMETERS]) > 1e-3); /* different draws are different */
+  assert_ok(sampler_destroy(&sampler));
+  free(channels), free(together), free(alone), free(f.model.weights);
+}
+
+static void a_diverged_model_is_reported_with_its_step(void **state)
+{
+  Fixture f = make_model(PETSC_TRUE, 3);
+  State s = make_state(&f);
+  Sampler *sampler = NULL;
+
+  (void)state;
+  f.model.weights[f.model.weight_count - 1] = (Scalar)NAN;
+  assert_ok(sampler_create(&f.model, DRAWS, 2, CLOSING_HEUN, &sampler));
+  assert_fails(sampler_integrate(sampler, s.channels, DRAWS, s.z, s.z_theta, NULL), NEPHRITE_ERR_INTERNAL,
+               "checkpoint of step 17 has diverged");
+  assert_ok(sampler_destroy(&sampler));
+  state_destroy(&s);
+  free(f.model.weights);
+}
+
+static void impossible_samplers_are_refused(void **state)
+{
+  Fixture f = make_model(PETSC_FALSE, 3);
+  State s = make_state(&f);
+  Sampler *sampler = NULL;
+
+  (void)state;
+  assert_fails(sampler_create(&f.model, 1, 1, CLOSING_PREDICTION, &sampler), NEPHRITE_ERR_CONFIG, "too few");
+  assert_fails(sampler_create(&f.model, 1, 0, CLOSING_HEUN, &sampler), NEPHRITE_ERR_CONFIG, "too few");
+  assert_ok(sampler_create(&f.model, DRAWS - 1, 2, CLOSING_HEUN, &sampler));
+  assert_fails(sampler_integrate(sampler, s.channels, DRAWS, s.z, s.z_theta, NULL), NEPHRITE_ERR_INTERNAL,
+               "room for 1 to 2");
+  assert_ok(sampler_destroy(&sampler));
+  f.model.weight_count--;
+  assert_fails(sampler_create(&f.model, 1, 2, CLOSING_HEUN, &sampler), NEPHRITE_ERR_INPUT, "weights");
+  assert_ok(sampler_destroy(&sampler));
+  state_destroy(&s);
+  free(f.model.weights);
+}
+
+NEPHRITE_TEST_MAIN(cmocka_unit_test(a_network_that_predicts_zero_shrinks_the_noise_by_known_factors),
+                   cmocka_unit_test(closing_on_the_prediction_leaves_nothing_of_the_noise),
+                   cmocka_unit_test(the_published_closing_adds_an_euler_step),
+                   cmocka_unit_test(steps_take_no_more_evaluations_than_are_allowed),
+                   cmocka_unit_test(draws_come_from_keyed_noise_and_normalised_channels),
+                   cmocka_unit_test(a_draw_is_the_same_whatever_it_is_drawn_together_with),
+                   cmocka_unit_test(a_diverged_model_is_reported_with_its_step),
+                   cmocka_unit_test(impossible_samplers_are_refused))
