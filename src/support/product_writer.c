@@ -145,35 +145,52 @@ static int by_path(const void *a, const void *b)
   return (*x == '/' ? 1 : 2 * *x) - (*y == '/' ? 1 : 2 * *y);
 }
 
-/* Every row was written by one rank; elsewhere its digest is 0. */
-static PetscErrorCode write_digests(ProductWriter *w, uint64_t *digest)
+/* The digests of a dataset's rows: each was written by one rank, elsewhere its digest is 0.
+ * \param[out] all [digests] free with PetscFree() */
+static PetscErrorCode join_digests(const ProductWriter *w, const WrittenDataset *d, uint64_t **all)
 {
-  const PetscInt count = w->count; /* the digests themselves become datasets of the writer below */
-  ProductDigestState *state = NULL;
+  PetscFunctionBeginUser;
+  PetscCheck(d->digests <= INT_MAX, PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL, "%s: dataset %s has %zu rows, too many",
+             w->path, d->name, d->digests);
+  PetscCall(PetscMalloc1(d->digests, all));
+  PetscCallMPI(MPI_Allreduce(d->digest, *all, (int)d->digests, MPI_UINT64_T, MPI_BOR, w->comm));
+  const PetscBool empty = d->rank && !d->shape[0] ? PETSC_TRUE : PETSC_FALSE;
+  for (size_t row = 0; row < d->digests && !empty; row++)
+    PetscCheck((*all)[row], PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL, "%s: row %zu of dataset %s was not written",
+               w->path, row, d->name);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* The digests of a dataset become a dataset themselves, and part of the product's. */
+static PetscErrorCode write_digests_of(ProductWriter *w, PetscInt dataset, ProductDigestState *state)
+{
+  const WrittenDataset d = w->dataset[dataset]; /* a copy: the array grows below */
+  char name[sizeof d.name + sizeof PRODUCT_DIGEST_GROUP];
+  uint64_t *all = NULL;
+  const ProductDataset spec = {name, H5T_NATIVE_UINT64, 1, {d.digests}, DIGEST_WHOLE, "1", NULL};
 
   PetscFunctionBeginUser;
-  qsort(w->dataset, (size_t)count, sizeof *w->dataset, by_path);
-  PetscCall(product_digest_begin(&state));
-  for (PetscInt i = 0; i < count; i++) {
-    char name[160];
-    const size_t digests = w->dataset[i].digests;
-    uint64_t *all = NULL;
+  snprintf(name, sizeof name, PRODUCT_DIGEST_GROUP "/%s", d.name);
+  PetscErrorCode error = join_digests(w, &d, &all);
+  if (!error) error = product_digest_add(state, d.name, d.digests, all);
+  if (!error) error = product_declare(w, &spec);
+  if (!error) error = product_write(w, name, 0, w->rank == 0 ? d.digests : 0, all);
+  PetscCall(PetscFree(all));
+  PetscFunctionReturn(error);
+}
 
-    snprintf(name, sizeof name, PRODUCT_DIGEST_GROUP "/%s", w->dataset[i].name);
-    PetscCall(PetscMalloc1(digests, &all));
-    PetscCheck(digests <= INT_MAX, PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL, "%s: dataset %s has %zu rows, too many",
-               w->path, w->dataset[i].name, digests);
-    PetscCallMPI(MPI_Allreduce(w->dataset[i].digest, all, (int)digests, MPI_UINT64_T, MPI_BOR, w->comm));
-    for (size_t row = 0; row < digests && w->dataset[i].shape[0]; row++)
-      PetscCheck(all[row], PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL, "%s: row %zu of dataset %s was not written", w->path,
-                 row, w->dataset[i].name);
-    PetscCall(product_digest_add(state, w->dataset[i].name, digests, all));
-    PetscCall(product_declare(w, &(ProductDataset){name, H5T_NATIVE_UINT64, 1, {digests}, DIGEST_WHOLE, "1", NULL}));
-    PetscCall(product_write(w, name, 0, w->rank == 0 ? digests : 0, all));
-    PetscCall(PetscFree(all));
-  }
+static PetscErrorCode write_digests(ProductWriter *w, uint64_t *digest)
+{
+  const PetscInt count = w->count; /* without those of the digests themselves */
+  ProductDigestState *state = NULL;
+  PetscErrorCode error = PETSC_SUCCESS;
+
+  PetscFunctionBeginUser;
+  if (count) qsort(w->dataset, (size_t)count, sizeof *w->dataset, by_path);
+  PetscCall(product_digest_begin(&state));
+  for (PetscInt i = 0; i < count && !error; i++) error = write_digests_of(w, i, state);
   PetscCall(product_digest_end(&state, digest));
-  PetscFunctionReturn(PETSC_SUCCESS);
+  PetscFunctionReturn(error);
 }
 
 static PetscErrorCode close_file(ProductWriter *w)

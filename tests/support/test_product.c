@@ -270,6 +270,21 @@ static void no_rows_at_all_are_written_and_read(void **state)
   assert_ok(product_close(&reader));
 }
 
+/* What HDF5 reads and checks at once. */
+static size_t chunk_bytes(const char *path, const char *dataset)
+{
+  hsize_t chunk[PRODUCT_MAX_RANK];
+  const hid_t file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT), opened = H5Dopen2(file, dataset, H5P_DEFAULT);
+  const hid_t creation = H5Dget_create_plist(opened), type = H5Dget_type(opened);
+  const int rank = H5Pget_chunk(creation, PRODUCT_MAX_RANK, chunk);
+  size_t bytes = H5Tget_size(type);
+
+  assert_true(rank > 0);
+  for (int axis = 0; axis < rank; axis++) bytes *= chunk[axis];
+  H5Tclose(type), H5Pclose(creation), H5Dclose(opened), H5Fclose(file);
+  return bytes;
+}
+
 /* A row of 72 MB: more than one chunk, and more than one piece on its way to the rank that writes. */
 static void a_row_larger_than_a_chunk_is_written_and_read(void **state)
 {
@@ -290,6 +305,7 @@ static void a_row_larger_than_a_chunk_is_written_and_read(void **state)
   assert_ok(product_commit(writer, NULL));
   assert_ok(product_writer_destroy(&writer));
   if (world_rank() == 0) {
+    assert_true(chunk_bytes(in_folder("a.h5"), "x") <= (size_t)64 << 20); /* HDF5 ends at 4 GiB */
     assert_ok(product_open(in_folder("a.h5"), "shard", 2, &reader));
     assert_ok(product_read(reader, "x", H5T_NATIVE_FLOAT, 0, 1, read));
     assert_memory_equal(read, row, ROW_VALUES * sizeof *row);
@@ -331,6 +347,12 @@ static void what_a_product_is_not_to_hold_is_refused(void **state)
   assert_ok(product_write(writer, "whole", 0, world_rank() ? 0 : 3, values));
   assert_ok(product_write(writer, "rows", 0, world_rank() ? 0 : 2, values));
   assert_fails(product_commit(writer, NULL), NEPHRITE_ERR_INTERNAL, "row 2 of dataset rows was not written");
+  assert_ok(product_writer_destroy(&writer));
+  writer = begin_pair();
+  assert_ok(product_write(writer, "whole", 0, world_rank() ? 0 : 3, values));
+  assert_ok(product_write(writer, "rows", 0, world_rank() ? 0 : 3, values));
+  assert_ok(product_declare(writer, &(ProductDataset){"scalar", H5T_NATIVE_DOUBLE, 0, {0}, DIGEST_WHOLE, "1", "x"}));
+  assert_fails(product_commit(writer, NULL), NEPHRITE_ERR_INTERNAL, "dataset scalar was not written");
   assert_ok(product_writer_destroy(&writer));
   MPI_Barrier(PETSC_COMM_WORLD);
   assert_int_equal(files_in_folder(), 0);

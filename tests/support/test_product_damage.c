@@ -119,7 +119,7 @@ static void a_sound_row_in_the_place_of_another_is_refused(void **state)
 {
   enum { CHUNK_BYTES = CHUNK_ROWS * COLUMNS * 4 + 4 }; /* with its Fletcher32, so that HDF5 sees nothing wrong */
   static char first[CHUNK_BYTES];
-  static float kappa[COLUMNS];
+  static float kappa[CHUNK_ROWS * COLUMNS];
   const char *path = in_folder("swapped.h5");
   ProductReader *reader = NULL;
   char *a = sound + find_rows(4), *b = sound + find_rows(16);
