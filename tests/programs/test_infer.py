@@ -1,0 +1,463 @@
+#!/usr/bin/env python3
+"""nephrite-infer end to end on tiny maps and a tiny network: what products hold, ranks, resuming, refusals."""
+
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import unittest
+
+import h5py
+import numpy as np
+
+SOURCE = pathlib.Path(os.environ.get("NEPHRITE_SOURCE", pathlib.Path(__file__).resolve().parents[2]))
+BUILD = pathlib.Path(os.environ.get("NEPHRITE_BUILD", SOURCE / "build"))
+USAGE, INPUT, INTERRUPTED = 64, 65, 75
+SEED, HELD_OUT, REALISATIONS, OBSERVATIONS, DRAWS, CENTRES = 3, 8, 24, 5, 6, 3
+
+# The network has hardly learned anything; the published closing and few steps leave some of the noise in its draws.
+CONFIG = f"""
+seed: {SEED}
+survey: {{map_size: 16, field_of_view: 2, bins: 2}}
+simulate: {{realisations: {REALISATIONS}, shard_size: 24}}
+network: {{depth: 2, width: 16, heads: 2, patch: 4, cosmology_tokens: 2, bottleneck: 8, time_frequencies: 16,
+          conditioning: channels, dropout: 0}}
+train: {{steps: 10, batch: 4, micro_batch: 4, held_out: {HELD_OUT}, validate_every: 10, checkpoint_every: 10,
+        learning_rate: 1e-2}}
+infer: {{observations: {OBSERVATIONS}, draws: {DRAWS}, batch: 4, evaluations: 8, closing: heun}}
+calibrate: {{centres: {CENTRES}, bootstraps: 50, levels: 5}}
+"""
+
+
+class Run:
+    """A finished program."""
+
+    def __init__(self, process):
+        self.code, self.out, self.err = process.returncode, process.stdout, process.stderr
+
+
+def command(program, campaign, options, ranks=1):
+    words = [str(BUILD / program), "-config", str(campaign.parent / "tiny.yaml"), "-campaign", str(campaign)]
+    for name, value in options.items():
+        words += ["-" + name, str(value)]
+    return (["mpirun", "-n", str(ranks)] if ranks > 1 else []) + words
+
+
+def run(program, campaign, ranks=1, **options):
+    return Run(subprocess.run(command(program, campaign, options, ranks), capture_output=True, text=True, timeout=120))
+
+
+def uniforms(stream, index, position, count):
+    """Philox 4x64-10 with key (seed, stream) and counter (index, position / 4), as NumPy has it."""
+    words = []
+    for block in range(position // 4, (position + count + 3) // 4):
+        counter = (index + (block << 64) - 1) % (1 << 256)  # NumPy counts up before the first block
+        words.extend(np.random.Philox(key=SEED + (stream << 64), counter=counter).random_raw(4))
+    words = np.array(words, np.uint64)[position % 4 : position % 4 + count]
+    return (words >> np.uint64(12)).astype(float) * 2.0**-52 + 2.0**-53
+
+
+class InferTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.root = pathlib.Path(tempfile.mkdtemp(prefix="nephrite-infer-"))
+        (cls.root / "tiny.yaml").write_text(CONFIG)
+        cls.trained = cls.root / "trained"
+        for program in ("nephrite-simulate", "nephrite-train"):
+            made = run(program, cls.trained)
+            assert made.code == 0, made.err
+        cls.whole = cls.new_campaign("whole")
+        for task in ("posterior", "coverage"):
+            made = run("nephrite-infer", cls.whole, task=task, infer_keep_maps=OBSERVATIONS)
+            assert made.code == 0, made.err
+
+    @classmethod
+    def tearDownClass(cls):
+        shutil.rmtree(cls.root)
+
+    @classmethod
+    def new_campaign(cls, name):
+        """A campaign with maps and checkpoint of the trained one, and nothing inferred."""
+        campaign = cls.root / name
+        campaign.mkdir()
+        for folder in ("sims", "checkpoints"):
+            (campaign / folder).symlink_to(cls.trained / folder)
+        return campaign
+
+    @staticmethod
+    def posterior(campaign, observation, folder="posterior"):
+        return campaign / folder / f"observation-{observation:05d}.h5"
+
+    def assert_refused(self, made, code, *texts):
+        self.assertEqual(made.code, code, made.err)
+        lines = [line for line in made.err.splitlines() if line.startswith("nephrite-infer")]
+        self.assertEqual(len(lines), 1, made.err)
+        for text in texts:
+            self.assertIn(text, lines[0])
+
+    def assert_same_draws(self, one, other, tolerance=0.0):
+        """Every dataset, bit for bit or to a tolerance."""
+        names = []
+        with h5py.File(one) as a, h5py.File(other) as b:
+            a.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
+            names = [name for name in names if not tolerance or not name.startswith("digest")]
+            self.assertGreater(len(names), 8)
+            for name in names:
+                if not tolerance:
+                    np.testing.assert_array_equal(a[name][()], b[name][()], f"{other}: {name}")
+                    continue
+                difference = np.abs(a[name][()] - b[name][()]).max()
+                self.assertLessEqual(difference, tolerance * np.abs(a[name]).max(), f"{other}: {name}")
+
+    def user_file(self, name="mine.h5", change=None):
+        """The first held-out observation as a user's file, with its truth; `change` edits it."""
+        path = self.root / name
+        with h5py.File(self.posterior(self.whole, 0)) as made, h5py.File(path, "w") as file:
+            file["shear"], file["noise_std"] = made["observation/shear"][()], made["observation/noise_std"][()]
+            file["truth/kappa"], file["truth/theta"] = made["truth/kappa"][()], made["truth/theta"][()]
+            file.attrs["field_of_view"] = 2.0
+            if change:
+                change(file)
+        return path
+
+
+class Posterior(InferTest):
+    def test_a_posterior_file_holds_draws_moments_observation_and_truth(self):
+        for o in range(OBSERVATIONS):
+            with h5py.File(self.posterior(self.whole, o)) as file, h5py.File(
+                self.whole / "sims/shard-00000.h5"
+            ) as sims:
+                index = REALISATIONS - HELD_OUT + o
+                self.assertEqual(file.attrs["realisation"], index)
+                np.testing.assert_array_equal(file["truth/kappa"][()], sims["kappa"][index])
+                np.testing.assert_array_equal(file["truth/theta"][()], sims["theta"][index])
+                self.assertEqual(file["theta"].shape, (DRAWS, 6))
+                kappa = file["kappa"][()].astype(float)
+                self.assertEqual(kappa.shape, (DRAWS, 2, 16, 16))
+                np.testing.assert_allclose(file["mean/kappa"][()], kappa.mean(0), atol=1e-9)
+                np.testing.assert_allclose(file["std/kappa"][()], kappa.std(0, ddof=1), rtol=1e-5)
+                self.assertGreater(file["std/kappa"][()].min(), 0)
+                self.assertEqual(file["theta"].attrs["parameters"].decode(), "Omega_c,Omega_b,sigma_8,h,n_s,w_0")
+                self.assertEqual(file["observation/channels"].shape, (2, 16, 16))
+                self.assertIn("wiener/kappa", file)
+
+    def test_observations_are_the_truth_sheared_with_the_noise_they_claim(self):
+        noise = []
+        for o in range(OBSERVATIONS):
+            with h5py.File(self.posterior(self.whole, o)) as file:
+                k = np.fft.fftfreq(16)
+                kx, ky = np.meshgrid(k, k)
+                square = kx**2 + ky**2
+                square[0, 0] = 1
+                cosine, sine = (kx**2 - ky**2) / square, 2 * kx * ky / square
+                sine[8, :], sine[:, 8] = 0, 0
+                modes = np.fft.fft2(file["truth/kappa"][()])
+                gamma = np.stack([np.fft.ifft2(cosine * modes).real, np.fft.ifft2(sine * modes).real], 1)
+                noise.append((file["observation/shear"][()] - gamma) / file["observation/noise_std"][0])
+        noise = np.array(noise)
+        self.assertAlmostEqual(noise.std(), 1, delta=4 / np.sqrt(2 * noise.size))
+        self.assertAlmostEqual(noise.mean(), 0, delta=4 / np.sqrt(noise.size))
+        self.assertLess(abs(np.corrcoef(noise[0].ravel(), noise[1].ravel())[0, 1]), 0.15)
+
+    def test_draws_do_not_depend_on_the_number_of_ranks(self):
+        for ranks in (2, 12):  # 12: more than the ten units of work
+            campaign = self.new_campaign(f"ranks-{ranks}")
+            made = run("nephrite-infer", campaign, ranks)
+            self.assertEqual(made.code, 0, made.err)
+            self.assertIn(f"{OBSERVATIONS * DRAWS}/{OBSERVATIONS * DRAWS} draws", made.out)
+            for o in range(OBSERVATIONS):
+                self.assert_same_draws(self.posterior(self.whole, o), self.posterior(campaign, o))
+            self.assertFalse((campaign / "posterior/parts").exists())
+
+    def test_draws_do_not_depend_on_the_batch(self):
+        campaign = self.new_campaign("batch")
+        self.assertEqual(run("nephrite-infer", campaign, infer_batch=DRAWS, infer_observations=1).code, 0)
+        self.assert_same_draws(self.posterior(self.whole, 0), self.posterior(campaign, 0), 1e-4)
+
+    def test_only_a_removed_file_is_made_again(self):
+        campaign = self.new_campaign("removed")
+        shutil.copytree(self.whole / "posterior", campaign / "posterior")
+        before = {o: self.posterior(campaign, o).stat().st_mtime_ns for o in range(OBSERVATIONS)}
+        self.posterior(campaign, 2).unlink()
+        made = run("nephrite-infer", campaign)
+        self.assertEqual(made.code, 0, made.err)
+        self.assert_same_draws(self.posterior(self.whole, 2), self.posterior(campaign, 2))
+        for o in set(before) - {2}:
+            self.assertEqual(self.posterior(campaign, o).stat().st_mtime_ns, before[o])
+        self.assertIn("complete already", run("nephrite-infer", campaign).out)
+
+    def test_an_interrupted_run_goes_on_from_its_blocks_and_a_damaged_one_is_drawn_again(self):
+        options = {"infer_draws": 1200, "infer_batch": 10, "infer_observations": 1, "infer_evaluations": 100}
+        whole, campaign = self.new_campaign("long"), self.new_campaign("interrupted")
+        self.assertEqual(run("nephrite-infer", whole, **options).code, 0)
+        process = subprocess.Popen(
+            command("nephrite-infer", campaign, options), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        parts = campaign / "posterior/parts"
+        while process.poll() is None and len(list(parts.glob("*.h5"))) < 4:
+            time.sleep(0.002)
+        process.send_signal(signal.SIGUSR1)
+        _, err = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, INTERRUPTED, err)
+        self.assertIn("run again", err)
+        finished = sorted(parts.glob("*.h5"))
+        self.assertGreaterEqual(len(finished), 4)
+        self.assertLess(len(finished), 120)
+        self.assertFalse(self.posterior(campaign, 0).exists())
+        damaged = bytearray(finished[1].read_bytes())
+        damaged[len(damaged) // 2] ^= 1
+        finished[1].write_bytes(damaged)
+        made = run("nephrite-infer", campaign, 2, **options)
+        self.assertEqual(made.code, 0, made.err)
+        self.assert_same_draws(self.posterior(whole, 0), self.posterior(campaign, 0))
+
+    def test_a_new_checkpoint_draws_again_and_other_options_are_refused(self):
+        campaign = self.new_campaign("further")
+        shutil.copytree(self.whole / "posterior", campaign / "posterior")
+        self.assert_refused(
+            run("nephrite-infer", campaign, infer_draws=7), INPUT, "observation-00000.h5", "infer_draws"
+        )
+        (campaign / "checkpoints").unlink()
+        shutil.copytree(self.trained / "checkpoints", campaign / "checkpoints")
+        trained = run("nephrite-train", campaign, train_steps=20)
+        self.assertEqual(trained.code, 0, trained.err)
+        newest = campaign / "checkpoints/step-00000020.h5"
+        made = run("nephrite-infer", campaign, train_steps=20, infer_observations=1, infer_checkpoint=newest)
+        self.assertEqual(made.code, 0, made.err)
+        self.assertIn("drawn again", made.out)
+        with h5py.File(self.posterior(campaign, 0)) as file:
+            self.assertEqual(file.attrs["checkpoint_step"], 20)
+        with self.assertRaises(AssertionError):
+            self.assert_same_draws(self.posterior(self.whole, 0), self.posterior(campaign, 0), 1e-4)
+
+
+class UsersFile(InferTest):
+    def test_a_users_observation_is_drawn_from_and_again_when_it_changes(self):
+        campaign = self.new_campaign("user")
+        made = run("nephrite-infer", campaign, observation=self.user_file())
+        self.assertEqual(made.code, 0, made.err)
+        with h5py.File(campaign / "posterior/mine.h5") as file, h5py.File(self.posterior(self.whole, 0)) as held_out:
+            for name in ("observation/channels", "observation/shear", "truth/kappa", "truth/theta", "wiener/kappa"):
+                np.testing.assert_array_equal(file[name][()], held_out[name][()], name)
+            self.assertEqual(file.attrs["realisation"], -1)
+            self.assertEqual(file["kappa"].shape, (DRAWS, 2, 16, 16))
+            first = file["kappa"][()]
+        self.assertIn("complete already", run("nephrite-infer", campaign, observation=self.user_file()).out)
+
+        def brighter(file):
+            file["shear"][...] *= 3
+            del file["truth"]
+
+        made = run("nephrite-infer", campaign, observation=self.user_file(change=brighter))
+        self.assertEqual(made.code, 0, made.err)
+        self.assertIn("drawn again", made.out)
+        with h5py.File(campaign / "posterior/mine.h5") as file:
+            self.assertGreater(
+                np.abs(file["kappa"][()] - first).max(), 1e-5 * np.abs(first).max()
+            )  # it has hardly learned
+            self.assertNotIn("truth", file)
+
+    def test_what_does_not_fit_is_refused_saying_what_does(self):
+        def smaller(file):
+            shear = file["shear"][:, :, :8, :8]
+            del file["shear"], file["truth"]
+            file["shear"] = shear
+
+        def not_a_number(file):
+            file["shear"][1, 0, 3, 4] = np.nan
+
+        def noisier(file):
+            file["noise_std"][...] *= 1.1
+
+        def masked(file):
+            file["mask"] = np.arange(256).reshape(16, 16) > 0
+
+        def wider(file):
+            file.attrs["field_of_view"] = 4.0
+
+        cases = [
+            (smaller, ("[2, 2, 8, 8]", "[2, 2, 16, 16]")),
+            (not_a_number, ("bin 1, component 0, at y 3, x 4",)),
+            (noisier, ("noise_std", "trained with")),
+            (masked, ("survey_mask",)),
+            (wider, ("15 arcmin", "7.5 arcmin")),
+        ]
+        campaign = self.new_campaign("refused")
+        for change, texts in cases:
+            with self.subTest(change.__name__):
+                path = self.user_file(f"{change.__name__}.h5", change)
+                self.assert_refused(run("nephrite-infer", campaign, observation=path), INPUT, *texts)
+        self.assert_refused(run("nephrite-infer", campaign, 2, observation=self.user_file("b.h5", smaller)), INPUT)
+        self.assertFalse((campaign / "posterior").exists())
+
+
+class Refusals(InferTest):
+    def test_configurations_that_cannot_be(self):
+        campaign = self.new_campaign("impossible")
+        self.assert_refused(
+            run("nephrite-infer", campaign, task="coverage", observation=self.user_file()), USAGE, "-observation"
+        )
+        self.assert_refused(
+            run("nephrite-infer", campaign, infer_observations=HELD_OUT + 1), USAGE, "train_held_out leaves 8"
+        )
+        self.assert_refused(
+            run("nephrite-infer", campaign, train_held_out=HELD_OUT + 2), USAGE, "trained on those below 16"
+        )
+
+    def test_a_checkpoint_of_another_network_or_none_is_refused(self):
+        campaign = self.new_campaign("other")
+        made = run("nephrite-infer", campaign, network_width=32)
+        self.assert_refused(made, INPUT, "network_width (16 there, 32 here)")
+        self.assert_refused(run("nephrite-infer", campaign, survey_sigma_e=0.3), INPUT, "survey_sigma_e")
+        self.assert_refused(run("nephrite-infer", campaign, infer_checkpoint="none.h5"), INPUT, "none.h5")
+
+    def test_a_dry_run_says_what_is_needed_and_makes_nothing(self):
+        campaign = self.root / "dry"
+        made = run("nephrite-infer", campaign, dry_run="true")
+        self.assertEqual(made.code, 0, made.err)
+        self.assertIn("not trained yet", made.out)
+        self.assertIn(f"{DRAWS} for each of {OBSERVATIONS} observations, 8 evaluations", made.out)
+        self.assertFalse(campaign.exists())
+        made = run("nephrite-infer", self.trained, dry_run="true", infer_evaluations=9)
+        self.assertNotIn("not trained yet", made.out)
+        self.assertIn("8 evaluations", made.out)
+
+
+class Coverage(InferTest):
+    @classmethod
+    def truths_and_draws(cls, campaign):
+        """theta [T, q], theta draws [T, S, q], and the same of maps, as distances see them: float32."""
+        names = ("truth/theta", "theta", "truth/kappa", "kappa")
+        values = {name: [] for name in names}
+        for o in range(OBSERVATIONS):
+            with h5py.File(cls.posterior(campaign, o, "coverage")) as file:
+                for name in names:
+                    values[name].append(file[name][()].astype(np.float32).astype(float))
+        truth, draw, maps, drawn = (np.array(values[name]) for name in names)
+        return truth, draw, maps.reshape(OBSERVATIONS, -1), drawn.reshape(OBSERVATIONS, DRAWS, -1)
+
+    @staticmethod
+    def excess(truth, draw, metric, standardised):
+        """|draw - centre|^2 - |truth - centre|^2 [T, S, centre], from the definition."""
+        if standardised:
+            mean, std = truth.mean(0), truth.std(0)
+            truth, draw = (truth - mean) / std, (draw - mean) / std
+        dimension = truth.shape[1]
+        excess = []
+        for t in range(OBSERVATIONS):
+            centre = uniforms(10, (metric << 40) + t, 0, CENTRES * dimension).reshape(CENTRES, dimension)
+            centre = 4 * centre - 2 if standardised else centre
+            distance = ((draw[t][:, None] - centre) ** 2).sum(-1)
+            excess.append(distance - ((truth[t] - centre) ** 2).sum(-1))
+        return np.array(excess)
+
+    def test_counts_are_those_of_the_definition(self):
+        truth, draw, maps, drawn = self.truths_and_draws(self.whole)
+        raw = [self.excess(truth, draw, 0, False), self.excess(maps, drawn, 1, False)]
+        standard = [self.excess(truth, draw, 2, True), self.excess(maps, drawn, 3, True)]
+        expected = {
+            "theta/raw": raw[0],
+            "theta/standardised": standard[0],
+            "kappa/raw": raw[1],
+            "kappa/standardised": standard[1],
+            "joint/raw": raw[0] + raw[1],
+            "joint/standardised": standard[0] + standard[1],
+            "joint/block": standard[0] + standard[1] / maps.shape[1],
+        }
+        with h5py.File(self.whole / "calibration.h5") as file:
+            self.assertEqual(file.attrs["ties"], 0)
+            for name, excess in expected.items():
+                np.testing.assert_array_equal(file[f"{name}/counts"][()], (excess < 0).sum(1), name)
+
+    def test_scores_and_coverage_are_those_of_the_counts(self):
+        with h5py.File(self.whole / "calibration.h5") as file:
+            for space in ("theta/raw", "kappa/standardised", "joint/block"):
+                m = file[f"{space}/counts"][()]
+                score = (DRAWS + 1) / (2 * DRAWS) + m * (DRAWS - m) / DRAWS**2
+                self.assertAlmostEqual(file[f"{space}/mira/score"][()], score.mean(), places=12)
+                self.assertAlmostEqual(file[f"{space}/mira/expected"][()], (2 * DRAWS + 1) / (3 * DRAWS), places=12)
+                alpha = file[f"{space}/tarp/alpha"][()]
+                np.testing.assert_allclose(alpha, [0, 0.25, 0.5, 0.75, 1])
+                ecp = [(m / DRAWS < level).mean() for level in alpha]
+                np.testing.assert_allclose(file[f"{space}/tarp/ecp"][()], ecp)
+                self.assertAlmostEqual(file[f"{space}/tarp/deviation"][()], np.abs(ecp - alpha).max())
+
+    def test_ranks_widths_and_correlations_are_those_of_the_draws(self):
+        with h5py.File(self.whole / "calibration.h5") as file:
+            names = file["sbc/rank"].attrs["scalars"].decode().split(",")
+            self.assertEqual(names, ["Omega_c", "Omega_b", "sigma_8", "h", "n_s", "w_0", "S8"])
+            for o in range(OBSERVATIONS):
+                with h5py.File(self.posterior(self.whole, o, "coverage")) as made:
+                    theta, truth = made["theta"][()], made["truth/theta"][()]
+                    maps = {name: made[f"{name}/kappa"][()] for name in ("mean", "wiener", "truth")}
+                theta, truth = (
+                    np.append(t, (t[..., 2] * np.sqrt((t[..., 0] + t[..., 1]) / 0.3))[..., None], -1)
+                    for t in (theta, truth)
+                )
+                np.testing.assert_array_equal(file["sbc/rank"][:, o], (theta < truth).sum(0))
+                np.testing.assert_allclose(file["width/posterior"][o], theta.std(0, ddof=1), rtol=1e-9)
+                for name in ("mean", "wiener"):
+                    expected = [np.corrcoef(maps[name][b].ravel(), maps["truth"][b].ravel())[0, 1] for b in range(2)]
+                    np.testing.assert_allclose(file[f"correlation/{name}"][o], expected, rtol=1e-6)
+            ratio = (file["width/posterior"][()] / file["width/prior"][()]).mean(0)
+            np.testing.assert_allclose(file["width/ratio"][()], ratio)
+            self.assertEqual(file["sbc/histogram"][()].sum(), 7 * OBSERVATIONS)
+
+    def test_counts_do_not_depend_on_ranks_or_on_which_maps_are_kept(self):
+        campaign = self.new_campaign("kept")
+        made = run("nephrite-infer", campaign, 2, task="coverage", infer_keep_maps=2, infer_batch=5)
+        self.assertEqual(made.code, 0, made.err)
+        kept = ["kappa" in h5py.File(self.posterior(campaign, o, "coverage")) for o in range(OBSERVATIONS)]
+        self.assertEqual(kept, [True, True, False, False, False])
+        with h5py.File(self.whole / "calibration.h5") as a, h5py.File(campaign / "calibration.h5") as b:
+            for name in ("theta/raw/counts", "joint/block/counts", "sbc/rank"):
+                np.testing.assert_array_equal(a[name][()], b[name][()], name)
+
+    def test_what_is_complete_is_left_and_other_levels_make_only_calibration_anew(self):
+        campaign = self.new_campaign("levels")
+        shutil.copytree(self.whole / "coverage", campaign / "coverage")
+        shutil.copy2(self.whole / "calibration.h5", campaign)
+        before = (campaign / "calibration.h5").stat().st_mtime_ns
+        made = run("nephrite-infer", campaign, task="coverage")
+        self.assertEqual(made.out.count("complete already"), 2, made.out)
+        self.assertEqual((campaign / "calibration.h5").stat().st_mtime_ns, before)
+        made = run("nephrite-infer", campaign, task="coverage", calibrate_levels=9)
+        self.assertEqual(made.out.count("complete already"), 1, made.out)
+        with h5py.File(campaign / "calibration.h5") as file:
+            self.assertEqual(file["joint/raw/tarp/ecp"].shape, (9,))
+        made = run("nephrite-infer", campaign, task="coverage", calibrate_centres=9)
+        self.assert_refused(made, INPUT, "counts of 3 centres; calibrate_centres is 9")
+
+
+class OtherCampaigns(unittest.TestCase):
+    """Campaigns that are set up differently from the start."""
+
+    def test_fixed_parameters_stay_fixed_and_masks_and_online_training_work(self):
+        with tempfile.TemporaryDirectory(prefix="nephrite-infer-") as name:
+            campaign = pathlib.Path(name) / "online"
+            (campaign.parent / "tiny.yaml").write_text(CONFIG + "prior: {w_0: 'fixed:-1', h: 'fixed:0.7'}\n")
+            options = {"train_source": "online", "survey_mask": "random", "train_steps": 4, "train_validate_every": 4}
+            for program in ("nephrite-train", "nephrite-infer"):
+                made = run(program, campaign, **options, task="coverage")
+                self.assertEqual(made.code, 0, made.err)
+            self.assertFalse((campaign / "sims").exists())
+            with h5py.File(campaign / "coverage/observation-00001.h5") as file:
+                self.assertTrue((file["theta"][:, [3, 5]] == [0.7, -1]).all())
+                self.assertNotIn("wiener/kappa", file)
+                mask = file["observation/mask"][()]
+                self.assertTrue(0 < mask.mean() < 1)
+                self.assertTrue((file["observation/shear"][()][..., mask == 0] == 0).all())
+                self.assertEqual(file["observation/channels"].shape, (5, 16, 16))
+            with h5py.File(campaign / "calibration.h5") as file:
+                self.assertEqual(file["sbc/rank"].attrs["scalars"].decode(), "Omega_c,Omega_b,sigma_8,n_s,S8")
+                self.assertNotIn("wiener", file["correlation"])
+                self.assertTrue(np.isfinite(file["theta/standardised/mira/score"][()]))
+
+
+del InferTest  # the cases above inherit from it; by itself it has no tests
+
+if __name__ == "__main__":
+    unittest.main()
