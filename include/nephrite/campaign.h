@@ -54,7 +54,9 @@ typedef struct {
 } SimulatorCounts;
 PetscErrorCode simulator_create(const SurveyConfig *survey, const Prior *prior, int64_t seed, Simulator **simulator);
 /** Realisation \p index: a function of (configuration, seed, index) alone.  A draw for which no log-normal field exists
- * is redrawn and counted as well.  \param[out] kappa [bins][ny][nx]  \param[out] theta [prior_count()] */
+ * is redrawn and counted as well.  \param[out] kappa [bins][ny][nx]  \param[out] theta [prior_count()]
+ * \param[in,out] counts  added to; may be NULL
+ * Errors: NEPHRITE_ERR_CONFIG if no draw from the prior makes a map, with the reason of the last. */
 PetscErrorCode simulator_realisation(Simulator *simulator, int64_t index, float *kappa, double *theta,
                                      SimulatorCounts *counts);
 /** C_ij(ell) and shifts at given parameters (the Wiener filter and reports want them).  Borrowed until the next call.
@@ -69,8 +71,14 @@ typedef struct {
 } SimulateConfig;
 extern const OptionTable simulate_options;
 
-/** Make what is missing of a campaign's shards and its index.  Collective on \p comm.  Stops after the current shard
- * when interrupted, with NEPHRITE_ERR_INTERRUPTED. */
+/** Make what is missing of a campaign's shards and its index.  Collective on \p comm.
+ *
+ * A shard that is there is kept, if its configuration and its digests are right.  More realisations than before make
+ * more shards, and the last one anew if it was not full; fewer join the first maps only, and make the shard in which
+ * they end anew, shorter.
+ * Errors: NEPHRITE_ERR_INTERRUPTED: asked to stop; shards begun are given up, finished ones are kept.
+ * NEPHRITE_ERR_INPUT: a shard is damaged or was made with other options, which are named.  NEPHRITE_ERR_IO.
+ * NEPHRITE_ERR_CONFIG: the prior holds no universe, or too many shards. */
 PetscErrorCode campaign_simulate(MPI_Comm comm, const Options *options, const CampaignConfig *campaign,
                                  const SurveyConfig *survey, const Prior *prior, const SimulateConfig *simulate);
 

@@ -9,13 +9,11 @@ static PetscErrorCode survey_shards(const ShardLayout *layout, uint64_t *digest,
   PetscFunctionBeginUser;
   *redrawn = *linear = 0;
   for (PetscInt shard = 0; shard < layout->shards; shard++) {
-    char path[PETSC_MAX_PATH_LEN];
     ProductReader *reader = NULL;
     int64_t count[2] = {0, 0};
     PetscErrorCode error;
 
-    PetscCall(shard_path(layout, shard, path));
-    error = product_open(path, "shard", SHARD_FORMAT, &reader);
+    error = shard_open(layout, shard, &reader);
     if (!error) error = product_digest(reader, &digest[shard]);
     if (!error) error = product_read_attribute_int(reader, NULL, "redrawn", 1, &count[0]);
     if (!error) error = product_read_attribute_int(reader, NULL, "without_nonlinear_scale", 1, &count[1]);

@@ -18,8 +18,19 @@ PetscErrorCode shard_layout(const char *directory, int64_t realisations, PetscIn
 PetscInt shard_rows(const ShardLayout *layout, PetscInt shard);
 /** <directory>/sims/shard-00007.h5  \param[out] path [PETSC_MAX_PATH_LEN] */
 PetscErrorCode shard_path(const ShardLayout *layout, PetscInt shard, char *path);
+/** Errors: NEPHRITE_ERR_INPUT: this shard holds other realisations than its name says. */
+PetscErrorCode shard_check_place(ProductReader *reader, const ShardLayout *layout, PetscInt shard);
+/** Open a shard that is there.  Errors: NEPHRITE_ERR_INPUT: damaged, or it holds other realisations than its name says.
+ */
+PetscErrorCode shard_open(const ShardLayout *layout, PetscInt shard, ProductReader **reader);
 /** <directory>/sims/campaign.h5 */
 PetscErrorCode index_path(const char *directory, char *path);
+
+/** Numbers in one map: bins x ny x nx. */
+static inline size_t survey_map_values(const SurveyConfig *survey)
+{
+  return (size_t)survey->bins * (size_t)survey_ny(survey) * (size_t)survey_nx(survey);
+}
 
 /** What a shard is made from. */
 typedef struct {
@@ -29,15 +40,31 @@ typedef struct {
   int64_t seed;
 } ShardRecipe;
 
+/** What a rank makes shards with. */
+typedef struct {
+  const ShardLayout *layout;
+  const ShardRecipe *recipe;
+  Simulator *simulator;
+  Progress *progress;
+  WorkQueue *reports; /**< counts, over all ranks, how often report_every maps were made */
+  PetscInt report_every;
+  int64_t maps; /**< to be made by all ranks */
+} ShardMaker;
+
+/** Maps between two reports: each costs a word with rank 0, which may be busy with a map of its own. */
+PetscInt shard_report_every(const SurveyConfig *survey, PetscInt shard_size);
 /** Make one shard.  Not collective.
- * \param progress told of each map; may be NULL  \param done counts the maps of all ranks, for the progress
  * Errors: NEPHRITE_ERR_INTERRUPTED if asked to stop before it is whole, NEPHRITE_ERR_IO. */
-PetscErrorCode shard_write(const ShardLayout *layout, PetscInt shard, const ShardRecipe *recipe, Simulator *simulator,
-                           Progress *progress, WorkQueue *done);
+PetscErrorCode shard_write(const ShardMaker *maker, PetscInt shard);
 /** "Omega_c,Omega_b,…": names of theta, as products carry them.  \param[out] names [size] */
 PetscErrorCode prior_names(const Prior *prior, char *names, size_t size);
 
 /** Write sims/campaign.h5 over shards that are all there.  Not collective. */
 PetscErrorCode index_write(const ShardLayout *layout, const ShardRecipe *recipe);
+
+/** Is every shard the one that the index lists?  Errors: NEPHRITE_ERR_INPUT naming the first that is not. */
+PetscErrorCode campaign_reader_check(CampaignReader *reader);
+/** Counts of the whole campaign, from its index. */
+void campaign_reader_counts(const CampaignReader *reader, SimulatorCounts *counts);
 
 #endif

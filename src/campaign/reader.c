@@ -8,6 +8,8 @@ enum { OPEN_SHARDS = 64 };
 
 struct CampaignReader {
   ShardLayout layout;
+  hsize_t map[PRODUCT_MAX_RANK], theta[PRODUCT_MAX_RANK]; /* shapes of kappa and theta in the index */
+  SimulatorCounts counts;
   uint64_t *digest; /* [shards] from the index */
   ProductReader **reader; /* [shards] NULL where not open */
   PetscInt open[OPEN_SHARDS], opened;
@@ -32,6 +34,10 @@ static PetscErrorCode read_index(const char *path, const char *directory, const 
   PetscCheck(realisations > 0 && shard_size > 0, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT, "%s: is damaged: %lld maps", path,
              (long long)realisations);
   PetscCall(shard_layout(directory, realisations, (PetscInt)shard_size, &r->layout));
+  PetscCall(product_shape(index, "kappa", NULL, r->map));
+  PetscCall(product_shape(index, "theta", NULL, r->theta));
+  PetscCall(product_read_attribute_int(index, NULL, "redrawn", 1, &r->counts.redrawn));
+  PetscCall(product_read_attribute_int(index, NULL, "without_nonlinear_scale", 1, &r->counts.linear_redshifts));
   PetscCall(product_shape(index, "shard_digest", &rank, shape));
   PetscCheck(rank == 1 && shape[0] == (hsize_t)r->layout.shards, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
              "%s: is damaged: digests of %d shards are needed", path, (int)r->layout.shards);
@@ -72,20 +78,37 @@ int64_t campaign_reader_count(const CampaignReader *reader)
   return reader->layout.realisations;
 }
 
+void campaign_reader_counts(const CampaignReader *reader, SimulatorCounts *counts)
+{
+  *counts = reader->counts;
+}
+
+static PetscErrorCode check_shape(ProductReader *shard, const char *name, const hsize_t *joined, hsize_t rows,
+                                  const char *path)
+{
+  hsize_t shape[PRODUCT_MAX_RANK];
+  int rank;
+
+  PetscFunctionBeginUser;
+  PetscCall(product_shape(shard, name, &rank, shape));
+  const PetscBool fits = shape[0] == rows && !memcmp(shape + 1, joined + 1, (size_t)(rank - 1) * sizeof *shape);
+  PetscCheck(fits, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT, "%s: dataset %s has not the shape that sims/campaign.h5 lists",
+             path, name);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
 /* A shard is what the index says, or it is refused: a stale or exchanged file has sound digests of its own. */
 static PetscErrorCode check_shard(const CampaignReader *r, PetscInt shard, const char *path)
 {
-  hsize_t shape[PRODUCT_MAX_RANK];
+  const hsize_t rows = (hsize_t)shard_rows(&r->layout, shard);
   uint64_t digest;
 
   PetscFunctionBeginUser;
   PetscCall(product_digest(r->reader[shard], &digest));
   PetscCheck(digest == r->digest[shard], PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
              "%s: is not the shard that sims/campaign.h5 lists; delete both and run nephrite-simulate again", path);
-  PetscCall(product_shape(r->reader[shard], "kappa", NULL, shape));
-  PetscCheck(shape[0] == (hsize_t)shard_rows(&r->layout, shard), PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
-             "%s: holds %llu maps instead of %d", path, (unsigned long long)shape[0],
-             (int)shard_rows(&r->layout, shard));
+  PetscCall(check_shape(r->reader[shard], "kappa", r->map, rows, path));
+  PetscCall(check_shape(r->reader[shard], "theta", r->theta, rows, path));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -102,13 +125,20 @@ static PetscErrorCode open_shard(CampaignReader *r, PetscInt shard)
     r->opened--;
   }
   PetscCall(shard_path(&r->layout, shard, path));
-  error = product_open(path, "shard", SHARD_FORMAT, &r->reader[shard]);
+  error = shard_open(&r->layout, shard, &r->reader[shard]);
   if (!error) error = check_shard(r, shard, path);
   if (error)
     PetscCall(product_close(&r->reader[shard]));
   else
     r->open[r->opened++] = shard;
   PetscFunctionReturn(error);
+}
+
+PetscErrorCode campaign_reader_check(CampaignReader *reader)
+{
+  PetscFunctionBeginUser;
+  for (PetscInt shard = 0; shard < reader->layout.shards; shard++) PetscCall(open_shard(reader, shard));
+  PetscFunctionReturn(PETSC_SUCCESS);
 }
 
 PetscErrorCode campaign_reader_get(CampaignReader *r, int64_t index, float *kappa, double *theta)

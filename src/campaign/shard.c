@@ -31,6 +31,32 @@ PetscErrorCode shard_path(const ShardLayout *layout, PetscInt shard, char *path)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
+PetscErrorCode shard_check_place(ProductReader *reader, const ShardLayout *layout, PetscInt shard)
+{
+  const int64_t first = (int64_t)shard * layout->shard_size;
+  char path[PETSC_MAX_PATH_LEN];
+  int64_t found;
+
+  PetscFunctionBeginUser;
+  PetscCall(shard_path(layout, shard, path));
+  PetscCall(product_read_attribute_int(reader, NULL, "first_realisation", 1, &found));
+  PetscCheck(found == first, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
+             "%s: holds realisations from %lld on instead of %lld: it was made under another name", path,
+             (long long)found, (long long)first);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode shard_open(const ShardLayout *layout, PetscInt shard, ProductReader **reader)
+{
+  char path[PETSC_MAX_PATH_LEN];
+
+  PetscFunctionBeginUser;
+  PetscCall(shard_path(layout, shard, path));
+  PetscCall(product_open(path, "shard", SHARD_FORMAT, reader));
+  PetscCall(shard_check_place(*reader, layout, shard));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
 PetscErrorCode index_path(const char *directory, char *path)
 {
   PetscFunctionBeginUser;
@@ -74,40 +100,56 @@ static PetscErrorCode declare_datasets(ProductWriter *writer, const ShardRecipe 
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-static PetscErrorCode write_rows(ProductWriter *writer, int64_t first, PetscInt rows, Simulator *simulator,
-                                 float *kappa, double *theta, SimulatorCounts *counts, Progress *progress,
-                                 WorkQueue *done)
+PetscInt shard_report_every(const SurveyConfig *survey, PetscInt shard_size)
 {
-  PetscFunctionBeginUser;
-  for (PetscInt row = 0; row < rows; row++) {
-    int64_t finished;
+  const size_t report_values = 1 << 21; /* about a tenth of a second's work */
+  const size_t wanted = PetscMax(report_values / survey_map_values(survey), 1);
+  const size_t reports = ((size_t)shard_size + wanted - 1) / wanted;
 
+  return (PetscInt)(((size_t)shard_size + reports - 1) / reports);
+}
+
+static PetscErrorCode report(const ShardMaker *maker, PetscInt rows_done)
+{
+  int64_t taken;
+
+  PetscFunctionBeginUser;
+  if (rows_done % maker->report_every) PetscFunctionReturn(PETSC_SUCCESS);
+  PetscCall(work_queue_take(maker->reports, &taken));
+  const int64_t done = taken < 0 ? maker->maps : (taken + 1) * maker->report_every;
+  PetscCall(progress_update(maker->progress, PetscMin(done, maker->maps), NULL));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode write_rows(const ShardMaker *maker, PetscInt shard, ProductWriter *writer, float *kappa,
+                                 double *theta, SimulatorCounts *counts)
+{
+  const int64_t first = (int64_t)shard * maker->layout->shard_size;
+
+  PetscFunctionBeginUser;
+  for (PetscInt row = 0; row < shard_rows(maker->layout, shard); row++) {
     PetscCheck(!interrupt_seen(), PETSC_COMM_SELF, NEPHRITE_ERR_INTERRUPTED, "interrupted");
-    PetscCall(simulator_realisation(simulator, first + row, kappa, theta, counts));
+    PetscCall(simulator_realisation(maker->simulator, first + row, kappa, theta, counts));
     PetscCall(product_write(writer, "kappa", (hsize_t)row, 1, kappa));
     PetscCall(product_write(writer, "theta", (hsize_t)row, 1, theta));
-    PetscCall(work_queue_take(done, &finished));
-    PetscCall(progress_update(progress, finished + 1, NULL));
+    PetscCall(report(maker, row + 1));
   }
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-static PetscErrorCode fill_shard(ProductWriter *writer, const ShardLayout *layout, PetscInt shard,
-                                 const ShardRecipe *recipe, Simulator *simulator, Progress *progress, WorkQueue *done)
+static PetscErrorCode fill_shard(const ShardMaker *maker, PetscInt shard, ProductWriter *writer)
 {
-  const SurveyConfig *survey = recipe->survey;
-  const int64_t first = (int64_t)shard * layout->shard_size;
+  const int64_t first = (int64_t)shard * maker->layout->shard_size;
   SimulatorCounts counts = {0};
   float *kappa = NULL;
   double *theta = NULL;
 
   PetscFunctionBeginUser;
-  PetscCall(declare_datasets(writer, recipe, shard_rows(layout, shard)));
+  PetscCall(declare_datasets(writer, maker->recipe, shard_rows(maker->layout, shard)));
   PetscCall(product_attribute_int(writer, NULL, "first_realisation", 1, &first));
-  PetscCall(PetscMalloc2((size_t)(survey->bins * survey_ny(survey) * survey_nx(survey)), &kappa,
-                         (size_t)prior_count(recipe->prior), &theta));
-  const PetscErrorCode error =
-      write_rows(writer, first, shard_rows(layout, shard), simulator, kappa, theta, &counts, progress, done);
+  PetscCall(PetscMalloc2(survey_map_values(maker->recipe->survey), &kappa, (size_t)prior_count(maker->recipe->prior),
+                         &theta));
+  const PetscErrorCode error = write_rows(maker, shard, writer, kappa, theta, &counts);
   PetscCall(PetscFree2(kappa, theta));
   PetscCall(error);
   PetscCall(product_attribute_int(writer, NULL, "redrawn", 1, &counts.redrawn));
@@ -115,20 +157,19 @@ static PetscErrorCode fill_shard(ProductWriter *writer, const ShardLayout *layou
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-PetscErrorCode shard_write(const ShardLayout *layout, PetscInt shard, const ShardRecipe *recipe, Simulator *simulator,
-                           Progress *progress, WorkQueue *done)
+PetscErrorCode shard_write(const ShardMaker *maker, PetscInt shard)
 {
+  const ShardRecipe *recipe = maker->recipe;
   const ProductInfo info = {"shard", SHARD_FORMAT, recipe->configuration, recipe->seed};
-  const SurveyConfig *survey = recipe->survey;
-  const int64_t map = (int64_t)survey->bins * survey_ny(survey) * survey_nx(survey) * (int64_t)sizeof(float);
+  const int64_t map_bytes = (int64_t)(survey_map_values(recipe->survey) * sizeof(float));
   char path[PETSC_MAX_PATH_LEN];
   ProductWriter *writer = NULL;
   PetscErrorCode error;
 
   PetscFunctionBeginUser;
-  PetscCall(shard_path(layout, shard, path));
-  error = product_create(PETSC_COMM_SELF, path, &info, map * shard_rows(layout, shard), &writer);
-  if (!error) error = fill_shard(writer, layout, shard, recipe, simulator, progress, done);
+  PetscCall(shard_path(maker->layout, shard, path));
+  error = product_create(PETSC_COMM_SELF, path, &info, map_bytes * shard_rows(maker->layout, shard), &writer);
+  if (!error) error = fill_shard(maker, shard, writer);
   if (!error) error = product_commit(writer, NULL);
   PetscCall(product_writer_destroy(&writer));
   PetscFunctionReturn(error);

@@ -8,13 +8,47 @@
 #include <inttypes.h>
 #include <unistd.h>
 
+static PetscErrorCode check_configuration(ProductReader *reader, const Options *options, const char *path)
+{
+  char *configuration = NULL;
+
+  PetscFunctionBeginUser;
+  PetscCall(product_read_attribute_text(reader, NULL, "configuration", &configuration));
+  const PetscErrorCode error = options_require_same(options, SCOPE_SIMULATION, configuration, path);
+  PetscCall(PetscFree(configuration));
+  PetscFunctionReturn(error);
+}
+
+/* \param[out] rows maps in it */
+static PetscErrorCode check_contents(ProductReader *reader, const ShardLayout *layout, PetscInt shard, hsize_t *rows)
+{
+  hsize_t shape[PRODUCT_MAX_RANK];
+  uint64_t digest;
+
+  PetscFunctionBeginUser;
+  PetscCall(shard_check_place(reader, layout, shard));
+  PetscCall(product_shape(reader, "theta", NULL, NULL));
+  PetscCall(product_shape(reader, "kappa", NULL, shape));
+  PetscCall(product_digest(reader, &digest)); /* of the digests of all rows: that they are there and readable */
+  *rows = shape[0];
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode advise_to_delete(PetscErrorCode error)
+{
+  char message[768];
+
+  PetscFunctionBeginUser;
+  PetscCall(PetscStrncpy(message, error_message(), sizeof message));
+  SETERRQ(PETSC_COMM_SELF, error, "%s; delete the file and run again to have it made anew", message);
+}
+
 /* Is this shard there, whole and of this configuration?  Errors: NEPHRITE_ERR_INPUT if it is damaged or of another. */
 static PetscErrorCode shard_is_done(const ShardLayout *layout, PetscInt shard, const Options *options, PetscBool *done)
 {
-  char path[PETSC_MAX_PATH_LEN], *configuration = NULL;
+  char path[PETSC_MAX_PATH_LEN];
   ProductReader *reader = NULL;
-  hsize_t shape[PRODUCT_MAX_RANK];
-  uint64_t digest;
+  hsize_t rows = 0;
   PetscErrorCode error;
 
   PetscFunctionBeginUser;
@@ -22,16 +56,13 @@ static PetscErrorCode shard_is_done(const ShardLayout *layout, PetscInt shard, c
   *done = access(path, F_OK) ? PETSC_FALSE : PETSC_TRUE;
   if (!*done) PetscFunctionReturn(PETSC_SUCCESS);
   error = product_open(path, "shard", SHARD_FORMAT, &reader);
-  if (!error) error = product_read_attribute_text(reader, NULL, "configuration", &configuration);
-  if (!error) error = options_require_same(options, SCOPE_SIMULATION, configuration, path);
-  if (!error) error = product_shape(reader, "kappa", NULL, shape);
-  if (!error) error = product_shape(reader, "theta", NULL, NULL);
-  if (!error) error = product_digest(reader, &digest);
-  PetscCall(PetscFree(configuration));
+  if (error) error = advise_to_delete(error);
+  if (!error) error = check_configuration(reader, options, path);
+  if (!error && check_contents(reader, layout, shard, &rows)) error = advise_to_delete(NEPHRITE_ERR_INPUT);
   PetscCall(product_close(&reader));
   PetscCall(error);
   /* The last shard of a campaign that has since grown holds fewer maps than it should: it is made again, larger. */
-  *done = shape[0] == (hsize_t)shard_rows(layout, shard) ? PETSC_TRUE : PETSC_FALSE;
+  *done = rows == (hsize_t)shard_rows(layout, shard) ? PETSC_TRUE : PETSC_FALSE;
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -63,75 +94,101 @@ static PetscErrorCode find_missing(MPI_Comm comm, const ShardLayout *layout, con
 }
 
 /* Take shards until none is left.  A rank that fails, or is asked to stop, takes the rest so that the others stop too.
- */
-static PetscErrorCode work(WorkQueue *queue, WorkQueue *done, const ShardLayout *layout, const ShardRecipe *recipe,
-                           const int *missing, Progress *progress)
+ * \param[out] finished shards of this rank */
+static PetscErrorCode work(WorkQueue *queue, ShardMaker *maker, const int *missing, int *finished)
 {
-  Simulator *simulator = NULL;
   int64_t unit = 0;
   PetscErrorCode error;
 
   PetscFunctionBeginUser;
-  error = simulator_create(recipe->survey, recipe->prior, recipe->seed, &simulator);
+  error = simulator_create(maker->recipe->survey, maker->recipe->prior, maker->recipe->seed, &maker->simulator);
   while (!error) {
     error = work_queue_take(queue, &unit);
     if (error || unit < 0) break;
-    error = shard_write(layout, missing[unit], recipe, simulator, progress, done);
+    error = shard_write(maker, missing[unit]);
+    if (!error) (*finished)++;
   }
   while (unit >= 0) PetscCall(work_queue_take(queue, &unit));
-  PetscCall(simulator_destroy(&simulator));
+  PetscCall(simulator_destroy(&maker->simulator));
   PetscFunctionReturn(error);
 }
 
-static PetscErrorCode make_missing(MPI_Comm comm, const ShardLayout *layout, const ShardRecipe *recipe,
-                                   const int *missing, int count, int64_t present)
+/* \param[out] finished shards of all ranks, also when they were stopped */
+static PetscErrorCode make_missing(MPI_Comm comm, ShardMaker *maker, const int *missing, int count, int *finished)
 {
-  WorkQueue *queue = NULL, *done = NULL;
-  Progress *progress = NULL;
+  WorkQueue *queue = NULL;
+  int mine = 0;
   PetscErrorCode error;
 
   PetscFunctionBeginUser;
   PetscCall(work_queue_create(comm, count, &queue));
-  PetscCall(work_queue_create(comm, layout->realisations - present, &done));
-  PetscCall(progress_create(comm, "simulate", "maps", layout->realisations - present, 0, &progress));
-  error = work(queue, done, layout, recipe, missing, progress);
+  PetscCall(work_queue_create(comm, maker->maps, &maker->reports));
+  PetscCall(progress_create(comm, "simulate", "maps", maker->maps, 0, &maker->progress));
+  error = work(queue, maker, missing, &mine);
   PetscCall(work_queue_destroy(&queue));
-  PetscCall(work_queue_destroy(&done));
+  PetscCall(work_queue_destroy(&maker->reports));
+  PetscCallMPI(MPI_Allreduce(&mine, finished, 1, MPI_INT, MPI_SUM, comm));
   error = group_agree(comm, error);
-  if (!error) PetscCall(progress_finish(progress, layout->realisations - present));
-  PetscCall(progress_destroy(&progress));
+  if (!error) PetscCall(progress_finish(maker->progress, maker->maps));
+  PetscCall(progress_destroy(&maker->progress));
   PetscFunctionReturn(error);
 }
 
 /* Does the index list just these shards?  If not it is written anew. */
-static PetscErrorCode index_is_current(const ShardLayout *layout, PetscBool *current)
+static PetscErrorCode index_is_current(const ShardLayout *layout, const Options *options, PetscBool *current)
 {
   CampaignReader *reader = NULL;
-  const PetscErrorCode error = campaign_reader_open(layout->directory, NULL, &reader);
+  PetscErrorCode error;
 
   PetscFunctionBeginUser;
+  error = campaign_reader_open(layout->directory, options, &reader);
   *current = !error && campaign_reader_count(reader) == layout->realisations ? PETSC_TRUE : PETSC_FALSE;
-  if (error) error_clear();
+  if (*current) error = campaign_reader_check(reader);
+  if (error) {
+    *current = PETSC_FALSE;
+    error_clear();
+  }
   PetscCall(campaign_reader_close(&reader));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-static PetscErrorCode complete_index(const ShardLayout *layout, const ShardRecipe *recipe, int made)
+static PetscErrorCode report(const ShardLayout *layout, const char *state)
+{
+  CampaignReader *reader = NULL;
+  SimulatorCounts counts;
+  PetscErrorCode error;
+
+  PetscFunctionBeginUser;
+  error = campaign_reader_open(layout->directory, NULL, &reader);
+  if (!error) {
+    campaign_reader_counts(reader, &counts);
+    printf("simulate  %s/sims: %" PRId64 " maps in %d shards, %s; %" PRId64 " draws replaced, %" PRId64
+           " maps with linear power at some redshift\n",
+           layout->directory, layout->realisations, (int)layout->shards, state, counts.redrawn,
+           counts.linear_redshifts);
+  }
+  PetscCall(campaign_reader_close(&reader));
+  PetscFunctionReturn(error);
+}
+
+static PetscErrorCode complete_index(const ShardLayout *layout, const ShardRecipe *recipe, const Options *options,
+                                     int made)
 {
   PetscBool current = PETSC_FALSE;
 
   PetscFunctionBeginUser;
-  if (!made) PetscCall(index_is_current(layout, &current));
+  if (!made) PetscCall(index_is_current(layout, options, &current));
   if (!current) PetscCall(index_write(layout, recipe));
-  printf("simulate  %s/sims: %" PRId64 " maps in %d shards, %s\n", layout->directory, layout->realisations,
-         (int)layout->shards, made || !current ? "complete" : "complete already");
+  PetscCall(report(layout, current ? "complete already" : "complete"));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
 static PetscErrorCode simulate_locked(MPI_Comm comm, const Options *options, const ShardLayout *layout,
                                       const ShardRecipe *recipe)
 {
-  int *missing = NULL, count = 0;
+  ShardMaker maker = {
+      .layout = layout, .recipe = recipe, .report_every = shard_report_every(recipe->survey, layout->shard_size)};
+  int *missing = NULL, count = 0, made = 0;
   int64_t present = 0;
   PetscMPIInt rank;
   PetscErrorCode error;
@@ -140,14 +197,16 @@ static PetscErrorCode simulate_locked(MPI_Comm comm, const Options *options, con
   PetscCallMPI(MPI_Comm_rank(comm, &rank));
   PetscCall(PetscMalloc1(layout->shards, &missing));
   error = find_missing(comm, layout, options, missing, &count, &present);
+  maker.maps = layout->realisations - present;
   if (!error && rank == 0 && present && count)
     printf("simulate  going on: %" PRId64 " of %" PRId64 " maps are there\n", present, layout->realisations);
-  if (!error && count) error = make_missing(comm, layout, recipe, missing, count, present);
+  if (!error && count) error = make_missing(comm, &maker, missing, count, &made);
   PetscCall(PetscFree(missing));
   PetscCheck(error != NEPHRITE_ERR_INTERRUPTED, PETSC_COMM_SELF, NEPHRITE_ERR_INTERRUPTED,
-             "interrupted; finished shards are kept, run again to go on");
+             "%s/sims: interrupted with %d of %d shards finished, which are kept; run again to go on",
+             layout->directory, (int)layout->shards - count + made, (int)layout->shards);
   PetscCall(error);
-  PetscCall(group_agree(comm, rank == 0 ? complete_index(layout, recipe, count) : PETSC_SUCCESS));
+  PetscCall(group_agree(comm, rank == 0 ? complete_index(layout, recipe, options, count) : PETSC_SUCCESS));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 

@@ -51,18 +51,34 @@ static PetscErrorCode set_parameters(Simulator *s, const double *theta, PetscInt
 
 /* A draw of the prior for which there is no log-normal field is an expected result: the next attempt takes its place.
  */
-PetscErrorCode simulator_realisation(Simulator *s, int64_t index, float *kappa, double *theta, SimulatorCounts *counts)
+static PetscErrorCode draw_usable(Simulator *s, int64_t index, double *theta, PetscInt *attempts,
+                                  PetscInt *linear_redshifts)
 {
-  PetscInt attempts = 0, linear_redshifts = 0;
+  char reason[512] = ""; /* why the draw before was of no use */
   PetscErrorCode error = NEPHRITE_ERR_INPUT;
 
   PetscFunctionBeginUser;
+  *attempts = 0;
   while (error == NEPHRITE_ERR_INPUT) {
-    PetscCall(prior_draw(s->prior, (uint64_t)s->seed, (uint64_t)index, attempts, theta, &attempts));
-    error = set_parameters(s, theta, &linear_redshifts);
+    error = prior_draw(s->prior, (uint64_t)s->seed, (uint64_t)index, *attempts, theta, attempts);
+    PetscCheck(error != NEPHRITE_ERR_CONFIG || !*reason, PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
+               "none of %" PetscInt_FMT " draws from the prior makes a map of realisation %lld; the last: %s",
+               *attempts, (long long)index, reason);
+    PetscCall(error);
+    error = set_parameters(s, theta, linear_redshifts);
+    if (error) PetscCall(PetscStrncpy(reason, error_message(), sizeof reason));
   }
   PetscCall(error);
-  error_clear();
+  if (*reason) error_clear();
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode simulator_realisation(Simulator *s, int64_t index, float *kappa, double *theta, SimulatorCounts *counts)
+{
+  PetscInt attempts = 0, linear_redshifts = 0;
+
+  PetscFunctionBeginUser;
+  PetscCall(draw_usable(s, index, theta, &attempts, &linear_redshifts));
   if (counts) {
     counts->redrawn += attempts - 1;
     counts->linear_redshifts += linear_redshifts > 0;

@@ -3,8 +3,9 @@
 
 #include <string.h>
 
-static const OptionTable *const tables[] = {&campaign_options, &survey_options, &prior_options, &simulate_options,
-                                            &network_options,  &train_options,  &infer_options, &calibrate_options};
+/* The prior comes last: the nuisances of every bin are many lines of -help. */
+static const OptionTable *const tables[] = {&campaign_options, &survey_options, &simulate_options,  &network_options,
+                                            &train_options,    &infer_options,  &calibrate_options, &prior_options};
 
 /* campaigns/<name of the campaign file without folder and suffix>, unless the user says otherwise. */
 static PetscErrorCode default_directory(CampaignConfig *campaign)

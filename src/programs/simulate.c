@@ -24,12 +24,23 @@ static PetscErrorCode time_realisations(Simulator *simulator, const Configuratio
   PetscErrorCode error = PETSC_SUCCESS;
 
   PetscFunctionBeginUser;
-  PetscCall(PetscMalloc1((size_t)(c->survey.bins * survey_ny(&c->survey) * survey_nx(&c->survey)), &kappa));
+  PetscCall(
+      PetscMalloc1((size_t)c->survey.bins * (size_t)survey_ny(&c->survey) * (size_t)survey_nx(&c->survey), &kappa));
   start = MPI_Wtime();
   for (int64_t i = 0; i < TIMED && !error; i++) error = simulator_realisation(simulator, i, kappa, theta, NULL);
   *seconds = (MPI_Wtime() - start) / TIMED;
   PetscCall(PetscFree(kappa));
   PetscFunctionReturn(error);
+}
+
+static void print_time(double total_seconds, double seconds_each, int ranks)
+{
+  const double minute = 60, hour = 3600;
+  const char *unit = total_seconds < 2 * minute ? "seconds" : total_seconds < 2 * hour ? "minutes" : "hours";
+  const double in_unit = total_seconds / (*unit == 's' ? 1 : *unit == 'm' ? minute : hour);
+
+  printf("time      %.2f ms per map here: %.3g %s on %d rank%s\n", 1e3 * seconds_each, in_unit, unit, ranks,
+         ranks == 1 ? "" : "s");
 }
 
 static PetscErrorCode describe(MPI_Comm comm, const Options *options, const Configuration *c)
@@ -62,7 +73,7 @@ static PetscErrorCode describe(MPI_Comm comm, const Options *options, const Conf
   printf("files     %" PRId64 " shards of %d maps in %s/sims, %.3f GB in all\n", shards, (int)c->simulate.shard_size,
          c->campaign.campaign, maps * map_bytes / 1e9);
   printf("memory    %.0f MB per rank\n", memory / 1e6);
-  printf("time      %.2f ms per map here: %.3g hours on %d ranks\n", 1e3 * seconds, maps * seconds / size / 3600, size);
+  print_time(maps * seconds / size, seconds, size);
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 

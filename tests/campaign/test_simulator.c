@@ -1,0 +1,183 @@
+#include "campaign_fixture.h"
+
+typedef struct {
+  float kappa[PIXELS];
+  double theta[PARAMETERS];
+} Realisation;
+
+static Simulator *make_simulator(const Setting *s, int64_t seed)
+{
+  Simulator *simulator = NULL;
+
+  assert_ok(simulator_create(&s->survey, s->prior, seed, &simulator));
+  return simulator;
+}
+
+static void get(Simulator *simulator, int64_t index, Realisation *r)
+{
+  assert_ok(simulator_realisation(simulator, index, r->kappa, r->theta, NULL));
+}
+
+static void a_realisation_depends_on_its_index_and_the_seed_alone(void **state)
+{
+  Setting *s = setting_create(PETSC_COMM_SELF, "unused", NULL);
+  Simulator *simulator = make_simulator(s, SEED), *other = make_simulator(s, SEED), *seeded = make_simulator(s, 4);
+  Realisation first, again, next;
+
+  (void)state;
+  get(simulator, 5, &first);
+  get(other, 12345678901, &again);
+  get(other, 5, &again);
+  assert_memory_equal(&first, &again, sizeof first);
+  get(other, 6, &next);
+  assert_memory_not_equal(first.kappa, next.kappa, sizeof first.kappa);
+  assert_memory_not_equal(first.theta, next.theta, sizeof first.theta);
+  get(seeded, 5, &next);
+  assert_memory_not_equal(first.kappa, next.kappa, sizeof first.kappa);
+  assert_memory_not_equal(first.theta, next.theta, sizeof first.theta);
+  assert_ok(simulator_destroy(&simulator));
+  assert_ok(simulator_destroy(&other));
+  assert_ok(simulator_destroy(&seeded));
+  assert_null(seeded);
+  setting_destroy(s);
+}
+
+/* Step by step, from the parts that the simulator puts together. */
+static void make_by_hand(const Setting *s, int64_t index, Realisation *r)
+{
+  LensingModel *lensing = NULL;
+  LensingSpectra *spectra = NULL;
+  Field *field = NULL;
+  Cosmology cosmology;
+  Systematics systematics;
+
+  assert_ok(prior_draw(s->prior, SEED, (uint64_t)index, 0, r->theta, NULL));
+  assert_ok(prior_cosmology(s->prior, r->theta, &cosmology, &systematics));
+  assert_ok(lensing_model_for_survey(&s->survey, &lensing));
+  assert_ok(lensing_model_spectra_create(lensing, &spectra));
+  assert_ok(lensing_model_evaluate(lensing, &cosmology, &systematics, spectra, NULL));
+  assert_ok(field_create((FieldModel)s->survey.field, BINS, SIZE, SIZE, survey_pixel(&s->survey), &field));
+  assert_ok(field_set_spectra(field, spectra));
+  assert_ok(field_realise_keyed(field, (RandomKey){SEED, STREAM_FIELD, (uint64_t)index}, r->kappa));
+  assert_ok(field_destroy(&field));
+  assert_ok(lensing_spectra_destroy(&spectra));
+  assert_ok(lensing_model_destroy(&lensing));
+}
+
+static void a_map_is_the_field_of_the_spectra_of_its_parameters(void **state)
+{
+  static const char *const gaussian[] = {"-survey_field", "gaussian", NULL};
+
+  (void)state;
+  for (int model = 0; model < 2; model++) {
+    Setting *s = setting_create(PETSC_COMM_SELF, "unused", model ? gaussian : NULL);
+    Simulator *simulator = make_simulator(s, SEED);
+
+    for (int64_t i = 0; i < 4; i++) {
+      Realisation made, by_hand;
+
+      get(simulator, i, &made);
+      make_by_hand(s, i, &by_hand);
+      assert_memory_equal(made.theta, by_hand.theta, sizeof made.theta);
+      assert_memory_equal(made.kappa, by_hand.kappa, sizeof made.kappa);
+    }
+    assert_ok(simulator_destroy(&simulator));
+    setting_destroy(s);
+  }
+}
+
+static void spectra_are_those_of_the_given_parameters(void **state)
+{
+  static const double theta[2][PARAMETERS] = {{0.25, 0.05, 0.8, 0.7, 0.96, -1}, {0.3, 0.04, 0.6, 0.75, 0.9, -0.6}};
+  Setting *s = setting_create(PETSC_COMM_SELF, "unused", NULL);
+  Simulator *simulator = make_simulator(s, SEED);
+  LensingModel *lensing = NULL;
+  LensingSpectra *expected = NULL;
+
+  (void)state;
+  assert_ok(lensing_model_for_survey(&s->survey, &lensing));
+  assert_ok(lensing_model_spectra_create(lensing, &expected));
+  for (int i = 0; i < 2; i++) {
+    const LensingSpectra *spectra = NULL;
+    const double *t = theta[i];
+    const Cosmology cosmology = {t[0], t[1], t[2], t[3], t[4], t[5], 0};
+
+    assert_ok(simulator_spectra(simulator, t, &spectra));
+    assert_ok(lensing_model_evaluate(lensing, &cosmology, NULL, expected, NULL));
+    assert_int_equal(spectra->bins, BINS);
+    assert_int_equal(spectra->ell_count, expected->ell_count);
+    assert_memory_equal(spectra->power, expected->power,
+                        (size_t)(lensing_pair(BINS, 1, 1) + 1) * (size_t)expected->ell_count * sizeof(double));
+    assert_memory_equal(spectra->shift, expected->shift, BINS * sizeof(double));
+  }
+  assert_ok(lensing_spectra_destroy(&expected));
+  assert_ok(lensing_model_destroy(&lensing));
+  assert_ok(simulator_destroy(&simulator));
+  setting_destroy(s);
+}
+
+static void draws_without_a_field_are_replaced_and_counted(void **state)
+{
+  /* With intrinsic alignments this strong many a convergence is skewed to the negative: no log-normal field is. */
+  static const char *const aligned[] = {"-prior_A_IA", "uniform:-25,25", NULL};
+  Setting *s = setting_create(PETSC_COMM_SELF, "unused", aligned);
+  Simulator *simulator = make_simulator(s, SEED);
+  SimulatorCounts counts = {0};
+  float kappa[PIXELS];
+  double theta[PARAMETERS + 1], expected[PARAMETERS + 1];
+  PetscInt attempts;
+  int replaced = 0;
+
+  (void)state;
+  error_clear();
+  for (int64_t i = 0; i < 20; i++) {
+    const int64_t before = counts.redrawn;
+
+    assert_ok(simulator_realisation(simulator, i, kappa, theta, &counts));
+    assert_ok(prior_draw(s->prior, SEED, (uint64_t)i, (PetscInt)(counts.redrawn - before), expected, &attempts));
+    assert_memory_equal(theta, expected, sizeof theta);
+    assert_int_equal(attempts, counts.redrawn - before + 1);
+    replaced += counts.redrawn > before;
+    for (int p = 0; p < PIXELS; p++) assert_true(isfinite(kappa[p]));
+  }
+  assert_in_range(replaced, 2, 18);
+  assert_string_equal(error_message(), ""); /* an expected result, not a failure */
+  assert_ok(simulator_destroy(&simulator));
+  setting_destroy(s);
+}
+
+static void a_prior_of_which_no_draw_has_a_map_is_refused_with_the_reason(void **state)
+{
+  static const char *const shifted[] = {"-prior_delta_z_1", "fixed:-20", NULL};
+  Setting *s = setting_create(PETSC_COMM_SELF, "unused", shifted);
+  Simulator *simulator = make_simulator(s, SEED);
+  Realisation r;
+
+  (void)state;
+  assert_fails(simulator_realisation(simulator, 7, r.kappa, r.theta, NULL), NEPHRITE_ERR_CONFIG, "realisation 7");
+  assert_non_null(strstr(error_message(), "delta_z"));
+  assert_ok(simulator_destroy(&simulator));
+  setting_destroy(s);
+}
+
+static void maps_with_linear_power_somewhere_are_counted(void **state)
+{
+  static const char *const weak[] = {"-prior_sigma_8", "fixed:0.2", "-prior_w_0", "fixed:-2", NULL};
+  Setting *s = setting_create(PETSC_COMM_SELF, "unused", weak);
+  Simulator *simulator = make_simulator(s, SEED);
+  SimulatorCounts counts = {0};
+  Realisation r;
+
+  (void)state;
+  for (int64_t i = 0; i < 5; i++) assert_ok(simulator_realisation(simulator, i, r.kappa, r.theta, &counts));
+  assert_int_equal(counts.linear_redshifts, 5); /* once for each map, however many redshifts */
+  assert_ok(simulator_destroy(&simulator));
+  setting_destroy(s);
+}
+
+NEPHRITE_TEST_MAIN(cmocka_unit_test(a_realisation_depends_on_its_index_and_the_seed_alone),
+                   cmocka_unit_test(a_map_is_the_field_of_the_spectra_of_its_parameters),
+                   cmocka_unit_test(spectra_are_those_of_the_given_parameters),
+                   cmocka_unit_test(draws_without_a_field_are_replaced_and_counted),
+                   cmocka_unit_test(a_prior_of_which_no_draw_has_a_map_is_refused_with_the_reason),
+                   cmocka_unit_test(maps_with_linear_power_somewhere_are_counted))
