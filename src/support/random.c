@@ -35,15 +35,15 @@ uint64_t random_bits(RandomKey key, uint64_t position)
 
 void random_words(RandomKey key, uint64_t position, size_t count, uint64_t *out)
 {
-  for (size_t done = 0; done < count;) {
-    const uint64_t at = position + done;
-    const size_t first = (size_t)(at % WORDS);
-    const size_t take = count - done < WORDS - first ? count - done : WORDS - first;
-    const philox4x64_ctr_t words = block(key, at / WORDS);
+  size_t done = 0;
 
-    for (size_t i = 0; i < take; i++) out[done + i] = words.v[first + i];
-    done += take;
+  for (; (position + done) % WORDS && done < count; done++) out[done] = random_bits(key, position + done);
+  for (; count - done >= WORDS; done += WORDS) { /* whole blocks */
+    const philox4x64_ctr_t words = block(key, (position + done) / WORDS);
+
+    for (int i = 0; i < WORDS; i++) out[done + (size_t)i] = words.v[i];
   }
+  for (; done < count; done++) out[done] = random_bits(key, position + done);
 }
 
 void random_permutation(RandomKey key, int64_t count, int64_t *out)
