@@ -17,13 +17,14 @@ PetscErrorCode checkpoint_path(const char *directory, int64_t step, char path[PE
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-/* The step in "step-00001000.h5"; -1 for any other name. */
-static int64_t step_of(const char *name)
+/* The step in "step-00001000.h5" and what follows that; -1 if the name begins otherwise. */
+static int64_t step_of(const char *name, const char **rest)
 {
   int64_t step;
   int length = 0;
 
-  if (sscanf(name, "step-%" SCNd64 ".h5%n", &step, &length) != 1 || length == 0 || name[length]) return -1;
+  if (sscanf(name, "step-%" SCNd64 ".h5%n", &step, &length) != 1 || length == 0) return -1;
+  *rest = name + length;
   return step;
 }
 
@@ -40,9 +41,10 @@ static PetscErrorCode collect(DIR *folder, PetscInt *count, int64_t **steps)
 
   PetscFunctionBeginUser;
   for (const struct dirent *entry = readdir(folder); entry; entry = readdir(folder)) {
-    const int64_t step = step_of(entry->d_name);
+    const char *rest = NULL;
+    const int64_t step = step_of(entry->d_name, &rest);
 
-    if (step < 0) continue;
+    if (step < 0 || *rest) continue;
     if (*count == capacity) {
       capacity = 2 * capacity + 16;
       PetscCall(PetscRealloc((size_t)capacity * sizeof **steps, steps));
@@ -68,6 +70,35 @@ PetscErrorCode checkpoint_list(const char *directory, PetscInt *count, int64_t *
   closedir(folder);
   PetscCall(error);
   PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* A job that was killed while it wrote leaves a part, whose step may not come again. */
+static PetscErrorCode remove_parts(const char *directory, DIR *folder)
+{
+  char path[2 * PETSC_MAX_PATH_LEN];
+
+  PetscFunctionBeginUser;
+  for (const struct dirent *entry = readdir(folder); entry; entry = readdir(folder)) {
+    const char *rest = NULL;
+
+    if (step_of(entry->d_name, &rest) < 0 || strcmp(rest, ".part")) continue;
+    snprintf(path, sizeof path, "%s/checkpoints/%s", directory, entry->d_name);
+    if (unlink(path) && errno != ENOENT) PetscCall(error_from_errno(errno, "remove", path));
+  }
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode checkpoint_remove_parts(const char *directory)
+{
+  char path[PETSC_MAX_PATH_LEN];
+
+  PetscFunctionBeginUser;
+  snprintf(path, sizeof path, "%s/checkpoints", directory);
+  DIR *folder = opendir(path);
+  if (!folder) PetscCall(error_from_errno(errno, "list", path));
+  const PetscErrorCode error = remove_parts(directory, folder);
+  closedir(folder);
+  PetscFunctionReturn(error);
 }
 
 PetscErrorCode checkpoint_prune(const char *directory, int64_t newest, PetscInt keep, int64_t best)

@@ -159,6 +159,8 @@ PetscErrorCode checkpoint_path(const char *directory, int64_t step, char path[PE
  * is newer than \p newest: such files were damaged when training went on from before them.  Not collective: one rank
  * does. */
 PetscErrorCode checkpoint_prune(const char *directory, int64_t newest, PetscInt keep, int64_t best);
+/** Remove what a killed job was writing.  Not collective: one rank does, and nobody else writes. */
+PetscErrorCode checkpoint_remove_parts(const char *directory);
 
 /* ------------------------------------------------------------------ the run */
 

@@ -61,6 +61,7 @@ static PetscErrorCode find_newest(Training *t, int64_t *found)
 
   PetscFunctionBeginUser;
   *found = -1;
+  PetscCall(checkpoint_remove_parts(directory));
   PetscCall(checkpoint_list(directory, &count, &steps));
   for (PetscInt i = 0; i < count && !sound && !error; i++) {
     error = try_checkpoint(t, steps[i], &sound);

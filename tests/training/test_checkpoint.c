@@ -298,6 +298,25 @@ static void pruning_leaves_the_newest_and_the_best_and_drops_an_abandoned_future
   remove_directory(directory);
 }
 
+static void what_a_killed_job_was_writing_is_removed(void **state)
+{
+  char directory[64], part[PETSC_MAX_PATH_LEN];
+
+  (void)state;
+  make_directory(directory, sizeof directory);
+  touch(directory, "step-00000011.h5.part");
+  touch(directory, "step-00000010.h5");
+  touch(directory, "notes.part");
+  assert_ok(checkpoint_remove_parts(directory));
+  snprintf(part, sizeof part, "%s/checkpoints/step-00000011.h5.part", directory);
+  assert_int_equal(access(part, F_OK), -1);
+  snprintf(part, sizeof part, "%s/checkpoints/notes.part", directory);
+  assert_int_equal(access(part, F_OK), 0);
+  assert_list(directory, 1, (const int64_t[]){10});
+  remove_directory(directory);
+  assert_fails(checkpoint_remove_parts(directory), NEPHRITE_ERR_IO, directory);
+}
+
 static void assert_model(const char *path, int64_t step, const Trained *e)
 {
   const NetworkShape shape = example_shape();
@@ -365,5 +384,6 @@ NEPHRITE_TEST_MAIN(cmocka_unit_test(what_was_written_is_read_back_bit_for_bit),
                    cmocka_unit_test(weights_that_are_not_finite_are_never_written),
                    cmocka_unit_test(checkpoints_are_listed_newest_first_and_nothing_else_is),
                    cmocka_unit_test(pruning_leaves_the_newest_and_the_best_and_drops_an_abandoned_future),
+                   cmocka_unit_test(what_a_killed_job_was_writing_is_removed),
                    cmocka_unit_test(a_model_is_the_best_checkpoint_of_a_campaign_by_its_averaged_weights),
                    cmocka_unit_test(a_campaign_without_checkpoints_has_no_model))
