@@ -15,6 +15,7 @@ typedef struct {
   PetscInt bootstraps;
   PetscInt levels; /**< credibilities at which coverage is given, from 0 to 1 */
   PetscInt bins; /**< of the histograms of ranks, at most */
+  PetscInt cells; /**< of the prior along Omega_c and along sigma_8, at most */
 } CalibrateConfig;
 extern const OptionTable calibrate_options;
 

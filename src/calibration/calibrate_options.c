@@ -12,6 +12,8 @@ static const OptionSpec specs[] = {
      "credibilities from 0 to 1 at which TARP gives the coverage"},
     {"calibrate_bins", VALUE_INT, MEMBER(bins), "bins", "20", 2, 1000, NULL, SCOPE_CALIBRATION,
      "bins of the histograms of ranks, at most; fewer where they would hold less than five truths"},
+    {"calibrate_cells", VALUE_INT, MEMBER(cells), "cells", "3", 1, 10, NULL, SCOPE_CALIBRATION,
+     "cells of the prior along Omega_c and along sigma_8 in which MIRA is given as well, at most; 1 for none"},
 };
 
 const OptionTable calibrate_options = {"calibrate", specs, sizeof specs / sizeof *specs};

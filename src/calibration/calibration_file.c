@@ -61,6 +61,45 @@ static PetscErrorCode write_mira(const Results *r, int comparison, const CountTa
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
+/* \param grid  without cells: nothing is written */
+static PetscErrorCode write_cells(const Results *r, const PriorGrid *grid, int comparison, const CountTable *table,
+                                  ProductWriter *writer)
+{
+  const hsize_t shape[2] = {(hsize_t)grid->cells, (hsize_t)grid->cells};
+  const char *space = comparison_name(comparison);
+  GridScores scores;
+  char name[128];
+
+  PetscFunctionBeginUser;
+  if (!grid->cells) PetscFunctionReturn(PETSC_SUCCESS);
+  PetscCall(grid_score(r, grid, table, key_of(r, BOOTSTRAP_KEY, comparison), &scores));
+  snprintf(name, sizeof name, "%s/cells/score", space);
+  PetscCall(put(writer, name, H5T_NATIVE_DOUBLE, shape,
+                "MIRA score of the truths in a cell of the prior [Omega_c, sigma_8]", scores.score));
+  snprintf(name, sizeof name, "%s/cells/error", space);
+  PetscCall(put(writer, name, H5T_NATIVE_DOUBLE, shape, "its bootstrap error over truths", scores.error));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* Where the cells are, and how many truths each has. */
+static PetscErrorCode write_grid(const Results *r, const PriorGrid *grid, ProductWriter *writer)
+{
+  const hsize_t cells = (hsize_t)grid->cells;
+  const CountTable table = {r->truths, r->draws, r->centres, r->count[0]};
+  GridScores scores;
+
+  PetscFunctionBeginUser;
+  if (!grid->cells) PetscFunctionReturn(PETSC_SUCCESS);
+  PetscCall(grid_score(r, grid, &table, key_of(r, BOOTSTRAP_KEY, 0), &scores));
+  PetscCall(put(writer, "cells/Omega_c", H5T_NATIVE_DOUBLE, (hsize_t[]){cells + 1, 0},
+                "edges of the cells of the prior", grid->edge[0]));
+  PetscCall(put(writer, "cells/sigma_8", H5T_NATIVE_DOUBLE, (hsize_t[]){cells + 1, 0},
+                "edges of the cells of the prior", grid->edge[1]));
+  PetscCall(put(writer, "cells/truths", H5T_NATIVE_INT64, (hsize_t[]){cells, cells},
+                "truths in a cell [Omega_c, sigma_8]", scores.truths));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
 /* \param level [3][levels] work */
 static PetscErrorCode write_tarp(const Results *r, int comparison, const CountTable *table, double *level,
                                  ProductWriter *writer)
@@ -82,7 +121,8 @@ static PetscErrorCode write_tarp(const Results *r, int comparison, const CountTa
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-static PetscErrorCode write_comparison(const Results *r, int comparison, double *level, ProductWriter *writer)
+static PetscErrorCode write_comparison(const Results *r, const PriorGrid *grid, int comparison, double *level,
+                                       ProductWriter *writer)
 {
   const CountTable table = {r->truths, r->draws, r->centres, r->count[comparison]};
   char name[128];
@@ -93,18 +133,22 @@ static PetscErrorCode write_comparison(const Results *r, int comparison, double 
                 "draws nearer to the centre than the truth is [truth, centre]", table.m));
   PetscCall(write_mira(r, comparison, &table, writer));
   PetscCall(write_tarp(r, comparison, &table, level, writer));
+  PetscCall(write_cells(r, grid, comparison, &table, writer));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
 static PetscErrorCode write_comparisons(const Results *r, ProductWriter *writer)
 {
   double *level = NULL;
-  PetscErrorCode error = PETSC_SUCCESS;
+  PriorGrid grid;
+  PetscErrorCode error;
 
   PetscFunctionBeginUser;
+  PetscCall(grid_place(r, &grid));
   PetscCall(PetscMalloc1(3 * (size_t)r->calibrate->levels, &level));
+  error = write_grid(r, &grid, writer);
   for (int comparison = 0; comparison < COMPARISONS && !error; comparison++)
-    error = write_comparison(r, comparison, level, writer);
+    error = write_comparison(r, &grid, comparison, level, writer);
   PetscCall(PetscFree(level));
   PetscFunctionReturn(error);
 }

@@ -21,6 +21,7 @@ typedef struct {
   char names[OPTION_TEXT_SIZE]; /**< with commas between */
 } Scalars;
 PetscErrorCode scalars_of(const Prior *prior, Scalars *scalars);
+const char *scalar_name(const Prior *prior, const Scalars *scalars, PetscInt scalar);
 double scalar_value(const Scalars *scalars, PetscInt scalar, const double *theta);
 
 /** What the coverage files of all observations say. */
@@ -44,6 +45,22 @@ PetscErrorCode results_digest(const InferenceSetup *setup, int64_t *digest);
 PetscErrorCode results_read(const InferenceSetup *setup, const CalibrateConfig *calibrate, Results *results);
 PetscErrorCode results_destroy(Results *results);
 double standard_deviation(int64_t count, const double *value, int64_t stride);
+
+enum { MOST_CELLS = 10 }; /**< along an axis */
+/** Cells of the prior with equal numbers of truths along each of two parameters. */
+typedef struct {
+  PetscInt cells; /**< along each; 0: too few truths, or one of the parameters is fixed */
+  PetscInt scalar[2]; /**< Omega_c, sigma_8 */
+  double edge[2][MOST_CELLS + 1]; /**< [axis][cells + 1] */
+} PriorGrid;
+PetscErrorCode grid_place(const Results *results, PriorGrid *grid);
+/** MIRA of the truths of each cell: [Omega_c][sigma_8]; no number where there are none. */
+typedef struct {
+  double score[MOST_CELLS * MOST_CELLS], error[MOST_CELLS * MOST_CELLS];
+  int64_t truths[MOST_CELLS * MOST_CELLS];
+} GridScores;
+PetscErrorCode grid_score(const Results *results, const PriorGrid *grid, const CountTable *table, RandomKey key,
+                          GridScores *scores);
 
 /** Scores, coverage, ranks and widths to calibration.h5, and in short to standard output.  Not collective. */
 PetscErrorCode calibration_write(const Results *results, const char *path);

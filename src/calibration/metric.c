@@ -116,15 +116,11 @@ static void centre_tile(const Metric *m, int64_t truth_index, int64_t k, int64_t
 }
 
 /* y of one draw over a tile.  \returns its part of |y|^2 */
-static double draw_tile(const float *truth, const float *draw, int64_t width, const Scaling *scaling, double *y)
+static double draw_tile(const float *restrict truth, const float *restrict draw, int64_t width, const double *factor,
+                        double *restrict y)
 {
-  double square = 0;
-
-  for (int64_t i = 0; i < width; i++) {
-    y[i] = ((double)draw[i] - (double)truth[i]) * scaling->factor[i];
-    square += y[i] * y[i];
-  }
-  return square;
+  for (int64_t i = 0; i < width; i++) y[i] = ((double)draw[i] - (double)truth[i]) * factor[i];
+  return cblas_ddot((int)width, y, 1, y, 1);
 }
 
 /* Work of one tile. */
@@ -142,7 +138,7 @@ static void add_tile(const Metric *m, const DrawBlock *block, int64_t centres, i
   scaling_of(m, first, width, &tile->scaling);
   for (int64_t s = 0; s < block->draws; s++)
     tile->square[s] +=
-        draw_tile(truth, block->draw + s * m->dimension + first, width, &tile->scaling, tile->y + s * TILE);
+        draw_tile(truth, block->draw + s * m->dimension + first, width, tile->scaling.factor, tile->y + s * TILE);
   for (int64_t k = 0; k < centres; k++) {
     double *w = tile->w + k * TILE;
 

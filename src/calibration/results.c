@@ -33,6 +33,11 @@ PetscErrorCode scalars_of(const Prior *prior, Scalars *scalars)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
+const char *scalar_name(const Prior *prior, const Scalars *scalars, PetscInt scalar)
+{
+  return scalars->column[scalar] < scalars->parameters ? prior_name(prior, scalars->column[scalar]) : "S8";
+}
+
 double scalar_value(const Scalars *scalars, PetscInt scalar, const double *theta)
 {
   if (scalars->column[scalar] < scalars->parameters) return theta[scalars->column[scalar]];

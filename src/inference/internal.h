@@ -69,6 +69,8 @@ PetscErrorCode block_destroy(Block *block);
 PetscErrorCode part_write(Worker *worker, int64_t observation, PetscInt index);
 /** \param[in,out] block  from block_create() */
 PetscErrorCode part_read(Worker *worker, int64_t observation, PetscInt index, Block *block);
+/** Remove all blocks of an observation, also those that a run with another infer_batch has left. */
+PetscErrorCode part_remove(const Worker *worker, int64_t observation);
 /** `<folder>/parts/observation-00007-block-00002.h5`, or with the name of a user's file. */
 PetscErrorCode part_path(const Worker *worker, int64_t observation, PetscInt index, char *path);
 /** Is the block there, whole, and of this configuration, checkpoint and observation?  Another one is no error: it is

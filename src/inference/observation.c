@@ -75,8 +75,8 @@ static PetscErrorCode check_values(const Reading *r, const char *dataset, size_t
 
     if (r->o->mask && r->o->mask[pixel] == 0) *value = 0;
     PetscCheck(isfinite(*value), PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
-               "%s: %s is %.6g in bin %zu, component %zu, at y %zu, x %zu; it must be finite wherever mask is 1", r->path,
-               dataset, (double)*value, plane / components, plane % components, pixel / nx, pixel % nx);
+               "%s: %s is %.6g in bin %zu, component %zu, at y %zu, x %zu; it must be finite wherever mask is 1",
+               r->path, dataset, (double)*value, plane / components, plane % components, pixel / nx, pixel % nx);
   }
   PetscFunctionReturn(PETSC_SUCCESS);
 }
@@ -114,7 +114,8 @@ static PetscErrorCode check_pixel(const Reading *r)
   PetscFunctionBeginUser;
   PetscCall(product_read_attribute_real(r->reader, NULL, "field_of_view", 1, &found));
   PetscCheck(fabs(found / side - 1) <= pixel_tolerance, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
-             "%s: field_of_view is %.6g deg, so its pixels are %.6g arcmin; the model takes pixels of %.6g arcmin, %.6g deg in "
+             "%s: field_of_view is %.6g deg, so its pixels are %.6g arcmin; the model takes pixels of %.6g arcmin, "
+             "%.6g deg in "
              "all",
              r->path, found, 60 * found / (double)r->nx, 60 * side / (double)r->nx, side);
   PetscFunctionReturn(PETSC_SUCCESS);
@@ -130,10 +131,11 @@ static PetscErrorCode check_noise(const Reading *r, const double *values, size_t
   for (size_t i = 0; i < (size_t)r->bins * per_bin; i++) {
     const PetscBool masked = per_bin == pixels && r->o->mask && r->o->mask[i % pixels] == 0 ? PETSC_TRUE : PETSC_FALSE;
 
-    PetscCheck(masked || fabs(values[i] / trained - 1) <= noise_tolerance, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
-               "%s: noise_std is %.6g in bin %zu; the model was trained with %.6g per pixel and component, alike in all "
-               "bins and pixels",
-               r->path, values[i], i / per_bin, trained);
+    PetscCheck(
+        masked || fabs(values[i] / trained - 1) <= noise_tolerance, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
+        "%s: noise_std is %.6g in bin %zu; the model was trained with %.6g per pixel and component, alike in all "
+        "bins and pixels",
+        r->path, values[i], i / per_bin, trained);
   }
   for (PetscInt bin = 0; bin < r->bins; bin++) r->o->noise_std[bin] = per_bin == 1 ? values[bin] : trained;
   PetscFunctionReturn(PETSC_SUCCESS);

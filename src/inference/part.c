@@ -1,6 +1,7 @@
 /** \file part.c  A block of draws: the unit of work, published whole by the rank that made it.  \ingroup inference */
 #include "inference/internal.h"
 
+#include <dirent.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -73,7 +74,8 @@ static PetscErrorCode fill_block(Worker *w, int64_t observation, Block *block)
 
 /* ---- their files ---- */
 
-PetscErrorCode part_path(const Worker *w, int64_t observation, PetscInt index, char *path)
+/* `<folder>/parts/` and `observation-00007-block-`. */
+static PetscErrorCode part_names(const Worker *w, int64_t observation, char *folder, char *prefix)
 {
   char whole[PETSC_MAX_PATH_LEN];
   const char *name;
@@ -81,8 +83,33 @@ PetscErrorCode part_path(const Worker *w, int64_t observation, PetscInt index, c
   PetscFunctionBeginUser;
   PetscCall(posterior_path(w->setup, w->farm->folder, observation, whole));
   name = strrchr(whole, '/') + 1;
-  snprintf(path, PETSC_MAX_PATH_LEN, "%.*sparts/%.*s-block-%05d.h5", (int)(name - whole), whole,
-           (int)strlen(name) - (int)strlen(".h5"), name, (int)index);
+  snprintf(folder, PETSC_MAX_PATH_LEN, "%.*sparts/", (int)(name - whole), whole);
+  snprintf(prefix, PETSC_MAX_PATH_LEN, "%.*s-block-", (int)strlen(name) - (int)strlen(".h5"), name);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode part_path(const Worker *w, int64_t observation, PetscInt index, char *path)
+{
+  char folder[PETSC_MAX_PATH_LEN], prefix[PETSC_MAX_PATH_LEN];
+
+  PetscFunctionBeginUser;
+  PetscCall(part_names(w, observation, folder, prefix));
+  PetscCheck(snprintf(path, PETSC_MAX_PATH_LEN, "%s%s%05d.h5", folder, prefix, (int)index) < PETSC_MAX_PATH_LEN,
+             PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG, "the name %s%s is too long", folder, prefix);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode part_remove(const Worker *w, int64_t observation)
+{
+  char folder[PETSC_MAX_PATH_LEN], prefix[PETSC_MAX_PATH_LEN];
+
+  PetscFunctionBeginUser;
+  PetscCall(part_names(w, observation, folder, prefix));
+  DIR *directory = opendir(folder);
+  if (!directory) PetscFunctionReturn(PETSC_SUCCESS);
+  for (const struct dirent *entry = readdir(directory); entry; entry = readdir(directory))
+    if (!strncmp(entry->d_name, prefix, strlen(prefix))) unlinkat(dirfd(directory), entry->d_name, 0);
+  closedir(directory);
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 

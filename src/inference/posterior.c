@@ -181,11 +181,6 @@ PetscErrorCode posterior_join(Worker *w, int64_t observation)
   PetscCall(block_destroy(&block));
   PetscCall(PetscFree3(totals.moments.mean, totals.moments.square, totals.tally));
   PetscCall(error);
-  for (PetscInt index = 0; index < w->blocks; index++) { /* what they held is safe now */
-    char path[PETSC_MAX_PATH_LEN];
-
-    PetscCall(part_path(w, observation, index, path));
-    unlink(path);
-  }
+  PetscCall(part_remove(w, observation)); /* what they held is safe now */
   PetscFunctionReturn(PETSC_SUCCESS);
 }
