@@ -306,6 +306,21 @@ class TrainTest(unittest.TestCase):
         self.assertEqual(process.returncode, INTERRUPTED, process.stderr_text)
         self.assertIn("progress is saved", process.stderr_text)
 
+    def test_a_killed_training_goes_on_as_if_nothing_had_happened(self):
+        campaign = self.new_campaign("killed")
+        options = {"train_checkpoint_every": 1}
+        for kill_at in (4, 9):
+            process = subprocess.Popen(
+                command("nephrite-train", campaign, options, 1), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            )
+            while (self.steps(campaign) or [0])[-1] < kill_at and process.poll() is None:
+                time.sleep(0.005)
+            process.kill()
+            process.wait()
+        self.assertLess(self.steps(campaign)[-1], 20)  # else this tests nothing
+        self.assertEnds(self.train(campaign, options), 0)
+        self.assertSameTraining(self.checkpoint(campaign, 20), self.checkpoint(self.whole, 20))
+
     def test_the_best_checkpoint_stays_when_older_ones_go(self):
         campaign = self.new_campaign("best")
         options = {"train_learning_rate": 0.02, "train_schedule": "constant", "train_validate_every": 1}
