@@ -259,8 +259,9 @@ PetscErrorCode product_create(MPI_Comm comm, const char *path, const ProductInfo
                               ProductWriter **writer);
 /** Declare a dataset.  Collective; all ranks alike. */
 PetscErrorCode product_declare(ProductWriter *writer, const ProductDataset *dataset);
-/** Write rows [first, first + count) of a dataset.  Collective: a rank with nothing to write passes count 0.
- * For DIGEST_WHOLE, exactly one rank writes all rows and the others pass 0; a scalar has one row. */
+/** Write rows [first, first + count) of a dataset.  Collective: a rank with nothing to write passes count 0.  Rank 0 of
+ * the writer's communicator writes what the others send it, so the file is the same for every number of ranks. For
+ * DIGEST_WHOLE, exactly one rank writes all rows and the others pass 0; a scalar has one row. */
 PetscErrorCode product_write(ProductWriter *writer, const char *name, hsize_t first, hsize_t count, const void *values);
 /** Attributes of a dataset or group, or of the root if \p object is NULL.  Collective; all ranks alike. */
 PetscErrorCode product_attribute_text(ProductWriter *writer, const char *object, const char *name, const char *text);

@@ -8,6 +8,7 @@ import subprocess
 BUILD = pathlib.Path(os.environ["NEPHRITE_BUILD"])
 FAULTS = BUILD / "tests/program_faults"
 CHECK = BUILD / "nephrite-check"
+SIMULATE = BUILD / "nephrite-simulate"
 
 
 def command(ranks, program, *arguments):

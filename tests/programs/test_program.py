@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 import unittest
 
-from run_program import CHECK, FAULTS, command, expect_failure, run
+from run_program import CHECK, FAULTS, SIMULATE, command, expect_failure, run
 
 
 class Failing(unittest.TestCase):
@@ -89,6 +89,19 @@ class Usage(unittest.TestCase):
                 command(0, FAULTS, *words), capture_output=True, text=True, timeout=60, env={**environment, **variables}
             )
             self.assertIn(f"threads {threads}\n", done.stdout)
+
+
+class CampaignFile(unittest.TestCase):
+    def test_the_directory_is_named_after_the_campaign_file_unless_it_is_given(self):
+        with tempfile.TemporaryDirectory() as folder:
+            config = os.path.join(folder, "wide.survey.yaml")
+            with open(config, "w") as file:
+                file.write("survey: {map_size: 16, bins: 1}\nsimulate: {realisations: 4}\ntrain: {held_out: 1}\n")
+            for words, directory in ([], "campaigns/wide.survey"), (["-campaign", "elsewhere"], "elsewhere"):
+                done = run(0, SIMULATE, "-config", config, "-dry_run", *words)
+                self.assertEqual(done.returncode, 0, done.stderr)
+                self.assertRegex(done.stdout, rf"campaign {directory}\n")
+                self.assertFalse(os.path.exists(directory))
 
 
 class Signals(unittest.TestCase):
