@@ -97,9 +97,9 @@ static void the_exact_score_is_the_mean_of_the_published_one_over_all_references
 
     for (int64_t reference = 0; reference < DRAWS; reference++) {
       /* draws sorted by distance; the truth lies just before draw m; n others are nearer than the reference */
-      const double n = (double)reference, inside = m <= reference;
+      const double n = (double)reference;
 
-      sum += (inside ? n + 1 : others - n + 1) / (others + 2) / ((others + 1) / (others + 2));
+      sum += (m <= reference ? n + 1 : others - n + 1) / (others + 2) / ((others + 1) / (others + 2));
     }
     assert_ok(mira_score(&(CountTable){1, DRAWS, 1, &m}, key, 0, &mira));
     assert_close(mira.score, sum / DRAWS, 1e-14);
