@@ -28,12 +28,32 @@ static Holder this_process(void)
   return me;
 }
 
+/* Ended, but not yet waited for: its parent was killed too, and pid 1 of a container may take its time.  Linux alone
+ * tells; elsewhere such a process counts as alive. */
+static PetscBool is_zombie(long pid)
+{
+  char path[64], line[512] = "";
+  FILE *file;
+
+  snprintf(path, sizeof path, "/proc/%ld/stat", pid);
+  file = fopen(path, "r");
+  if (!file) return PETSC_FALSE;
+  if (!fgets(line, sizeof line, file)) line[0] = '\0';
+  fclose(file);
+  const char *name_end = strrchr(line, ')'); /* "pid (name) state …" and a name may hold anything */
+  return name_end && (name_end[1] == ' ') && (name_end[2] == 'Z' || name_end[2] == 'X') ? PETSC_TRUE : PETSC_FALSE;
+}
+
+static PetscBool is_gone(long pid)
+{
+  return (kill((pid_t)pid, 0) && errno == ESRCH) || is_zombie(pid) ? PETSC_TRUE : PETSC_FALSE;
+}
+
 /* Is the process that made the lock gone?  Known on its own host only (our own number there was an earlier process's: a
  * container counts from 1 each time); elsewhere a job of the same id is this very job, requeued. */
 static PetscBool is_stale(const Holder *holder, const Holder *me)
 {
-  if (!strcmp(holder->host, me->host))
-    return holder->pid == me->pid || (kill((pid_t)holder->pid, 0) && errno == ESRCH) ? PETSC_TRUE : PETSC_FALSE;
+  if (!strcmp(holder->host, me->host)) return holder->pid == me->pid || is_gone(holder->pid) ? PETSC_TRUE : PETSC_FALSE;
   return strcmp(holder->job, "none") && !strcmp(holder->job, me->job) ? PETSC_TRUE : PETSC_FALSE;
 }
 

@@ -64,6 +64,17 @@ static long dead_process(void)
   return (long)child;
 }
 
+/* A process that ended and that nobody has waited for, as when its parent was killed with it: a zombie. */
+static long unmourned_process(void)
+{
+  const pid_t child = fork();
+  siginfo_t ended;
+
+  if (child == 0) _exit(0);
+  assert_int_equal(waitid(P_PID, (id_t)child, &ended, WEXITED | WNOWAIT), 0);
+  return (long)child;
+}
+
 static void expect_taken(void)
 {
   StageLock *lock = NULL;
@@ -127,6 +138,16 @@ static void a_lock_of_a_dead_process_of_this_host_is_taken_over(void **state)
   expect_taken();
 }
 
+static void a_lock_of_a_zombie_is_taken_over(void **state)
+{
+  const long zombie = rank == 0 ? unmourned_process() : 0;
+
+  (void)state;
+  write_lock(this_host(), zombie, "none");
+  expect_taken();
+  if (rank == 0) waitpid((pid_t)zombie, NULL, 0);
+}
+
 static void a_lock_of_another_host_is_respected_unless_it_is_this_job(void **state)
 {
   (void)state;
@@ -183,7 +204,7 @@ static void folders_are_made_with_their_parents(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 NEPHRITE_TEST_MAIN(TEST(a_free_stage_is_locked_and_given_back), TEST(a_lock_of_a_living_process_is_respected),
-                   TEST(a_lock_of_a_dead_process_of_this_host_is_taken_over),
+                   TEST(a_lock_of_a_dead_process_of_this_host_is_taken_over), TEST(a_lock_of_a_zombie_is_taken_over),
                    TEST(a_lock_of_another_host_is_respected_unless_it_is_this_job),
                    TEST(a_lock_that_says_nothing_is_respected), TEST(a_folder_that_is_none_is_refused),
                    TEST(folders_are_made_with_their_parents))
