@@ -74,7 +74,9 @@ static void a_campaign_of_many_shards_is_read_in_any_order(void **state)
   for (int64_t i = 0; i < 140; i++) assert_ok(campaign_reader_get(reader, 3 * i % 70, again, NULL));
   assert_ok(campaign_reader_get(reader, 0, again, NULL));
   assert_memory_equal(first, again, sizeof first);
+  assert_in_range(H5Fget_obj_count((hid_t)H5F_OBJ_ALL, H5F_OBJ_FILE), 1, 64);
   assert_ok(campaign_reader_close(&reader));
+  assert_int_equal(H5Fget_obj_count((hid_t)H5F_OBJ_ALL, H5F_OBJ_FILE), 0);
   setting_destroy(s);
 }
 
