@@ -128,6 +128,11 @@ PetscErrorCode shear_from_convergence(ShearTransform *transform, const double *k
  * NULL */
 PetscErrorCode convergence_from_shear(ShearTransform *transform, const double *gamma1, const double *gamma2,
                                       double *e_mode, double *b_mode);
+/** E = c gamma1 + s gamma2, B = c gamma2 - s gamma1: convergence_from_shear() times the visibility of each mode.  White
+ * noise on the shear is white noise of the same variance here, and less on the Nyquist lines; no mode is amplified.
+ * \param[out] e_mode, b_mode [ny][nx]; b_mode may be NULL */
+PetscErrorCode shear_project(ShearTransform *transform, const double *gamma1, const double *gamma2, double *e_mode,
+                             double *b_mode);
 /** How much of a mode shear shows, c^2 + s^2: 1, but less on the Nyquist lines, and 0 at k = 0.  White noise of
  * variance sigma^2 on both components is noise of variance sigma^2/visibility on the mode's E.  \param y, x of
  * [ny][nx/2+1] */
@@ -146,8 +151,8 @@ typedef struct Observer Observer;
 PetscErrorCode observer_create(const SurveyConfig *survey, Observer **observer);
 /** Values of one raw observation: [bins][2][ny][nx] for shear, [bins][ny][nx] for convergence. */
 size_t observer_raw_size(const Observer *observer);
-/** Channels the network is shown, each [ny][nx]: of shear the E-mode of each bin and, when there is a mask, the B-mode
- * of each bin and the mask; of convergence each bin and, when there is one, the mask. */
+/** Channels the network is shown, each [ny][nx]: of shear the E-mode of each bin (shear_project()) and, when there is a
+ * mask, the B-mode of each bin and the mask; of convergence each bin and, when there is one, the mask. */
 PetscInt observer_channels(const Observer *observer);
 /** Observe a map: shear it, add white noise, leave out masked pixels.
  * \param noise names the noise, whose position is the index in \p raw, and the random mask

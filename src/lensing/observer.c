@@ -84,7 +84,7 @@ static PetscErrorCode present_shear(Observer *o, const float *raw, float *e_mode
   PetscFunctionBeginUser;
   for (size_t plane = 0; plane < 2 * o->pixels; plane += o->pixels)
     for (size_t i = 0; i < o->pixels; i++) o->in[plane + i] = if_observed(o, i, raw[plane + i]);
-  PetscCall(convergence_from_shear(o->shear, o->in, o->in + o->pixels, o->out, b));
+  PetscCall(shear_project(o->shear, o->in, o->in + o->pixels, o->out, b));
   for (size_t i = 0; i < o->pixels; i++) e_mode[i] = (float)o->out[i];
   if (b_mode)
     for (size_t i = 0; i < o->pixels; i++) b_mode[i] = (float)b[i];

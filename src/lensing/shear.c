@@ -84,23 +84,38 @@ PetscErrorCode shear_from_convergence(ShearTransform *transform, const double *k
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
+/* e_mode = c gamma1 + s gamma2 and, unless it is NULL, b_mode = c gamma2 - s gamma1, per mode. */
+static PetscErrorCode rotate_shear(ShearTransform *t, const double *c, const double *s, const double *gamma1,
+                                   const double *gamma2, double *e_mode, double *b_mode)
+{
+  double complex *const modes = fourier_modes(t->fourier);
+
+  PetscFunctionBeginUser;
+  PetscCall(transform_map(t, gamma1, t->first));
+  PetscCall(transform_map(t, gamma2, t->second));
+  for (size_t i = 0; i < t->modes; i++) modes[i] = c[i] * t->first[i] + s[i] * t->second[i];
+  fourier_inverse(t->fourier);
+  PetscCall(PetscArraycpy(e_mode, fourier_map(t->fourier), t->pixels));
+  if (!b_mode) PetscFunctionReturn(PETSC_SUCCESS);
+  for (size_t i = 0; i < t->modes; i++) modes[i] = c[i] * t->second[i] - s[i] * t->first[i];
+  fourier_inverse(t->fourier);
+  PetscCall(PetscArraycpy(b_mode, fourier_map(t->fourier), t->pixels));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
 PetscErrorCode convergence_from_shear(ShearTransform *transform, const double *gamma1, const double *gamma2,
                                       double *e_mode, double *b_mode)
 {
-  const double *const c = transform->inverse_c, *const s = transform->inverse_s;
-  const double complex *const first = transform->first, *const second = transform->second;
-  double complex *const modes = fourier_modes(transform->fourier);
-
   PetscFunctionBeginUser;
-  PetscCall(transform_map(transform, gamma1, transform->first));
-  PetscCall(transform_map(transform, gamma2, transform->second));
-  for (size_t i = 0; i < transform->modes; i++) modes[i] = c[i] * first[i] + s[i] * second[i];
-  fourier_inverse(transform->fourier);
-  PetscCall(PetscArraycpy(e_mode, fourier_map(transform->fourier), transform->pixels));
-  if (!b_mode) PetscFunctionReturn(PETSC_SUCCESS);
-  for (size_t i = 0; i < transform->modes; i++) modes[i] = c[i] * second[i] - s[i] * first[i];
-  fourier_inverse(transform->fourier);
-  PetscCall(PetscArraycpy(b_mode, fourier_map(transform->fourier), transform->pixels));
+  PetscCall(rotate_shear(transform, transform->inverse_c, transform->inverse_s, gamma1, gamma2, e_mode, b_mode));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode shear_project(ShearTransform *transform, const double *gamma1, const double *gamma2, double *e_mode,
+                             double *b_mode)
+{
+  PetscFunctionBeginUser;
+  PetscCall(rotate_shear(transform, transform->c, transform->s, gamma1, gamma2, e_mode, b_mode));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 

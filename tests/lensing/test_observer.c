@@ -103,6 +103,29 @@ static void another_key_gives_other_noise_and_the_same_key_the_same(void **state
   free(kappa), free(raw);
 }
 
+/* Shape noise is white on the shear; nowhere must presenting it make it more. */
+static void noise_is_shown_with_no_more_than_its_own_variance(void **state)
+{
+  enum { N = 64, SIZE = N * N };
+  Observer *observer = make_observer(small_survey(N, N, OBSERVATION_SHEAR));
+  float *kappa = room(BINS * SIZE, sizeof *kappa), *raw = room(2 * BINS * SIZE, sizeof *raw);
+  float *shown = room(BINS * SIZE, sizeof *shown);
+  double std[BINS];
+
+  (void)state;
+  assert_ok(observer_noise_std(observer, std));
+  assert_ok(observer_observe(observer, noise, kappa, raw, NULL));
+  assert_ok(observer_present(observer, raw, NULL, shown));
+  for (int bin = 0; bin < BINS; bin++) {
+    double sum = 0;
+
+    for (int i = 0; i < SIZE; i++) sum += shown[bin * SIZE + i] * (double)shown[bin * SIZE + i] / SIZE;
+    assert_true(sqrt(sum) < 1.05 * std[bin] && sqrt(sum) > 0.9 * std[bin]); /* 5 standard errors are 0.055 */
+  }
+  assert_ok(observer_destroy(&observer));
+  free(kappa), free(raw), free(shown);
+}
+
 /* Nearly no noise: what is shown is the map again, but for its mean, which shear does not see. */
 static void what_is_shown_of_a_noiseless_shear_is_the_convergence_without_its_mean(void **state)
 {
@@ -167,7 +190,7 @@ static void a_mask_leaks_e_into_b_and_b_modes_are_shown_after_all_e_modes(void *
   assert_ok(observer_present(observer, raw, mask, shown));
   for (int bin = 0; bin < BINS; bin++) {
     for (int i = 0; i < 2 * PIXELS; i++) in[i] = raw[bin * 2 * PIXELS + i];
-    assert_ok(convergence_from_shear(transform, in, in + PIXELS, e, b));
+    assert_ok(shear_project(transform, in, in + PIXELS, e, b));
     for (int i = 0; i < PIXELS; i++) {
       assert_within(shown[bin * PIXELS + i], e[i], 1e-6 * (1 + fabs(e[i]))); /* rounded to float */
       assert_within(shown[(BINS + bin) * PIXELS + i], b[i], 1e-6 * (1 + fabs(b[i])));
@@ -245,6 +268,7 @@ NEPHRITE_TEST_MAIN(cmocka_unit_test(without_mask_only_e_modes_or_convergences_ar
                    cmocka_unit_test(noise_is_keyed_by_its_index_in_the_raw_array),
                    cmocka_unit_test(noise_per_pixel_is_sigma_e_over_the_root_of_the_galaxies_of_a_bin),
                    cmocka_unit_test(another_key_gives_other_noise_and_the_same_key_the_same),
+                   cmocka_unit_test(noise_is_shown_with_no_more_than_its_own_variance),
                    cmocka_unit_test(what_is_shown_of_a_noiseless_shear_is_the_convergence_without_its_mean),
                    cmocka_unit_test(masked_pixels_carry_no_data_and_the_mask_is_the_last_channel),
                    cmocka_unit_test(a_mask_leaks_e_into_b_and_b_modes_are_shown_after_all_e_modes),

@@ -143,7 +143,7 @@ static void a_nyquist_mode_is_sheared_by_gamma_1_alone_and_recovered(void **stat
 {
   enum { N = 16, PIXELS = N * N };
   double kappa[PIXELS], gamma1[PIXELS], gamma2[PIXELS], e[PIXELS];
-  const double c = (64. - 9) / (64 + 9);
+  const double c = (64. - 9) / (64 + 9); /* frequencies 8 and 3 of 16 */
   ShearTransform *transform = NULL;
 
   (void)state;
@@ -156,7 +156,30 @@ static void a_nyquist_mode_is_sheared_by_gamma_1_alone_and_recovered(void **stat
     assert_within(gamma2[i], 0, 1e-13);
     assert_within(e[i], kappa[i], 1e-13);
   }
+  assert_ok(shear_project(transform, gamma1, gamma2, e, NULL));
+  for (int i = 0; i < PIXELS; i++) assert_within(e[i], c * c * kappa[i], 1e-13);
+  assert_close(shear_transform_visibility(transform, 3, N / 2), c * c, 1e-14);
   assert_ok(shear_transform_destroy(&transform));
+}
+
+/* <shear(kappa), gamma> = <kappa, E> for any kappa and gamma, and E, B are the inverse's but on the Nyquist lines. */
+static void the_projection_is_the_adjoint_of_shear(void **state)
+{
+  enum { NY = 12, NX = 16, PIXELS = NY * NX };
+  double *kappa = white_map(3, PIXELS), *gamma = white_map(4, 2 * PIXELS), sheared[2 * PIXELS], e[PIXELS], b[PIXELS];
+  double left = 0, right = 0, power = 0, kept = 0;
+  ShearTransform *transform = NULL;
+
+  (void)state;
+  assert_ok(shear_transform_create(NY, NX, &transform));
+  assert_ok(shear_from_convergence(transform, kappa, sheared, sheared + PIXELS));
+  assert_ok(shear_project(transform, gamma, gamma + PIXELS, e, b));
+  for (int i = 0; i < 2 * PIXELS; i++) left += sheared[i] * gamma[i], power += gamma[i] * gamma[i];
+  for (int i = 0; i < PIXELS; i++) right += kappa[i] * e[i], kept += e[i] * e[i] + b[i] * b[i];
+  assert_within(left, right, 1e-11);
+  assert_true(kept < power && kept > 0.8 * power); /* lost: the mean, and parts of the Nyquist lines */
+  assert_ok(shear_transform_destroy(&transform));
+  free(kappa), free(gamma);
 }
 
 static void a_map_without_pixels_is_refused(void **state)
@@ -176,4 +199,5 @@ NEPHRITE_TEST_MAIN(cmocka_unit_test(shear_of_the_reference_map_is_the_reference_
                    cmocka_unit_test(a_shear_turned_by_45_degrees_is_all_b_mode),
                    cmocka_unit_test(a_constant_convergence_has_no_shear_and_does_not_come_back),
                    cmocka_unit_test(a_nyquist_mode_is_sheared_by_gamma_1_alone_and_recovered),
+                   cmocka_unit_test(the_projection_is_the_adjoint_of_shear),
                    cmocka_unit_test(a_map_without_pixels_is_refused))
