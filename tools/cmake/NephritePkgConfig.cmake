@@ -6,6 +6,13 @@ list(JOIN pkgconfig_cflags " " pkgconfig_cflags)
 set(pkgconfig_libs ${HDF5_C_LIBRARIES} ${FFTW3_MPI_LIBRARY} ${GSL_LIBRARY} ${LAPACK_LIBRARIES} ${BLAS_LIBRARIES}
   ${XXHASH_LIBRARY} ${MPI_C_LIBRARIES} ${OpenMP_C_FLAGS} -ldl -lm)
 list(REMOVE_DUPLICATES pkgconfig_libs)
+# The runtime of an instrumented library is linked with the program.
+if(NEPHRITE_SANITIZE)
+  list(APPEND pkgconfig_libs -fsanitize=${NEPHRITE_SANITIZE})
+endif()
+if(NEPHRITE_COVERAGE)
+  list(APPEND pkgconfig_libs --coverage)
+endif()
 list(JOIN pkgconfig_libs " " pkgconfig_libs)
 # Found from where the file is, so that an installed tree can be moved.
 file(RELATIVE_PATH pkgconfig_to_prefix ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
