@@ -29,6 +29,7 @@ FIGURES = (
     "recovery",
     "training",
     "mira",
+    "mira_cells",
     "tarp",
     "sbc",
     "run_times",
@@ -148,6 +149,24 @@ class Report(unittest.TestCase):
         self.assertIn("Omega_c, times 2 scalars tested", text)  # the least p-value
         self.assertIn("200 × 24", text)
 
+    def test_the_published_score_stands_beside_ours(self):
+        rows = {(r["space"], r["metric"]): r for r in table(self.report / "mira.csv")}
+        self.assertEqual(rows["joint", "raw"]["published"], "0.665")
+        self.assertEqual(rows["joint", "raw"]["published_std"], "0.017")
+        self.assertIn(
+            '<td>MIRA as published, joint, raw</td><td class="value">0.6650 ± 0.0170</td>',
+            (self.report / "index.html").read_text(),
+        )
+
+    def test_scores_of_the_cells_of_the_prior_are_where_and_what_the_product_says(self):
+        rows = [r for r in table(self.report / "mira_cells.csv") if (r["space"], r["metric"]) == ("joint", "raw")]
+        expected = (2 * synthetic.DRAWS + 1) / (3 * synthetic.DRAWS)
+        self.assertEqual(len(rows), 4)
+        (corner,) = [r for r in rows if (r["Omega_c_low"], r["sigma_8_low"]) == ("0.05", "0.8")]
+        self.assertEqual((corner["Omega_c_high"], corner["sigma_8_high"], corner["truths"]), ("0.25", "1.2", "40"))
+        self.assertEqual((corner["score"], corner["error"]), ("0.72", "0.01"))
+        self.assertAlmostEqual(float(corner["sigma"]), (0.72 - expected) / 0.01, places=5)
+
     def test_a_fixed_parameter_is_not_shown(self):
         for figure in ("triangle", "parameters"):
             names = {row["parameter"] for row in table(self.report / f"{figure}.csv")}
@@ -192,6 +211,18 @@ class PartialCampaigns(unittest.TestCase):
         self.assertIn("Maps of my_survey", text)
         self.assertNotIn("recovery.png", text)
         self.assertNotIn("truth", {row["panel"] for row in table(self.campaign / "report/maps.csv")})
+
+    def test_too_few_truths_for_cells_of_the_prior_leave_their_figure_out(self):
+        synthetic.calibration(self.campaign, np.random.default_rng(6))
+        with h5py.File(self.campaign / "calibration.h5", "a") as file:
+            for group in ("cells", "theta/standardised/cells", "joint/raw/cells", "joint/raw/mira/published"):
+                del file[group]
+        done = run("report", self.campaign)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        text = (self.campaign / "report/index.html").read_text()
+        self.assertIn("mira.png", text)
+        self.assertNotIn("mira_cells", text)
+        self.assertNotIn("as published, joint", text)
 
     def test_a_directory_without_products_is_refused(self):
         self.campaign.mkdir()

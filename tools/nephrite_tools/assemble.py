@@ -138,11 +138,13 @@ class Contents:
     def calibration(self):
         if not self.campaign.calibration:
             return
-        spaces, ranks, size = products.calibration(self.campaign.calibration)
+        spaces, cells, ranks, size = products.calibration(self.campaign.calibration)
         if size:
             self.row("calibration set", size, "truths × draws, none of them trained on")
         if spaces:
             self.add(figures_calibration.mira(self.directory, spaces))
+            if cells is not None:
+                self.add(figures_calibration.mira_cells(self.directory, spaces, cells))
             self.add(figures_calibration.tarp(self.directory, spaces))
         for space in spaces:
             self.row(
@@ -153,6 +155,9 @@ class Contents:
                     f"{space.significance:+.1f} σ from {space.expected:.4f}; TARP deviates by {space.deviation:.3f} at most",
                 ),
             )
+            if space.published:
+                value, scatter = space.published
+                self.row(f"MIRA as published, {space.title}", f"{value:.4f} ± {scatter:.4f}", "over bootstrap samples")
         if ranks:
             self.add(figures_calibration.sbc(self.directory, ranks))
             least = min(ranks, key=lambda r: r.p_value)

@@ -1,4 +1,4 @@
-"""Figures of calibration.h5: MIRA scores, TARP coverage, SBC ranks."""
+"""Figures of calibration.h5: MIRA scores, in all and by cells of the prior, TARP coverage, SBC ranks."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -46,9 +46,26 @@ def mira(directory, spaces):
         color=style.POSTERIOR,
         capsize=2.5,
         lw=1,
+        label="exact in the reference draw",
+        zorder=3,
     )
-    low = min(min(s.score - 2 * s.error for s in spaces), expected - 0.02)
-    high = max(max(s.score + 2 * s.error for s in spaces), expected + 0.02)
+    known = [k for k, s in enumerate(spaces) if s.published]
+    if known:
+        ax.errorbar(
+            [spaces[k].published[0] for k in known],
+            y[known] - 0.22,
+            xerr=[spaces[k].published[1] for k in known],
+            fmt="o",
+            ms=3.5,
+            mfc="white",
+            color=style.PRIOR,
+            lw=0.8,
+            label="published estimator",
+        )
+        ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderpad=0)
+    shown = [(s.score, 2 * s.error) for s in spaces] + [spaces[k].published for k in known]
+    low = min(min(value - error for value, error in shown), expected - 0.02)
+    high = max(max(value + error for value, error in shown), expected + 0.02)
     ax.set_xlim(low - 0.1 * (high - low), high + 0.28 * (high - low))
     for k, space in enumerate(spaces):
         ax.text(
@@ -66,7 +83,8 @@ def mira(directory, spaces):
     ax.tick_params(axis="y", length=0)
     ax.set_xlabel(f"MIRA score (calibrated: {expected:.4f};  lower: over-confident or biased;  higher: too wide)")
     rows = [
-        [s.name, s.metric, float(s.score), float(s.error), float(s.expected), float(s.significance)] for s in spaces
+        [s.name, s.metric, *map(float, (s.score, s.error, s.expected, s.significance)), *(s.published or ("", ""))]
+        for s in spaces
     ]
     return style.save(
         directory,
@@ -74,11 +92,63 @@ def mira(directory, spaces):
         "MIRA",
         "The score of every space, exact in the reference draw, with its bootstrap error over truths. A deviation counts "
         "against the error, not against 0. The score sees width and bias together, and bias can hide excess width: read "
-        "it beside the ranks below.",
+        "it beside the ranks below. Open circles: the published estimator, with its scatter over bootstrap samples; it "
+        "has the same expectation and needs ten times the truths for the same error.",
         figure,
-        ["space", "metric", "score", "error", "expected", "sigma"],
+        ["space", "metric", "score", "error", "expected", "sigma", "published", "published_std"],
         rows,
     )
+
+
+def mira_cells(directory, spaces, cells):
+    """Scores of the truths in each cell of the prior, as deviations in their own errors."""
+    spaces = [s for s in spaces if s.cell_score is not None]
+    columns = min(4, len(spaces))
+    lines = (len(spaces) + columns - 1) // columns
+    figure, axes = _panels(lines, columns, 1.75)
+    count = len(cells.Omega_c) - 1
+    ticks = [k for k in range(count + 1) if k % ((count + 3) // 4) == 0]
+    rows = []
+    for ax, space in zip(axes.ravel(), spaces):
+        sigma = deviations(space)
+        image = ax.imshow(sigma.T, cmap="RdBu", vmin=-4, vmax=4, extent=(0, count, 0, count), aspect="auto")
+        ax.set_title(space.title, fontsize=8.5)
+        ax.set_xticks(ticks, [f"{cells.Omega_c[k]:.2f}" for k in ticks])
+        ax.set_yticks(ticks, [f"{cells.sigma_8[k]:.2f}" for k in ticks])
+        ax.tick_params(length=0)
+        for i, j in np.ndindex(count, count):
+            if cells.truths[i, j]:
+                ax.text(
+                    i + 0.5, j + 0.5, f"{space.cell_score[i, j]:.3f}", ha="center", va="center", fontsize=22 / count
+                )
+            edges = (*cells.Omega_c[i : i + 2], *cells.sigma_8[j : j + 2])
+            values = (space.cell_score[i, j], space.cell_error[i, j], space.expected, sigma[i, j])
+            rows.append([space.name, space.metric, *map(float, edges), int(cells.truths[i, j]), *map(float, values)])
+    for ax in axes.ravel()[len(spaces) :]:
+        ax.set_visible(False)
+    for ax in axes[:, 0]:
+        ax.set_ylabel(style.label("sigma_8"))
+    for ax in axes.ravel()[max(0, len(spaces) - columns) : len(spaces)]:
+        ax.set_xlabel(style.label("Omega_c"))
+    figure.colorbar(image, ax=axes, fraction=0.03, pad=0.02, label="deviation [σ]", extend="both")
+    return style.save(
+        directory,
+        "mira_cells",
+        "MIRA by cells of the prior",
+        "The score of the truths in each cell, coloured by its deviation from the calibrated value in its own bootstrap "
+        "error (red: over-confident or biased; blue: too wide). Cells hold about equal numbers of truths, their sides "
+        "are not to scale. Of many cells some lie beyond 2 σ by chance.",
+        figure,
+        ["space", "metric", "Omega_c_low", "Omega_c_high", "sigma_8_low", "sigma_8_high"]
+        + ["truths", "score", "error", "expected", "sigma"],
+        rows,
+    )
+
+
+def deviations(space):
+    """[Omega_c, sigma_8]: of the score in a cell from its value when calibrated, in its own error; NaN without truths."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(space.cell_error > 0, (space.cell_score - space.expected) / space.cell_error, np.nan)
 
 
 def tarp(directory, spaces):

@@ -72,9 +72,12 @@ class Space:
     score: float
     error: float
     expected: float
+    published: tuple  # the published estimator over bootstrap samples: mean, standard deviation; None if not there
     alpha: np.ndarray
     ecp: np.ndarray
     ecp_error: np.ndarray
+    cell_score: np.ndarray  # [Omega_c, sigma_8], NaN without truths; None where there were too few for cells
+    cell_error: np.ndarray
 
     @property
     def title(self):
@@ -89,6 +92,15 @@ class Space:
     def deviation(self):
         """max |ECP - alpha|."""
         return float(np.max(np.abs(self.ecp - self.alpha)))
+
+
+@dataclasses.dataclass
+class Cells:
+    """The cells of the prior in which each space has scores."""
+
+    Omega_c: np.ndarray  # edges
+    sigma_8: np.ndarray
+    truths: np.ndarray  # [Omega_c, sigma_8]
 
 
 @dataclasses.dataclass
@@ -189,12 +201,15 @@ class Campaign:
 
 
 def calibration(path):
-    """calibration.h5 as ([Space], [Ranks], "truths × draws")."""
+    """calibration.h5 as ([Space], Cells or None, [Ranks], "truths × draws")."""
     with h5py.File(path, "r") as file:
         names = [name for name in dataset_names(file) if name.endswith("/mira/score")]
         spaces = [_space(file, name[: -len("/mira/score")]) for name in names]
         size = f"{int(file.attrs['truths'])} × {int(file.attrs['draws'])}" if "truths" in file.attrs else ""
-        return spaces, _ranks(file["sbc"]) if "sbc" in file else [], size
+        cells = (
+            Cells(*(file[f"cells/{key}"][()] for key in ("Omega_c", "sigma_8", "truths"))) if "cells" in file else None
+        )
+        return spaces, cells, _ranks(file["sbc"]) if "sbc" in file else [], size
 
 
 def _space(file, prefix):
@@ -202,8 +217,10 @@ def _space(file, prefix):
     group = file[prefix]
     name, _, metric = prefix.partition("/")
     score, error, expected = (float(group[f"mira/{key}"][()]) for key in ("score", "error", "expected"))
+    published = tuple(map(float, group["mira/published"][()])) if "mira/published" in group else None
     coverage = [group[f"tarp/{key}"][()] for key in ("alpha", "ecp", "error")]
-    return Space(name, metric, score, error, expected, *coverage)
+    cells = [group[f"cells/{key}"][()] if "cells" in group else None for key in ("score", "error")]
+    return Space(name, metric, score, error, expected, published, *coverage, *cells)
 
 
 def _ranks(group):
