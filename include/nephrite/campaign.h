@@ -60,7 +60,7 @@ PetscErrorCode simulator_create(const SurveyConfig *survey, const Prior *prior, 
 PetscErrorCode simulator_realisation(Simulator *simulator, int64_t index, float *kappa, double *theta,
                                      SimulatorCounts *counts);
 /** C_ij(ell) and shifts at given parameters (the Wiener filter and reports want them).  Borrowed until the next call.
- */
+ * Errors: those of lensing_model_evaluate(), naming the parameters. */
 PetscErrorCode simulator_spectra(Simulator *simulator, const double *theta, const LensingSpectra **spectra);
 PetscErrorCode simulator_destroy(Simulator **simulator);
 

@@ -1,6 +1,8 @@
 /** \file simulator.c  From the number of a realisation to its parameters and its map.  \ingroup campaign */
 #include "nephrite/campaign.h"
 
+enum { REASON_SIZE = 512 }; /* of a message that goes into another one */
+
 struct Simulator {
   const Prior *prior;
   int64_t seed;
@@ -36,8 +38,7 @@ PetscErrorCode simulator_destroy(Simulator **simulator)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-/* Spectra of theta, and the field made ready for them. */
-static PetscErrorCode set_parameters(Simulator *s, const double *theta, PetscInt *linear_redshifts)
+static PetscErrorCode evaluate_spectra(Simulator *s, const double *theta, PetscInt *linear_redshifts)
 {
   Cosmology cosmology;
   Systematics systematics;
@@ -45,7 +46,32 @@ static PetscErrorCode set_parameters(Simulator *s, const double *theta, PetscInt
   PetscFunctionBeginUser;
   PetscCall(prior_cosmology(s->prior, theta, &cosmology, &systematics));
   PetscCall(lensing_model_evaluate(s->lensing, &cosmology, &systematics, s->spectra, linear_redshifts));
-  PetscCall(field_set_spectra(s->field, s->spectra));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* What is wrong with a universe is told with its parameters: add them to the message of this error. */
+static PetscErrorCode name_parameters(const Prior *prior, const double *theta, PetscErrorCode error)
+{
+  char reason[REASON_SIZE], values[1024] = "";
+  size_t used = 0;
+
+  PetscFunctionBeginUser;
+  PetscCall(PetscStrncpy(reason, error_message(), sizeof reason));
+  for (PetscInt p = 0; p < prior_count(prior) && used < sizeof values; p++)
+    used += (size_t)snprintf(values + used, sizeof values - used, "%s%s %.6g", p ? ", " : "", prior_name(prior, p),
+                             theta[p]);
+  SETERRQ(PETSC_COMM_SELF, error, "%s, at %s", reason, values);
+}
+
+/* Spectra of theta, and the field made ready for them. */
+static PetscErrorCode set_parameters(Simulator *s, const double *theta, PetscInt *linear_redshifts)
+{
+  PetscErrorCode error;
+
+  PetscFunctionBeginUser;
+  error = evaluate_spectra(s, theta, linear_redshifts);
+  if (!error) error = field_set_spectra(s->field, s->spectra);
+  if (error) PetscCall(name_parameters(s->prior, theta, error));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -54,7 +80,7 @@ static PetscErrorCode set_parameters(Simulator *s, const double *theta, PetscInt
 static PetscErrorCode draw_usable(Simulator *s, int64_t index, double *theta, PetscInt *attempts,
                                   PetscInt *linear_redshifts)
 {
-  char reason[512] = ""; /* why the draw before was of no use */
+  char reason[REASON_SIZE] = ""; /* why the draw before was of no use */
   PetscErrorCode error = NEPHRITE_ERR_INPUT;
 
   PetscFunctionBeginUser;
@@ -89,12 +115,11 @@ PetscErrorCode simulator_realisation(Simulator *s, int64_t index, float *kappa, 
 
 PetscErrorCode simulator_spectra(Simulator *s, const double *theta, const LensingSpectra **spectra)
 {
-  Cosmology cosmology;
-  Systematics systematics;
+  PetscErrorCode error;
 
   PetscFunctionBeginUser;
-  PetscCall(prior_cosmology(s->prior, theta, &cosmology, &systematics));
-  PetscCall(lensing_model_evaluate(s->lensing, &cosmology, &systematics, s->spectra, NULL));
+  error = evaluate_spectra(s, theta, NULL);
+  if (error) PetscCall(name_parameters(s->prior, theta, error));
   *spectra = s->spectra;
   PetscFunctionReturn(PETSC_SUCCESS);
 }

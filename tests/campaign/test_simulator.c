@@ -146,6 +146,22 @@ static void draws_without_a_field_are_replaced_and_counted(void **state)
   setting_destroy(s);
 }
 
+static void parameters_without_spectra_are_named(void **state)
+{
+  static const char *const aligned[] = {"-prior_A_IA", "uniform:0,80", NULL};
+  const double theta[PARAMETERS + 1] = {0.25, 0.05, 0.8, 0.7, 0.96, -1, 60};
+  Setting *s = setting_create(PETSC_COMM_SELF, "unused", aligned);
+  Simulator *simulator = make_simulator(s, SEED);
+  const LensingSpectra *spectra = NULL;
+
+  (void)state;
+  assert_fails(simulator_spectra(simulator, theta, &spectra), NEPHRITE_ERR_INPUT,
+               "a log-normal field needs a positive one, at Omega_c 0.25, Omega_b 0.05, sigma_8 0.8, h 0.7, n_s 0.96, "
+               "w_0 -1, A_IA 60");
+  assert_ok(simulator_destroy(&simulator));
+  setting_destroy(s);
+}
+
 static void a_prior_of_which_no_draw_has_a_map_is_refused_with_the_reason(void **state)
 {
   static const char *const shifted[] = {"-prior_delta_z_1", "fixed:-20", NULL};
@@ -156,6 +172,7 @@ static void a_prior_of_which_no_draw_has_a_map_is_refused_with_the_reason(void *
   (void)state;
   assert_fails(simulator_realisation(simulator, 7, r.kappa, r.theta, NULL), NEPHRITE_ERR_CONFIG, "realisation 7");
   assert_non_null(strstr(error_message(), "delta_z"));
+  assert_non_null(strstr(error_message(), ", at Omega_c 0.")); /* of the last draw */
   assert_ok(simulator_destroy(&simulator));
   setting_destroy(s);
 }
@@ -179,5 +196,6 @@ NEPHRITE_TEST_MAIN(cmocka_unit_test(a_realisation_depends_on_its_index_and_the_s
                    cmocka_unit_test(a_map_is_the_field_of_the_spectra_of_its_parameters),
                    cmocka_unit_test(spectra_are_those_of_the_given_parameters),
                    cmocka_unit_test(draws_without_a_field_are_replaced_and_counted),
+                   cmocka_unit_test(parameters_without_spectra_are_named),
                    cmocka_unit_test(a_prior_of_which_no_draw_has_a_map_is_refused_with_the_reason),
                    cmocka_unit_test(maps_with_linear_power_somewhere_are_counted))
