@@ -56,13 +56,13 @@ PetscErrorCode cosmology_check(const Cosmology *cosmology)
 
   PetscFunctionBeginUser;
   if (outside < PETSC_STATIC_ARRAY_LENGTH(limits))
-    SETERRQ(PETSC_COMM_SELF, NEPHRITE_ERR_INPUT, "%s is %g; it must lie in [%g, %g]", limits[outside].name,
+    SETERRQ(PETSC_COMM_SELF, NEPHRITE_ERR_INPUT, "%s is %.6g; it must lie in [%.6g, %.6g]", limits[outside].name,
             member(cosmology, limits[outside].offset), limits[outside].low, limits[outside].high);
   PetscCheck(matter_fits(cosmology), PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
-             "Omega_m = Omega_c + Omega_b is %g; a flat universe has at most 1",
+             "Omega_m = Omega_c + Omega_b is %.6g; a flat universe has at most 1",
              cosmology->Omega_c + cosmology->Omega_b);
   PetscCheck(matter_once_dominated(cosmology), PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
-             "w_0 + w_a is %g; it must be at most -0.01, so that matter once dominated",
+             "w_0 + w_a is %.6g; it must be at most -0.01, so that matter once dominated",
              cosmology->w_0 + cosmology->w_a);
   PetscFunctionReturn(PETSC_SUCCESS);
 }
@@ -76,6 +76,6 @@ PetscErrorCode check_redshift_range(double z_max)
 {
   PetscFunctionBeginUser;
   PetscCheck(z_max > 0 && z_max <= NEPHRITE_Z_LIMIT, PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
-             "redshifts up to %g are asked for; the end must lie in (0, %g]", z_max, NEPHRITE_Z_LIMIT);
+             "redshifts up to %.6g are asked for; the end must lie in (0, %.6g]", z_max, NEPHRITE_Z_LIMIT);
   PetscFunctionReturn(PETSC_SUCCESS);
 }

@@ -44,7 +44,7 @@ PetscErrorCode field_create(FieldModel model, PetscInt bins, PetscInt ny, PetscI
   PetscCheck(bins >= 1 && bins <= NEPHRITE_MAX_BINS, PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
              "%" PetscInt_FMT " tomographic bins; there may be 1 to %d", bins, NEPHRITE_MAX_BINS);
   PetscCheck(ny >= 2 && nx >= 2 && pixel > 0, PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
-             "a map of %" PetscInt_FMT " x %" PetscInt_FMT " pixels of %g radians is no map", nx, ny, pixel);
+             "a map of %" PetscInt_FMT " x %" PetscInt_FMT " pixels of %.6g radians is no map", nx, ny, pixel);
   PetscCall(PetscNew(&f));
   *field = f;
   f->model = model;
@@ -81,7 +81,7 @@ PetscErrorCode field_set_spectra(Field *f, const LensingSpectra *spectra)
   f->ready = PETSC_FALSE;
   for (PetscInt i = 0; i < f->bins && f->model == FIELD_LOGNORMAL; i++)
     PetscCheck(spectra->shift[i] > 0 && isfinite(spectra->shift[i]), PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
-               "the log-normal shift of bin %" PetscInt_FMT " is %g; it must be positive", i, spectra->shift[i]);
+               "the log-normal shift of bin %" PetscInt_FMT " is %.6g; it must be positive", i, spectra->shift[i]);
   memcpy(f->shift, spectra->shift, (size_t)f->bins * sizeof *f->shift);
   PetscCall(spectrum_quarter(spectra, &f->grid, f->root));
   if (f->model == FIELD_LOGNORMAL) PetscCall(lognormal_gaussian_power(f));

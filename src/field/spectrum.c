@@ -66,12 +66,12 @@ static PetscErrorCode check_table(const LensingSpectra *spectra)
     const double below = i > 0 ? spectra->ell[i - 1] : 0;
 
     PetscCheck(spectra->ell[i] > below && isfinite(spectra->ell[i]), PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
-               "multipole %" PetscInt_FMT " of C_ij(ell) is %g; multipoles must be positive and increase", i,
+               "multipole %" PetscInt_FMT " of C_ij(ell) is %.6g; multipoles must be positive and increase", i,
                spectra->ell[i]);
   }
   for (PetscInt i = 0; i < pairs * count; i++)
     PetscCheck(isfinite(spectra->power[i]), PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
-               "C_ij(ell) of pair %" PetscInt_FMT " at ell = %g is %g", i / count, spectra->ell[i % count],
+               "C_ij(ell) of pair %" PetscInt_FMT " at ell = %.6g is %.6g", i / count, spectra->ell[i % count],
                spectra->power[i]);
   PetscFunctionReturn(PETSC_SUCCESS);
 }

@@ -153,7 +153,7 @@ PetscErrorCode wiener_filter(const SurveyConfig *survey, const LensingSpectra *s
              "spectra of %d bins for an observation of %d", (int)spectra->bins, (int)survey->bins);
   for (PetscInt bin = 0; bin < survey->bins; bin++)
     PetscCheck(noise_std[bin] > 0, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
-               "noise_std of bin %d is %g; it must be positive", (int)bin, noise_std[bin]);
+               "noise_std of bin %d is %.6g; it must be positive", (int)bin, noise_std[bin]);
   PetscErrorCode error = wiener_create(survey, spectra, &w);
   if (!error) error = filter(&w, noise_std, raw, kappa);
   PetscCall(wiener_destroy(&w));

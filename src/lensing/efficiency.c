@@ -127,7 +127,7 @@ PetscErrorCode efficiency_evaluate(Efficiency *efficiency, PetscInt bin, const L
   if (c >= 0 && c < efficiency->intervals) add_partial(efficiency, bin, c, -delta_z, sums);
   *visible = sums[0];
   PetscCheck(*visible > 0, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
-             "delta_z_%d is %g: it leaves nothing of the bin at z > 0", (int)bin + 1, delta_z);
+             "delta_z_%d is %.6g: it leaves nothing of the bin at z > 0", (int)bin + 1, delta_z);
   for (PetscInt n = 0; n < sight->count; n++) values[n] /= *visible;
   PetscFunctionReturn(PETSC_SUCCESS);
 }

@@ -75,13 +75,13 @@ static PetscErrorCode check_arguments(PetscInt ell_count, const double *ell, dou
 {
   PetscFunctionBeginUser;
   PetscCheck(ell_count >= 1 && ell[0] > 0, PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
-             "%d multipoles from %g; at least one is needed, and they must be positive", (int)ell_count,
+             "%d multipoles from %.6g; at least one is needed, and they must be positive", (int)ell_count,
              ell_count > 0 ? ell[0] : 0.);
   for (PetscInt l = 1; l < ell_count; l++)
     PetscCheck(ell[l] > ell[l - 1] && isfinite(ell[l]), PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
-               "multipole %g after %g; they must increase", ell[l], ell[l - 1]);
+               "multipole %.6g after %.6g; they must increase", ell[l], ell[l - 1]);
   PetscCheck(pixel >= 1e-8 && pixel <= 1, PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
-             "the side of a pixel is %g radians; it must lie in [1e-8, 1]", pixel);
+             "the side of a pixel is %.6g radians; it must lie in [1e-8, 1]", pixel);
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 

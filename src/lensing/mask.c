@@ -29,7 +29,7 @@ static PetscErrorCode check_mask(const Mask *mask, const char *path)
     const float value = mask->observed[i];
 
     PetscCheck(value == 0 || value == 1, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
-               "%s: mask[%d][%d] is %g; it must be 1 (observed) or 0 (not)", path, (int)(i / mask->nx),
+               "%s: mask[%d][%d] is %.6g; it must be 1 (observed) or 0 (not)", path, (int)(i / mask->nx),
                (int)(i % mask->nx), (double)value);
     observed += value == 1;
   }

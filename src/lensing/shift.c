@@ -107,7 +107,8 @@ PetscErrorCode pixel_moments_shift(const PixelMoments *moments, PetscInt bins, d
     const double skewness = moments->third[i] / pow(moments->second[i], 1.5);
 
     PetscCheck(skewness > 0, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
-               "the convergence of bin %d has skewness %g; a log-normal field needs a positive one", (int)i, skewness);
+               "the convergence of bin %d has skewness %.6g; a log-normal field needs a positive one", (int)i,
+               skewness);
     shift[i] = sqrt(moments->second[i]) / (2 * sinh(asinh(skewness / 2) / 3));
   }
   PetscFunctionReturn(PETSC_SUCCESS);

@@ -27,7 +27,7 @@ static PetscErrorCode read_axis(ProductReader *reader, const char *path, int a, 
   PetscCall(product_read(reader, axis_names[a], H5T_NATIVE_DOUBLE, 0, shape[0], table->axis[a]));
   for (PetscInt k = 1; k < table->count[a]; k++)
     PetscCheck(table->axis[a][k] > table->axis[a][k - 1], PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
-               "%s: axis %s has %g after %g; it must increase", path, axis_names[a], table->axis[a][k],
+               "%s: axis %s has %.6g after %.6g; it must increase", path, axis_names[a], table->axis[a][k],
                table->axis[a][k - 1]);
   PetscFunctionReturn(PETSC_SUCCESS);
 }
@@ -53,7 +53,7 @@ static PetscErrorCode read_table(ProductReader *reader, const char *path, ShiftT
   PetscCall(product_read(reader, "shift", H5T_NATIVE_DOUBLE, 0, shape[0], table->shift));
   for (size_t i = 0; i < (size_t)table->bins * nodes; i++)
     PetscCheck(table->shift[i] > 0 && isfinite(table->shift[i]), PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
-               "%s: shift of bin %d has the value %g; shifts are positive", path, (int)(i / nodes), table->shift[i]);
+               "%s: shift of bin %d has the value %.6g; shifts are positive", path, (int)(i / nodes), table->shift[i]);
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -79,8 +79,8 @@ static PetscErrorCode locate(const ShiftTable *table, int a, double x, PetscInt 
   PetscInt c = 0;
 
   PetscFunctionBeginUser;
-  PetscCheck(x >= low && x <= high, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT, "%s is %g; survey_shift_table covers %g to %g",
-             axis_names[a], x, low, high);
+  PetscCheck(x >= low && x <= high, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
+             "%s is %.6g; survey_shift_table covers %.6g to %.6g", axis_names[a], x, low, high);
   while (c < table->count[a] - 2 && axis[c + 1] <= x) c++;
   *cell = c;
   *fraction = (x - axis[c]) / (axis[c + 1] - axis[c]);

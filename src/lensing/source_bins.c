@@ -28,13 +28,13 @@ static PetscErrorCode check(const SourceBins *s)
 
   PetscFunctionBeginUser;
   PetscCheck(first >= 0 && last <= z_limit, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
-             "n(z) covers z = %g to %g; it must lie within 0 and %g", first, last, z_limit);
+             "n(z) covers z = %.6g to %.6g; it must lie within 0 and %.6g", first, last, z_limit);
   for (PetscInt k = 1; k < s->count; k++)
     PetscCheck(s->z[k] > s->z[k - 1], PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
-               "n(z): redshift %d is %g after %g; redshifts must increase", (int)k, s->z[k], s->z[k - 1]);
+               "n(z): redshift %d is %.6g after %.6g; redshifts must increase", (int)k, s->z[k], s->z[k - 1]);
   for (PetscInt i = 0; i < s->bins * s->count; i++)
     PetscCheck(s->density[i] >= 0 && isfinite(s->density[i]), PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
-               "n(z) of bin %d at z = %g is %g; it must not be negative", (int)(i / s->count), s->z[i % s->count],
+               "n(z) of bin %d at z = %.6g is %.6g; it must not be negative", (int)(i / s->count), s->z[i % s->count],
                s->density[i]);
   PetscFunctionReturn(PETSC_SUCCESS);
 }
@@ -50,7 +50,7 @@ static PetscErrorCode complete(SourceBins *s)
 
     for (PetscInt k = 1; k < s->count; k++) integral += (s->z[k] - s->z[k - 1]) * (density[k] + density[k - 1]) / 2;
     PetscCheck(integral > 0 && isfinite(1 / integral), PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
-               "n(z) of bin %d integrates to %g; a bin needs galaxies", (int)i, integral);
+               "n(z) of bin %d integrates to %.6g; a bin needs galaxies", (int)i, integral);
     for (PetscInt k = 0; k < s->count; k++) density[k] /= integral;
   }
   PetscFunctionReturn(PETSC_SUCCESS);
@@ -133,7 +133,7 @@ PetscErrorCode survey_bin_edges(const SurveyConfig *survey, double *edges)
   PetscFunctionBeginUser;
   for (int c = 0; c < CELLS; c++) total += parent_integral(survey, c * width, width);
   PetscCheck(total > 0, PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
-             "survey_smail_z0 %g, survey_smail_alpha %g, survey_smail_beta %g leave no galaxies below z = %g",
+             "survey_smail_z0 %.6g, survey_smail_alpha %.6g, survey_smail_beta %.6g leave no galaxies below z = %.6g",
              survey->smail_z0, survey->smail_alpha, survey->smail_beta, NEPHRITE_SMAIL_Z_MAX);
   edges[0] = 0;
   edges[survey->bins] = NEPHRITE_SMAIL_Z_MAX;

@@ -50,7 +50,7 @@ PetscErrorCode survey_config_check(const SurveyConfig *survey)
   PetscFunctionBeginUser;
   PetscCheck(
       y_deg <= 90, PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
-      "survey_map_size %d,%d at survey_field_of_view %g deg makes a map of %g deg along y; flat sky ends at 90 deg",
+      "survey_map_size %d,%d at survey_field_of_view %.6g deg makes a map of %.6g deg along y; flat sky ends at 90 deg",
       (int)survey_nx(survey), (int)survey_ny(survey), survey->field_of_view_deg, y_deg);
   PetscCheck(survey->mask[0], PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
              "survey_mask is empty; it must be none, random or the name of a file");

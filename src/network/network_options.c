@@ -83,13 +83,13 @@ static PetscErrorCode check_numbers(const NetworkConfig *config)
              "network_depth, _cosmology_tokens and _bottleneck are %d, %d and %d; each must be at least 1",
              (int)config->depth, (int)config->cosmology_tokens, (int)config->bottleneck);
   PetscCheck(config->dropout >= 0 && config->dropout < 1, PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
-             "network_dropout is %g; it must lie in [0, 1)", config->dropout);
+             "network_dropout is %.6g; it must lie in [0, 1)", config->dropout);
   PetscCheck(config->rms_epsilon > 0 && config->time_floor > 0 && config->time_floor <= 1, PETSC_COMM_SELF,
              NEPHRITE_ERR_CONFIG,
-             "network_rms_epsilon is %g and network_time_floor %g; they must be positive, the floor at most 1",
+             "network_rms_epsilon is %.6g and network_time_floor %.6g; they must be positive, the floor at most 1",
              config->rms_epsilon, config->time_floor);
   PetscCheck(config->rope_base >= 1 && config->time_max_period >= 1, PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
-             "network_rope_base is %g and network_time_max_period %g; they must be at least 1", config->rope_base,
+             "network_rope_base is %.6g and network_time_max_period %.6g; they must be at least 1", config->rope_base,
              config->time_max_period);
   PetscFunctionReturn(PETSC_SUCCESS);
 }

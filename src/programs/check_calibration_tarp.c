@@ -62,7 +62,7 @@ static PetscErrorCode compare_coverage(CalibrationCase *c, PetscInt edges, doubl
   PetscCall(tarp_coverage(&table, edges - 1, alpha, (RandomKey){0, STREAM_CALIBRATION, 0}, 0, our_ecp, NULL));
   for (PetscInt e = 0; e < edges; e++) {
     check_worst(&worst[0], fabs(our_alpha[e] - alpha[e]), "edge %d", (int)e);
-    check_worst(&worst[1], fabs(our_ecp[e] - ecp[e]), "alpha %g", alpha[e]);
+    check_worst(&worst[1], fabs(our_ecp[e] - ecp[e]), "alpha %.6g", alpha[e]);
   }
   PetscCall(calibration_case_report(c, "tarp/alpha", &worst[0], CHECK_EXACT_TOLERANCE));
   PetscCall(calibration_case_report(c, "tarp/ecp", &worst[1], CHECK_EXACT_TOLERANCE));
@@ -105,7 +105,7 @@ static PetscErrorCode compare_curves(CalibrationCase *c, CurveRuns *r)
   for (PetscInt p = 0; p < r->points; p++) {
     char at[32];
 
-    snprintf(at, sizeof at, "at %g", r->grid[p]);
+    snprintf(at, sizeof at, "at %.6g", r->grid[p]);
     calibration_compare_moments(r->moments + 2 * p, (double)c->runs, (double[]){r->mean[p], r->std[p]},
                                 (double)c->tarp_runs, worst, at);
   }

@@ -71,7 +71,7 @@ static void compare_background(const CosmologyCheck *c, Quantity quantity, const
                                              : growth_factor(universe->growth, z);
     char place[64];
 
-    snprintf(place, sizeof place, "z = %g", z);
+    snprintf(place, sizeof place, "z = %.6g", z);
     compare(worst, ours, c->expected.values[model * c->z_distance.count + i], model, place);
   }
 }
@@ -86,7 +86,7 @@ static void compare_power(const CosmologyCheck *c, Quantity quantity, const Univ
       char place[64];
 
       if (quantity == P_NONLINEAR && !(k > nonlinear_k[0] && k < nonlinear_k[1])) continue;
-      snprintf(place, sizeof place, "z = %g, k = %.4g h/Mpc", z, k);
+      snprintf(place, sizeof place, "z = %.6g, k = %.4g h/Mpc", z, k);
       compare(worst,
               quantity == P_LINEAR ? matter_power_linear(universe->power, k, z)
                                    : matter_power_nonlinear(universe->power, k, z),
@@ -170,7 +170,7 @@ static PetscErrorCode set_up_lensing(CosmologyCheck *c)
   PetscCall(error);
   for (PetscInt p = 0; p < c->pairs.count; p++)
     PetscCheck(c->pairs.values[p] >= 0 && c->pairs.values[p] < source_bins_count(c->bins), PETSC_COMM_SELF,
-               NEPHRITE_ERR_INPUT, "dataset pairs has bin %g; there are %d", c->pairs.values[p],
+               NEPHRITE_ERR_INPUT, "dataset pairs has bin %.6g; there are %d", c->pairs.values[p],
                (int)source_bins_count(c->bins));
   /* the side of a pixel matters to shifts only, which are not compared here */
   PetscCall(lensing_model_create(c->bins, c->ell.count, c->ell.values, 1e-3, &c->lensing));

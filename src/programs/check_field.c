@@ -50,7 +50,7 @@ static PetscErrorCode order_pairs(const double *pair, const double *table, Petsc
     const double i = pair[2 * p], j = pair[2 * p + 1];
 
     PetscCheck(i >= 0 && j >= 0 && i < bins && j < bins, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
-               "dataset pairs has (%g, %g) in row %d; there are %d bins", i, j, (int)p, (int)bins);
+               "dataset pairs has (%.6g, %.6g) in row %d; there are %d bins", i, j, (int)p, (int)bins);
     double *const power = spectra->power + lensing_pair(bins, (PetscInt)i, (PetscInt)j) * count;
     PetscCall(PetscArraycpy(power, table + p * (count + skipped) + skipped, count));
   }

@@ -154,7 +154,7 @@ static PetscErrorCode compare_density(ProductReader *file, const char *group, co
     const double mean = g->density[i] / n, spread = fmax(0, g->density_square[i] / n - mean * mean);
     const Compared c = {mean, sqrt(spread / (n - 1)), theirs[i], their_error[i]};
 
-    check_worst(&worst, excess(&c), "bin %d, kappa/sigma > %g: %.4g +- %.2g, file %.4g +- %.2g", (int)(i / g->cells),
+    check_worst(&worst, excess(&c), "bin %d, kappa/sigma > %.6g: %.4g +- %.2g, file %.4g +- %.2g", (int)(i / g->cells),
                 g->edge[i % g->cells], c.ours, c.our_error, c.theirs, c.their_error);
   }
   PetscCall(PetscFree(theirs));

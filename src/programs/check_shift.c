@@ -91,7 +91,7 @@ static PetscErrorCode set_up(ShiftCheck *c)
     PetscCall(bins_of_lsst_y10(c));
   for (PetscInt i = 0; i < c->bin.count; i++)
     PetscCheck(c->bin.values[i] >= 0 && c->bin.values[i] < source_bins_count(c->bins), PETSC_COMM_SELF,
-               NEPHRITE_ERR_INPUT, "dataset bin has %g in row %d; there are %d bins", c->bin.values[i], (int)i,
+               NEPHRITE_ERR_INPUT, "dataset bin has %.6g in row %d; there are %d bins", c->bin.values[i], (int)i,
                (int)source_bins_count(c->bins));
   PetscCall(product_read_attribute_real(c->file, NULL, "radius_arcmin", 1, &radius_arcmin));
   /* the disc has the area of the pixel */

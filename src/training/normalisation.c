@@ -69,8 +69,8 @@ static PetscErrorCode summarise(const NetworkShape *shape, const double *table, 
   for (size_t bin = 0; bin < (size_t)shape->bins; bin++) {
     n->map_std[bin] = sqrt(column_mean(table, rows, columns, bin)); /* the mean of a map is 0 */
     PetscCheck(isfinite(n->map_std[bin]) && n->map_std[bin] > 0, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
-               "the convergence of bin %zu has standard deviation %g over %zu training maps; it must be positive", bin,
-               n->map_std[bin], rows);
+               "the convergence of bin %zu has standard deviation %.6g over %zu training maps; it must be positive",
+               bin, n->map_std[bin], rows);
   }
   for (size_t p = 0; p < (size_t)shape->parameters; p++) {
     const size_t column = (size_t)shape->bins + p;

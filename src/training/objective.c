@@ -69,8 +69,8 @@ PetscErrorCode objective_loss(const NetworkShape *shape, double theta_weight, co
                          (d * d);
 
     PetscCheck(isfinite(field) && isfinite(theta), PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL,
-               "the loss of sample %zu of the batch is not finite: field part %g, parameter part %g, at time %g", b,
-               field, theta, (double)batch->t[b]);
+               "the loss of sample %zu of the batch is not finite: field part %.6g, parameter part %.6g, at time %.6g",
+               b, field, theta, (double)batch->t[b]);
     loss->total += (field + theta_weight * theta) / terms;
     loss->field += field / (double)pixels;
     loss->theta += theta / (double)parameters;

@@ -140,7 +140,7 @@ PetscErrorCode optimizer_apply(Optimizer *optimizer, int64_t step, double learni
 {
   PetscFunctionBeginUser;
   PetscAssert(step >= 1, PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL, "optimiser step %" PRId64 " before the first", step);
-  PetscCheck(isfinite(norm), PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL, "the norm of the gradient is %g", norm);
+  PetscCheck(isfinite(norm), PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL, "the norm of the gradient is %.6g", norm);
   const StepFactors factors = step_factors(&optimizer->config, step, learning_rate, norm);
   update_range(optimizer, &factors, 0, optimizer->frozen_from, weights, gradient);
   update_range(optimizer, &factors, optimizer->frozen_to, optimizer->count, weights, gradient);

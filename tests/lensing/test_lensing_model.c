@@ -213,7 +213,7 @@ static void arguments_out_of_range_are_refused(void **state)
 
   (void)state;
   assert_ok(source_bins_create(&survey, &bins));
-  assert_fails(lensing_model_create(bins, 2, ell, 1e-3, &model), NEPHRITE_ERR_CONFIG, "multipole 90. after 100");
+  assert_fails(lensing_model_create(bins, 2, ell, 1e-3, &model), NEPHRITE_ERR_CONFIG, "multipole 90 after 100");
   assert_fails(lensing_model_create(bins, 1, zero, 1e-3, &model), NEPHRITE_ERR_CONFIG, "positive");
   assert_fails(lensing_model_create(bins, 1, ell, 0, &model), NEPHRITE_ERR_CONFIG, "pixel is 0");
   assert_null(model);

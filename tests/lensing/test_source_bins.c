@@ -128,11 +128,11 @@ static void a_table_that_is_no_distribution_is_refused(void **state)
     double z[3], n[3];
     const char *text;
   } cases[] = {
-      {{0, 1, 1}, {1, 1, 1}, "redshift 2 is 1. after 1"},
+      {{0, 1, 1}, {1, 1, 1}, "redshift 2 is 1 after 1"},
       {{-0.1, 1, 2}, {1, 1, 1}, "covers z = -0.1 to 2"},
       {{0, 1, 40}, {1, 1, 1}, "to 40"},
-      {{0, 1, 2}, {1, -1, 1}, "bin 0 at z = 1. is -1"},
-      {{0, 1, 2}, {1, NAN, 1}, "bin 0 at z = 1. is nan"},
+      {{0, 1, 2}, {1, -1, 1}, "bin 0 at z = 1 is -1"},
+      {{0, 1, 2}, {1, NAN, 1}, "bin 0 at z = 1 is nan"},
       {{0, 1, 2}, {0, 0, 0}, "bin 0 integrates to 0"},
       {{NAN, 1, 2}, {1, 1, 1}, "covers z = nan"},
   };
