@@ -29,7 +29,9 @@ typedef struct {
 } SurveyConfig;
 
 extern const OptionTable survey_options; /**< fills SurveyConfig */
-PetscErrorCode survey_config_check(const SurveyConfig *survey); /**< what ranges alone cannot say */
+/** What ranges alone cannot say.  Errors: NEPHRITE_ERR_CONFIG for a map taller than a flat sky, for 2^31 values or more
+ * in all bins together, for an empty survey_mask. */
+PetscErrorCode survey_config_check(const SurveyConfig *survey);
 static inline PetscInt survey_nx(const SurveyConfig *survey)
 {
   return survey->map_size[0];

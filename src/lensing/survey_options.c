@@ -1,6 +1,7 @@
 /** \file survey_options.c  The `survey` section of a campaign file.  \ingroup lensing */
 #include "nephrite/lensing.h"
 
+#include <limits.h>
 #include <math.h>
 
 #define MAPS SCOPE_SIMULATION
@@ -46,8 +47,12 @@ const OptionTable survey_options = {"survey", specs, sizeof specs / sizeof *spec
 PetscErrorCode survey_config_check(const SurveyConfig *survey)
 {
   const double y_deg = survey->field_of_view_deg * survey_ny(survey) / survey_nx(survey);
+  const int64_t values = (int64_t)survey->bins * survey_ny(survey) * survey_nx(survey);
 
   PetscFunctionBeginUser;
+  PetscCheck(values <= INT_MAX, PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
+             "survey_map_size %d,%d in survey_bins %d makes a map of %lld values; at most %d can be numbered",
+             (int)survey_nx(survey), (int)survey_ny(survey), (int)survey->bins, (long long)values, INT_MAX);
   PetscCheck(
       y_deg <= 90, PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
       "survey_map_size %d,%d at survey_field_of_view %.6g deg makes a map of %.6g deg along y; flat sky ends at 90 deg",

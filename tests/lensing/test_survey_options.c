@@ -87,6 +87,21 @@ static void a_map_too_tall_for_a_flat_sky_is_refused(void **state)
                "survey_field_of_view 5 deg makes a map of 100 deg along y"); /* not "5." */
 }
 
+static void a_map_of_more_values_than_can_be_numbered_is_refused(void **state)
+{
+  SurveyConfig survey = lsst_y10;
+
+  (void)state;
+  survey.bins = 1;
+  survey.map_size[0] = survey.map_size[1] = 46340; /* squared just below 2^31 */
+  assert_ok(survey_config_check(&survey));
+  survey.map_size[1] = 46342;
+  assert_fails(survey_config_check(&survey), NEPHRITE_ERR_CONFIG, "makes a map of 2147488280 values");
+  survey.map_size[0] = survey.map_size[1] = 1 << 14;
+  survey.bins = 8; /* 2^31 in all bins together, no more than 2^28 in each */
+  assert_fails(survey_config_check(&survey), NEPHRITE_ERR_CONFIG, "survey_bins 8 makes a map of 2147483648 values");
+}
+
 static void an_empty_mask_is_refused(void **state)
 {
   SurveyConfig survey = lsst_y10;
@@ -103,4 +118,5 @@ NEPHRITE_TEST_MAIN(cmocka_unit_test(the_defaults_are_lsst_y10),
                    cmocka_unit_test(the_noise_of_the_published_survey_is_0_047738_in_every_bin),
                    cmocka_unit_test(four_times_the_galaxies_halve_the_noise),
                    cmocka_unit_test(a_map_too_tall_for_a_flat_sky_is_refused),
+                   cmocka_unit_test(a_map_of_more_values_than_can_be_numbered_is_refused),
                    cmocka_unit_test(an_empty_mask_is_refused))

@@ -94,6 +94,10 @@ class Usage(unittest.TestCase):
 
 
 class CampaignFile(unittest.TestCase):
+    def test_a_map_too_large_to_be_numbered_is_refused_before_any_memory_is_asked_for(self):
+        done = run(0, SIMULATE, "-survey_map_size", "65536", "-dry_run")
+        expect_failure(self, done, 64, "makes a map of 21474836480 values; at most 2147483647")
+
     def test_the_directory_is_named_after_the_campaign_file_unless_it_is_given(self):
         with tempfile.TemporaryDirectory() as folder:
             config = os.path.join(folder, "wide.survey.yaml")
