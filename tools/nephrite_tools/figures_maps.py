@@ -20,15 +20,14 @@ def example_maps(directory, name, example, geometry, scale):
         ("posterior mean", example.map("mean/kappa")),
         ("posterior std", example.map("std/kappa")),
     ]
-    columns = [(title, maps / scale[:, None, None]) for title, maps in columns if maps is not None]
+    columns = [(title, maps) for title, maps in columns if maps is not None]
+    units = {title: maps.std((1, 2)) if title.startswith("observation") else scale for title, maps in columns}
+    columns = [(title, maps / units[title][:, None, None]) for title, maps in columns]
     bins = scale.size
     shared = np.concatenate([m.ravel() for title, m in columns if title in ("truth", "one draw", "posterior mean")])
     limits = {"shared": (np.percentile(shared, 0.5), np.percentile(shared, 99.7))}
     for title, maps in columns:
-        if title.startswith("observation"):
-            spread = np.percentile(np.abs(maps), 99.5)
-            limits[title] = (-spread, spread)
-        elif title.endswith("std"):
+        if title.endswith("std"):
             limits[title] = (0, np.percentile(maps, 99.7))
     panel = style.WIDTH / (len(columns) + 0.35)
     aspect = geometry.ny / geometry.nx
@@ -50,20 +49,21 @@ def example_maps(directory, name, example, geometry, scale):
             if c == 0:
                 ax.set_ylabel(f"bin {b + 1}\n$\\sigma_\\kappa={scale[b]:.4f}$", fontsize=8)
         axes[0, c].set_title(title)
-        _colour_bar(figure, axes[-1, c], image, r"$\kappa/\sigma_\kappa$")
+        unit = "obs" if title.startswith("observation") else r"\kappa"
+        _colour_bar(figure, axes[-1, c], image, rf"$\kappa/\sigma_{{\rm {unit}}}$")
     axes[-1, 0].tick_params(labelleft=False, labelbottom=False)
     rows = []
     for title, maps in columns:
         for b in range(bins):
-            m = maps[b] * scale[b]
+            m = maps[b] * units[title][b]
             rows.append([title, b + 1, float(m.mean()), float(m.std()), float(m.min()), float(m.max())])
     return style.save(
         directory,
         name,
         f"Maps of {example.name}",
         f"{geometry.side_x_deg:g}° × {geometry.side_y_deg:g}° in units of the standard deviation of the convergence over "
-        "the prior, σ_κ. Truth, draw and mean share one colour scale in all bins; the observation is dominated by shape "
-        "noise and has its own. A draw has the texture of the truth; the mean keeps only what the data determine, and the "
+        "the prior, σ_κ; the observation, whose shape noise is as large or larger, in units of its own, σ_obs. Truth, "
+        "observation, draw and mean share one colour scale in all bins. A draw has the texture of the truth; the mean keeps only what the data determine, and the "
         "standard deviation says where they do not.",
         figure,
         ["panel", "bin", "mean", "std", "min", "max"],
