@@ -37,8 +37,8 @@ def training(directory, h):
         smooth = _smooth(h[name], width)
         ax.plot(step, h[name], color=style.PRIOR, lw=0.4, alpha=0.6)
         ax.plot(step, smooth, color=style.POSTERIOR, label="training")
-        low, high = smooth.min(), np.percentile(smooth, 98)
-        ax.set_ylim(max(0, low - 0.15 * (high - low)), high + 0.3 * (high - low) + 1e-12)
+        ax.set_yscale("log")
+        ax.set_ylim(0.8 * smooth.min(), 1.5 * smooth.max())
         validated = f"validation/{name}"
         if validated in h and h[validated].size:
             ax.plot(
