@@ -76,4 +76,16 @@ PetscBool matter_power_nonlinear_row(const MatterPower *power, double z, double 
 double matter_power_sigma_8(const MatterPower *power);
 PetscErrorCode matter_power_destroy(MatterPower **power);
 
+/** All of the above for one cosmology. */
+typedef struct {
+  Cosmology cosmology;
+  Background *background;
+  Growth *growth;
+  MatterPower *power;
+} Universe;
+/** \param[in,out] universe  zeros; what it holds, also after a failure, is freed by universe_destroy()
+ * Errors: those of background_create(). */
+PetscErrorCode universe_create(const Cosmology *cosmology, double z_max, Universe *universe);
+PetscErrorCode universe_destroy(Universe *universe);
+
 #endif

@@ -231,31 +231,6 @@ PetscErrorCode lensing_model_destroy(LensingModel **model)
 
 /* ------------------------------------------------------------------ evaluation */
 
-/* The tables of one cosmology. */
-typedef struct {
-  Background *background;
-  Growth *growth;
-  MatterPower *power;
-} Universe;
-
-static PetscErrorCode universe_create(const Cosmology *cosmology, double z_max, Universe *universe)
-{
-  PetscFunctionBeginUser;
-  PetscCall(background_create(cosmology, z_max, &universe->background));
-  PetscCall(growth_create(cosmology, z_max, &universe->growth));
-  PetscCall(matter_power_create(cosmology, universe->growth, &universe->power));
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
-
-static PetscErrorCode universe_destroy(Universe *universe)
-{
-  PetscFunctionBeginUser;
-  PetscCall(matter_power_destroy(&universe->power));
-  PetscCall(growth_destroy(&universe->growth));
-  PetscCall(background_destroy(&universe->background));
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
-
 static void place_nodes(LensingModel *model, const Universe *universe, PetscBool alignment, double z_max)
 {
   const gsl_integration_glfixed_table *rule = alignment ? model->alignment_rule : model->lensing_rule;

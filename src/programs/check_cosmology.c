@@ -32,30 +32,6 @@ typedef struct {
 
 /* ------------------------------------------------------------------ tables of one cosmology */
 
-typedef struct {
-  Background *background;
-  Growth *growth;
-  MatterPower *power;
-} Universe;
-
-static PetscErrorCode universe_create(const Cosmology *cosmology, double z_max, Universe *universe)
-{
-  PetscFunctionBeginUser;
-  PetscCall(background_create(cosmology, z_max, &universe->background));
-  PetscCall(growth_create(cosmology, z_max, &universe->growth));
-  PetscCall(matter_power_create(cosmology, universe->growth, &universe->power));
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
-
-static PetscErrorCode universe_destroy(Universe *universe)
-{
-  PetscFunctionBeginUser;
-  PetscCall(matter_power_destroy(&universe->power));
-  PetscCall(growth_destroy(&universe->growth));
-  PetscCall(background_destroy(&universe->background));
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
-
 static void compare(CheckWorst *worst, double ours, double theirs, PetscInt model, const char *place)
 {
   if (isfinite(theirs)) check_worst(worst, fabs(ours / theirs - 1), "model %d, %s", (int)model, place);

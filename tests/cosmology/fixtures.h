@@ -16,29 +16,17 @@
     .Omega_c = 0.95, .Omega_b = 0.05, .sigma_8 = 0.8, .h = 0.7, .n_s = 0.96, .w_0 = -1                                 \
   }
 
-/** One universe with its tables. */
-typedef struct {
-  Cosmology cosmology;
-  Background *background;
-  Growth *growth;
-  MatterPower *power;
-} Universe;
-
 static inline Universe universe_make(Cosmology cosmology, double z_max)
 {
-  Universe universe = {.cosmology = cosmology};
+  Universe universe = {0};
 
-  assert_ok(background_create(&cosmology, z_max, &universe.background));
-  assert_ok(growth_create(&cosmology, z_max, &universe.growth));
-  assert_ok(matter_power_create(&cosmology, universe.growth, &universe.power));
+  assert_ok(universe_create(&cosmology, z_max, &universe));
   return universe;
 }
 
 static inline void universe_free(Universe *universe)
 {
-  assert_ok(matter_power_destroy(&universe->power));
-  assert_ok(growth_destroy(&universe->growth));
-  assert_ok(background_destroy(&universe->background));
+  assert_ok(universe_destroy(universe));
 }
 
 /** Model \p row of cosmology.h5. */
