@@ -171,6 +171,20 @@ static PetscErrorCode report(const ShardLayout *layout, const char *state)
   PetscFunctionReturn(error);
 }
 
+/* A shard holds what its maps depend on, so that it is the same whatever else changes; the index, what runs as is. */
+static PetscErrorCode write_index(const ShardLayout *layout, const ShardRecipe *recipe, const Options *options)
+{
+  ShardRecipe whole = *recipe;
+  char *yaml = NULL;
+
+  PetscFunctionBeginUser;
+  PetscCall(options_yaml(options, SCOPE_PRODUCTS, &yaml));
+  whole.configuration = yaml;
+  const PetscErrorCode error = index_write(layout, &whole);
+  PetscCall(PetscFree(yaml));
+  PetscFunctionReturn(error);
+}
+
 static PetscErrorCode complete_index(const ShardLayout *layout, const ShardRecipe *recipe, const Options *options,
                                      int made)
 {
@@ -178,7 +192,7 @@ static PetscErrorCode complete_index(const ShardLayout *layout, const ShardRecip
 
   PetscFunctionBeginUser;
   if (!made) PetscCall(index_is_current(layout, options, &current));
-  if (!current) PetscCall(index_write(layout, recipe));
+  if (!current) PetscCall(write_index(layout, recipe, options));
   PetscCall(report(layout, current ? "complete already" : "complete"));
   PetscFunctionReturn(PETSC_SUCCESS);
 }

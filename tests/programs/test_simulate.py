@@ -125,6 +125,27 @@ class SimulateTest(unittest.TestCase):
         self.assertEnds(self.simulate(crowded, few, ranks=4), 0)
         self.assertEqual(products(alone), products(crowded))
 
+    def stored_configuration(self, product, name):
+        """A directory for a campaign beside whose campaign file is the configuration that the product holds."""
+        folder = self.root / name
+        folder.mkdir()
+        with h5py.File(product) as file:
+            (folder / "tiny.yaml").write_bytes(file.attrs["configuration"])
+        return folder / "campaign"
+
+    def test_the_index_holds_the_configuration_that_makes_the_same_campaign(self):
+        again = self.stored_configuration(self.whole / "sims/campaign.h5", "from-index")
+        self.assertEnds(self.simulate(again, ranks=2), 0)
+        self.assertWhole(again)
+
+    def test_a_shard_holds_the_configuration_that_makes_the_same_shard(self):
+        last = shard(self.whole, SHARDS - 1)
+        again = self.stored_configuration(last, "from-shard")
+        with h5py.File(last) as file:
+            end = int(file.attrs["first_realisation"][()]) + len(file["theta"])
+        self.assertEnds(self.simulate(again, {"simulate_realisations": end, "train_held_out": 8}, ranks=2), 0)
+        self.assertEqual(shard(again, SHARDS - 1).read_bytes(), last.read_bytes())
+
     def test_the_index_shows_every_map_with_names_and_units(self):
         with h5py.File(self.whole / "sims/campaign.h5") as index, h5py.File(shard(self.whole, 13)) as last:
             self.assertEqual(index["kappa"].shape, (MAPS, 2, 16, 16))
