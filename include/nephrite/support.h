@@ -319,6 +319,8 @@ PetscErrorCode product_open_foreign(const char *path, ProductReader **reader);
 PetscErrorCode product_directory(MPI_Comm comm, const char *path);
 /** Does a file of this name exist?  Rank 0 looks, all learn.  Collective. */
 PetscErrorCode product_exists(MPI_Comm comm, const char *path, PetscBool *exists);
+/** Digest of a file's bytes.  \param[in,out] digest  of what came before, 0 at first  Errors: NEPHRITE_ERR_INPUT. */
+PetscErrorCode file_digest(const char *path, uint64_t *digest);
 
 /** A lock on a stage of a campaign, so that it is not run twice at once: a file with host, process and job id.
  * Collective.  Errors: NEPHRITE_ERR_INTERRUPTED if another live process holds it. */

@@ -38,6 +38,7 @@ typedef struct {
   const Prior *prior;
   const char *configuration; /* YAML */
   int64_t seed;
+  int64_t tables; /* digest of the files survey_n_of_z and survey_shift_table, 0 without */
 } ShardRecipe;
 
 /** What a rank makes shards with. */

@@ -147,6 +147,7 @@ static PetscErrorCode fill_shard(const ShardMaker *maker, PetscInt shard, Produc
   PetscFunctionBeginUser;
   PetscCall(declare_datasets(writer, maker->recipe, shard_rows(maker->layout, shard)));
   PetscCall(product_attribute_int(writer, NULL, "first_realisation", 1, &first));
+  if (maker->recipe->tables) PetscCall(product_attribute_int(writer, NULL, "tables_digest", 1, &maker->recipe->tables));
   PetscCall(PetscMalloc2(survey_map_values(maker->recipe->survey), &kappa, (size_t)prior_count(maker->recipe->prior),
                          &theta));
   const PetscErrorCode error = write_rows(maker, shard, writer, kappa, theta, &counts);

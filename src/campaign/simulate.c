@@ -19,6 +19,19 @@ static PetscErrorCode check_configuration(ProductReader *reader, const Options *
   PetscFunctionReturn(error);
 }
 
+/* The names of the files are options; what is in them may have changed. */
+static PetscErrorCode check_tables(ProductReader *reader, const ShardRecipe *recipe, const char *path)
+{
+  int64_t tables;
+
+  PetscFunctionBeginUser;
+  if (!recipe->tables) PetscFunctionReturn(PETSC_SUCCESS);
+  PetscCall(product_read_attribute_int(reader, NULL, "tables_digest", 1, &tables));
+  PetscCheck(tables == recipe->tables, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
+             "%s was made with another content of survey_n_of_z or survey_shift_table", path);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
 /* \param[out] rows maps in it */
 static PetscErrorCode check_contents(ProductReader *reader, const ShardLayout *layout, PetscInt shard, hsize_t *rows)
 {
@@ -44,8 +57,9 @@ static PetscErrorCode advise_to_delete(PetscErrorCode error)
 }
 
 /* Is this shard there, whole and of this configuration?  Errors: NEPHRITE_ERR_INPUT if it is damaged or of another. */
-static PetscErrorCode shard_is_done(const ShardLayout *layout, PetscInt shard, const Options *options, PetscBool *done)
+static PetscErrorCode shard_is_done(const ShardMaker *maker, PetscInt shard, const Options *options, PetscBool *done)
 {
+  const ShardLayout *layout = maker->layout;
   char path[PETSC_MAX_PATH_LEN];
   ProductReader *reader = NULL;
   hsize_t rows = 0;
@@ -58,6 +72,7 @@ static PetscErrorCode shard_is_done(const ShardLayout *layout, PetscInt shard, c
   error = product_open(path, "shard", SHARD_FORMAT, &reader);
   if (error) error = advise_to_delete(error);
   if (!error) error = check_configuration(reader, options, path);
+  if (!error) error = check_tables(reader, maker->recipe, path);
   if (!error && check_contents(reader, layout, shard, &rows)) error = advise_to_delete(NEPHRITE_ERR_INPUT);
   PetscCall(product_close(&reader));
   PetscCall(error);
@@ -67,9 +82,10 @@ static PetscErrorCode shard_is_done(const ShardLayout *layout, PetscInt shard, c
 }
 
 /* Rank 0 looks, all learn.  \param[out] missing [shards]  \param[out] count of them  \param[out] present maps there */
-static PetscErrorCode find_missing(MPI_Comm comm, const ShardLayout *layout, const Options *options, int *missing,
+static PetscErrorCode find_missing(MPI_Comm comm, const ShardMaker *maker, const Options *options, int *missing,
                                    int *count, int64_t *present)
 {
+  const ShardLayout *layout = maker->layout;
   PetscMPIInt rank;
   PetscErrorCode error = PETSC_SUCCESS;
 
@@ -80,7 +96,7 @@ static PetscErrorCode find_missing(MPI_Comm comm, const ShardLayout *layout, con
   for (PetscInt shard = 0; rank == 0 && shard < layout->shards && !error; shard++) {
     PetscBool done = PETSC_FALSE;
 
-    error = shard_is_done(layout, shard, options, &done);
+    error = shard_is_done(maker, shard, options, &done);
     if (done)
       *present += shard_rows(layout, shard);
     else
@@ -210,7 +226,7 @@ static PetscErrorCode simulate_locked(MPI_Comm comm, const Options *options, con
   PetscFunctionBeginUser;
   PetscCallMPI(MPI_Comm_rank(comm, &rank));
   PetscCall(PetscMalloc1(layout->shards, &missing));
-  error = find_missing(comm, layout, options, missing, &count, &present);
+  error = find_missing(comm, &maker, options, missing, &count, &present);
   maker.maps = layout->realisations - present;
   if (!error && rank == 0 && present && count)
     printf("simulate  going on: %" PRId64 " of %" PRId64 " maps are there\n", present, layout->realisations);
@@ -224,16 +240,34 @@ static PetscErrorCode simulate_locked(MPI_Comm comm, const Options *options, con
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
+/* \param[out] digest  of the contents of the files that the survey names, 0 where it names none */
+static PetscErrorCode digest_tables(MPI_Comm comm, const SurveyConfig *survey, int64_t *digest)
+{
+  uint64_t both = 0;
+  PetscMPIInt rank;
+  PetscErrorCode error = PETSC_SUCCESS;
+
+  PetscFunctionBeginUser;
+  PetscCallMPI(MPI_Comm_rank(comm, &rank));
+  if (rank == 0 && survey->n_of_z[0]) error = file_digest(survey->n_of_z, &both);
+  if (rank == 0 && survey->shift_table[0] && !error) error = file_digest(survey->shift_table, &both);
+  PetscCall(group_agree(comm, error));
+  *digest = (int64_t)both;
+  PetscCallMPI(MPI_Bcast(digest, 1, MPI_INT64_T, 0, comm));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
 PetscErrorCode campaign_simulate(MPI_Comm comm, const Options *options, const CampaignConfig *campaign,
                                  const SurveyConfig *survey, const Prior *prior, const SimulateConfig *simulate)
 {
   ShardLayout layout;
-  ShardRecipe recipe = {survey, prior, NULL, campaign->seed};
+  ShardRecipe recipe = {.survey = survey, .prior = prior, .seed = campaign->seed};
   StageLock *lock = NULL;
   char *yaml = NULL, sims[PETSC_MAX_PATH_LEN];
   PetscErrorCode error;
 
   PetscFunctionBeginUser;
+  PetscCall(digest_tables(comm, survey, &recipe.tables));
   PetscCall(shard_layout(campaign->campaign, simulate->realisations, simulate->shard_size, &layout));
   snprintf(sims, sizeof sims, "%.*s/sims", PETSC_MAX_PATH_LEN - 8, campaign->campaign);
   PetscCall(product_directory(comm, sims));

@@ -1,5 +1,6 @@
 /* nephrite-test: mpi */
 #include "../../src/campaign/internal.h"
+#include "../lensing/theory_fixtures.h"
 #include "campaign_fixture.h"
 
 #include <signal.h>
@@ -122,6 +123,33 @@ static void maps_of_other_options_are_refused_naming_them(void **state)
   simulate(inside("a"), harmless);
 }
 
+/* n(z) of two bins, the first of which ends at a redshift.  One rank writes, the others wait. */
+static void write_n_of_z(const char *path, double end)
+{
+  const double z[3] = {0, end, 3}, n[6] = {1, 0, 0, 0, 1, 0};
+
+  if (world_rank() == 0) {
+    unlink(path);
+    scratch_write(path, "z", 1, (hsize_t[]){3}, z);
+    scratch_write(path, "n_of_z", 2, (hsize_t[]){2, 3}, n);
+  }
+  MPI_Barrier(PETSC_COMM_WORLD);
+}
+
+static void maps_of_other_tables_under_the_same_name_are_refused(void **state)
+{
+  const char *path = inside("n_of_z.h5");
+  const char *const table[] = {"-survey_n_of_z", path, NULL};
+
+  (void)state;
+  write_n_of_z(path, 1);
+  simulate(inside("a"), table);
+  simulate(inside("a"), table); /* nothing has changed */
+  write_n_of_z(path, 1.5);
+  refuse_to_simulate(inside("a"), table, NEPHRITE_ERR_INPUT,
+                     "shard-00000.h5 was made with another content of survey_n_of_z");
+}
+
 static void a_damaged_shard_is_refused_by_name(void **state)
 {
   (void)state;
@@ -160,7 +188,7 @@ static void write_stale_index(const char *directory)
   Setting *s = setting_create(PETSC_COMM_SELF, directory, NULL);
   assert_ok(options_yaml(s->options, SCOPE_SIMULATION, &configuration));
   assert_ok(shard_layout(other, MAPS, SHARD_SIZE, &layout));
-  assert_ok(index_write(&layout, &(ShardRecipe){&s->survey, s->prior, configuration, SEED}));
+  assert_ok(index_write(&layout, &(ShardRecipe){&s->survey, s->prior, configuration, SEED, 0}));
   assert_ok(index_path(other, stale));
   assert_ok(index_path(directory, index));
   assert_int_equal(rename(stale, index), 0);
@@ -220,7 +248,8 @@ static void an_interrupt_leaves_nothing_half_made(void **state)
 NEPHRITE_TEST_MAIN(TEST(files_are_the_same_whatever_the_number_of_ranks),
                    TEST(a_shard_that_is_missing_is_made_again_and_the_others_are_left_alone),
                    TEST(a_campaign_can_grow_and_shrink), TEST(maps_of_other_options_are_refused_naming_them),
-                   TEST(a_damaged_shard_is_refused_by_name), TEST(a_shard_under_the_name_of_another_is_refused),
+                   TEST(maps_of_other_tables_under_the_same_name_are_refused), TEST(a_damaged_shard_is_refused_by_name),
+                   TEST(a_shard_under_the_name_of_another_is_refused),
                    TEST(an_index_that_lists_other_shards_is_written_anew),
                    TEST(a_directory_that_cannot_be_written_is_an_input_output_error),
                    TEST(too_many_shards_are_refused_with_what_would_be_right),
