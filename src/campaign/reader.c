@@ -2,6 +2,7 @@
 #include "campaign/internal.h"
 
 #include <string.h>
+#include <unistd.h>
 
 /* Open shards at once: far below any limit of open files. */
 enum { OPEN_SHARDS = 64 };
@@ -57,6 +58,8 @@ PetscErrorCode campaign_reader_open(const char *directory, const Options *option
   PetscCall(PetscNew(&r));
   *reader = r;
   PetscCall(index_path(directory, path));
+  PetscCheck(!access(path, F_OK), PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
+             "%s: there is no such file; nephrite-simulate makes it, and joins the campaign's maps in it", path);
   error = product_open(path, "campaign", CAMPAIGN_FORMAT, &index);
   if (!error) error = read_index(path, directory, options, index, r);
   PetscCall(product_close(&index));

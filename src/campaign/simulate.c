@@ -36,13 +36,12 @@ static PetscErrorCode check_tables(ProductReader *reader, const ShardRecipe *rec
 static PetscErrorCode check_contents(ProductReader *reader, const ShardLayout *layout, PetscInt shard, hsize_t *rows)
 {
   hsize_t shape[PRODUCT_MAX_RANK];
-  uint64_t digest;
 
   PetscFunctionBeginUser;
   PetscCall(shard_check_place(reader, layout, shard));
   PetscCall(product_shape(reader, "theta", NULL, NULL));
   PetscCall(product_shape(reader, "kappa", NULL, shape));
-  PetscCall(product_digest(reader, &digest)); /* of the digests of all rows: that they are there and readable */
+  PetscCall(product_verify(reader));
   *rows = shape[0];
   PetscFunctionReturn(PETSC_SUCCESS);
 }
@@ -81,31 +80,45 @@ static PetscErrorCode shard_is_done(const ShardMaker *maker, PetscInt shard, con
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-/* Rank 0 looks, all learn.  \param[out] missing [shards]  \param[out] count of them  \param[out] present maps there */
+/* Shards rank, rank + size, …, every byte of them: reading a campaign is work to share.  \param[in,out] there [shards]
+ */
+static PetscErrorCode find_share(MPI_Comm comm, const ShardMaker *maker, const Options *options, int *there)
+{
+  PetscMPIInt rank, size;
+
+  PetscFunctionBeginUser;
+  PetscCallMPI(MPI_Comm_rank(comm, &rank));
+  PetscCallMPI(MPI_Comm_size(comm, &size));
+  for (PetscInt shard = rank; shard < maker->layout->shards; shard += size) {
+    PetscBool done = PETSC_FALSE;
+
+    PetscCheck(!interrupt_seen(), PETSC_COMM_SELF, NEPHRITE_ERR_INTERRUPTED,
+               "%s/sims: interrupted while the shards there were verified; run again to go on",
+               maker->layout->directory);
+    PetscCall(shard_is_done(maker, shard, options, &done));
+    there[shard] = done;
+  }
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* \param[out] missing [shards]  \param[out] count of them  \param[out] present maps there */
 static PetscErrorCode find_missing(MPI_Comm comm, const ShardMaker *maker, const Options *options, int *missing,
                                    int *count, int64_t *present)
 {
   const ShardLayout *layout = maker->layout;
-  PetscMPIInt rank;
-  PetscErrorCode error = PETSC_SUCCESS;
+  int *const there = missing; /* the list is never ahead of the shard that is looked at */
 
   PetscFunctionBeginUser;
   *count = 0;
   *present = 0;
-  PetscCallMPI(MPI_Comm_rank(comm, &rank));
-  for (PetscInt shard = 0; rank == 0 && shard < layout->shards && !error; shard++) {
-    PetscBool done = PETSC_FALSE;
-
-    error = shard_is_done(maker, shard, options, &done);
-    if (done)
+  PetscCall(PetscArrayzero(there, layout->shards));
+  PetscCall(group_agree(comm, find_share(comm, maker, options, there)));
+  PetscCallMPI(MPI_Allreduce(MPI_IN_PLACE, there, (PetscMPIInt)layout->shards, MPI_INT, MPI_MAX, comm));
+  for (PetscInt shard = 0; shard < layout->shards; shard++)
+    if (there[shard])
       *present += shard_rows(layout, shard);
     else
       missing[(*count)++] = (int)shard;
-  }
-  PetscCall(group_agree(comm, error));
-  PetscCallMPI(MPI_Bcast(count, 1, MPI_INT, 0, comm));
-  PetscCallMPI(MPI_Bcast(missing, *count, MPI_INT, 0, comm));
-  PetscCallMPI(MPI_Bcast(present, 1, MPI_INT64_T, 0, comm));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -232,7 +245,7 @@ static PetscErrorCode simulate_locked(MPI_Comm comm, const Options *options, con
     printf("simulate  going on: %" PRId64 " of %" PRId64 " maps are there\n", present, layout->realisations);
   if (!error && count) error = make_missing(comm, &maker, missing, count, &made);
   PetscCall(PetscFree(missing));
-  PetscCheck(error != NEPHRITE_ERR_INTERRUPTED, PETSC_COMM_SELF, NEPHRITE_ERR_INTERRUPTED,
+  PetscCheck(error != NEPHRITE_ERR_INTERRUPTED || !count, PETSC_COMM_SELF, NEPHRITE_ERR_INTERRUPTED,
              "%s/sims: interrupted with %d of %d shards finished, which are kept; run again to go on",
              layout->directory, (int)layout->shards - count + made, (int)layout->shards);
   PetscCall(error);

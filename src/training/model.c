@@ -108,7 +108,8 @@ static PetscErrorCode load_directory(const char *directory, Model **model)
   const PetscErrorCode error = load_best(directory, count, steps, model);
   PetscCall(PetscFree(steps));
   PetscCall(error);
-  PetscCheck(count, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT, "%s/checkpoints holds no checkpoint step-*.h5", directory);
+  PetscCheck(count, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
+             "%s/checkpoints holds no checkpoint step-*.h5; nephrite-train makes them", directory);
   snprintf(reason, sizeof reason, "%s", error_message());
   PetscCheck(*model, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT, "none of the %d checkpoints in %s/checkpoints is sound: %s",
              (int)count, directory, reason);

@@ -313,6 +313,17 @@ class SimulateTest(unittest.TestCase):
         self.assertEnds(self.simulate(campaign, ranks=2), 0)
         self.assertWhole(campaign)
 
+    def test_a_flipped_byte_is_found_in_any_map_of_a_complete_campaign(self):
+        campaign = self.copy_of_whole("flipped")
+        whole = shard(campaign, 4).read_bytes()
+        data = h5py.File(shard(campaign, 4))["kappa"].id.get_chunk_info(1).byte_offset
+        shard(campaign, 4).write_bytes(whole[: data + 7] + bytes([whole[data + 7] ^ 4]) + whole[data + 8 :])
+        for ranks in 1, 4:
+            self.assertEnds(self.simulate(campaign, ranks=ranks), INPUT, "shard-00004.h5", "row", "delete the file")
+        shard(campaign, 4).write_bytes(whole)
+        self.assertEnds(self.simulate(campaign), 0)
+        self.assertWhole(campaign)
+
     def test_exchanged_shards_are_refused(self):
         campaign = self.copy_of_whole("exchanged")
         shutil.copy(shard(self.whole, 3), shard(campaign, 8))

@@ -393,7 +393,7 @@ class TrainTest(unittest.TestCase):
 
     def test_missing_maps_are_named(self):
         campaign = self.root / "nothing"
-        self.assertEnds(self.train(campaign, ranks=2), INPUT, "sims/campaign.h5")
+        self.assertEnds(self.train(campaign, ranks=2), INPUT, "sims/campaign.h5", "nephrite-simulate makes it")
         campaign = self.new_campaign("short")
         self.assertEnds(self.train(campaign, {"simulate_realisations": 60}), INPUT, "has 40 maps")
 
