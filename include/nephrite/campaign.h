@@ -46,15 +46,23 @@ PetscErrorCode prior_moments(const Prior *prior, double *mean, double *std);
 PetscErrorCode prior_cosmology(const Prior *prior, const double *theta, Cosmology *cosmology, Systematics *systematics);
 PetscErrorCode prior_destroy(Prior **prior);
 
-/** theta and key to a convergence map: prior, cosmology, spectra, field in one.  One per thread or rank. */
+/** theta and key to a convergence map: prior, cosmology, spectra, field in one.  One per thread, rank or group of
+ * ranks; every rank of a group evaluates the cosmology for itself. */
 typedef struct Simulator Simulator;
 typedef struct {
   int64_t redrawn; /**< unphysical or impossible draws replaced */
   int64_t linear_redshifts; /**< realisations in which some redshift had no nonlinear scale */
 } SimulatorCounts;
-PetscErrorCode simulator_create(const SurveyConfig *survey, const Prior *prior, int64_t seed, Simulator **simulator);
+/** The maps of a survey. */
+FieldShape simulator_shape(const SurveyConfig *survey);
+/** Collective on \p comm, whose ranks make each map together (field_create()).  Errors: those of field_check(). */
+PetscErrorCode simulator_create(MPI_Comm comm, const SurveyConfig *survey, const Prior *prior, int64_t seed,
+                                Simulator **simulator);
+/** Rows of a map that are made on this rank: all of them, if it is alone. */
+void simulator_slab(const Simulator *simulator, PetscInt *first_row, PetscInt *rows);
 /** Realisation \p index: a function of (configuration, seed, index) alone.  A draw for which no log-normal field exists
- * is redrawn and counted as well.  \param[out] kappa [bins][ny][nx]  \param[out] theta [prior_count()]
+ * is redrawn and counted as well.  Collective.
+ * \param[out] kappa [bins][rows][nx], the rows of simulator_slab()  \param[out] theta [prior_count()], on every rank
  * \param[in,out] counts  added to; may be NULL
  * Errors: NEPHRITE_ERR_CONFIG if no draw from the prior makes a map, with the reason of the last. */
 PetscErrorCode simulator_realisation(Simulator *simulator, int64_t index, float *kappa, double *theta,

@@ -6,20 +6,38 @@
 
 #include "nephrite/lensing.h"
 
+/** What maps are made. */
+typedef struct {
+  FieldModel model;
+  PetscInt bins, ny, nx;
+  double pixel; /**< its side in radians */
+} FieldShape;
+
 /** A grid with its transforms and work space.  Use: set the spectra of a cosmology, then realise any number of maps.
- * One per thread; create from one thread at a time (FFTW's planner). */
+ * One per thread; create from one thread at a time (FFTW's planner).
+ *
+ * Several ranks make one map together: each holds a slab, some rows of all bins, and no rank more than its share of
+ * anything. */
 typedef struct Field Field;
 
-/** \param pixel side in radians
- * Errors: NEPHRITE_ERR_CONFIG: no bins or too many, fewer than 2 pixels along an axis, a pixel that is not positive. */
-PetscErrorCode field_create(FieldModel model, PetscInt bins, PetscInt ny, PetscInt nx, double pixel, Field **field);
-/** Prepare L(k) and sigma_i^2 from C_ij(ell) and, for log-normal fields, the shifts (physics, Maps 1-4).
+/** Can \p ranks together make such maps?  Not collective.
+ * Errors: NEPHRITE_ERR_CONFIG: no bins or too many, fewer than 2 pixels along an axis, a pixel that is not positive,
+ * more than one rank and an odd number of pixels along an axis of a log-normal map, more ranks than rows. */
+PetscErrorCode field_check(const FieldShape *shape, PetscMPIInt ranks);
+/** Collective on \p comm, whose ranks make each map together.  Errors: those of field_check(). */
+PetscErrorCode field_create(MPI_Comm comm, const FieldShape *shape, Field **field);
+/** Rows of the map that are on this rank: all of them, if it is alone.  There may be none. */
+void field_slab(const Field *field, PetscInt *first_row, PetscInt *rows);
+/** Prepare L(k) and sigma_i^2 from C_ij(ell) and, for log-normal fields, the shifts (physics, Maps 1-4).  Collective:
+ * all ranks have the same spectra.
  * Errors: NEPHRITE_ERR_INPUT: spectra as for field_spectrum(); a shift that is not positive, naming the bin; no
  * log-normal field exists because xi_ij <= -lambda_i lambda_j somewhere, naming the pair. */
 PetscErrorCode field_set_spectra(Field *field, const LensingSpectra *spectra);
-/** White noise in, convergence out.  \param white [bins][ny][nx] standard normal  \param[out] kappa [bins][ny][nx] */
+/** White noise in, convergence out.  Collective.
+ * \param white [bins][rows][nx] standard normal  \param[out] kappa [bins][rows][nx] */
 PetscErrorCode field_realise(Field *field, const double *white, double *kappa);
-/** The same with white noise keyed by \p key (position = index in [bins][ny][nx]), to float. */
+/** The same with white noise keyed by \p key (position = index in [bins][ny][nx]), to float: the same map, to the
+ * rounding of the transforms, for every number of ranks.  Collective.  \param[out] kappa [bins][rows][nx] */
 PetscErrorCode field_realise_keyed(Field *field, RandomKey key, float *kappa);
 /** Variance of the Gaussian field of each bin (sigma_i^2 of the log-normal), an expectation. \param[out] variance
  * [bins] */

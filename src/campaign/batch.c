@@ -39,7 +39,7 @@ PetscErrorCode batch_source_online(const SurveyConfig *survey, const Prior *prio
   *source = s;
   s->seed = seed;
   s->first = first;
-  PetscCall(simulator_create(survey, prior, seed, &s->simulator));
+  PetscCall(simulator_create(PETSC_COMM_SELF, survey, prior, seed, &s->simulator));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 

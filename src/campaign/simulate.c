@@ -130,7 +130,8 @@ static PetscErrorCode work(WorkQueue *queue, ShardMaker *maker, const int *missi
   PetscErrorCode error;
 
   PetscFunctionBeginUser;
-  error = simulator_create(maker->recipe->survey, maker->recipe->prior, maker->recipe->seed, &maker->simulator);
+  error = simulator_create(PETSC_COMM_SELF, maker->recipe->survey, maker->recipe->prior, maker->recipe->seed,
+                           &maker->simulator);
   while (!error) {
     error = work_queue_take(queue, &unit);
     if (error || unit < 0) break;

@@ -6,13 +6,30 @@ enum { REASON_SIZE = 512 }; /* of a message that goes into another one */
 struct Simulator {
   const Prior *prior;
   int64_t seed;
+  MPI_Comm comm; /* borrowed */
   LensingModel *lensing;
   LensingSpectra *spectra;
   Field *field;
 };
 
-PetscErrorCode simulator_create(const SurveyConfig *survey, const Prior *prior, int64_t seed, Simulator **simulator)
+FieldShape simulator_shape(const SurveyConfig *survey)
 {
+  return (FieldShape){(FieldModel)survey->field, survey->bins, survey_ny(survey), survey_nx(survey),
+                      survey_pixel(survey)};
+}
+
+static PetscErrorCode create_lensing(const SurveyConfig *survey, Simulator *s)
+{
+  PetscFunctionBeginUser;
+  PetscCall(lensing_model_for_survey(survey, &s->lensing));
+  PetscCall(lensing_model_spectra_create(s->lensing, &s->spectra));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode simulator_create(MPI_Comm comm, const SurveyConfig *survey, const Prior *prior, int64_t seed,
+                                Simulator **simulator)
+{
+  const FieldShape shape = simulator_shape(survey);
   Simulator *s = NULL;
 
   PetscFunctionBeginUser;
@@ -20,11 +37,15 @@ PetscErrorCode simulator_create(const SurveyConfig *survey, const Prior *prior, 
   *simulator = s;
   s->prior = prior;
   s->seed = seed;
-  PetscCall(lensing_model_for_survey(survey, &s->lensing));
-  PetscCall(lensing_model_spectra_create(s->lensing, &s->spectra));
-  PetscCall(field_create((FieldModel)survey->field, survey->bins, survey_ny(survey), survey_nx(survey),
-                         survey_pixel(survey), &s->field));
+  s->comm = comm;
+  PetscCall(group_agree(comm, create_lensing(survey, s)));
+  PetscCall(field_create(comm, &shape, &s->field));
   PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+void simulator_slab(const Simulator *simulator, PetscInt *first_row, PetscInt *rows)
+{
+  field_slab(simulator->field, first_row, rows);
 }
 
 PetscErrorCode simulator_destroy(Simulator **simulator)
@@ -69,7 +90,7 @@ static PetscErrorCode set_parameters(Simulator *s, const double *theta, PetscInt
   PetscErrorCode error;
 
   PetscFunctionBeginUser;
-  error = evaluate_spectra(s, theta, linear_redshifts);
+  error = group_agree(s->comm, evaluate_spectra(s, theta, linear_redshifts));
   if (!error) error = field_set_spectra(s->field, s->spectra);
   if (error) PetscCall(name_parameters(s->prior, theta, error));
   PetscFunctionReturn(PETSC_SUCCESS);

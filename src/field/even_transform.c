@@ -101,6 +101,6 @@ void quarter_mirror(const FieldGrid *grid, double *quarter)
 {
   const PetscInt columns = quarter_nx(grid);
 
-  for (PetscInt y = 0; y < quarter_ny(grid); y++)
+  for (PetscInt y = 0; y < grid->rows; y++)
     for (PetscInt x = 0; x < quarter_first(y, grid); x++) quarter[y * columns + x] = quarter[x * columns + y];
 }

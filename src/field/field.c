@@ -7,7 +7,7 @@
 /* Estimated plans: measured ones depend on timing, and with them the last bit of a map. */
 static PetscErrorCode plan_transforms(Field *f)
 {
-  const int size[2] = {(int)f->grid.ny, (int)f->grid.nx}, bins = (int)f->bins;
+  const int size[2] = {(int)f->shape.ny, (int)f->shape.nx}, bins = (int)f->shape.bins;
   const int pixels = size[0] * size[1], modes = size[0] * (size[1] / 2 + 1);
 
   PetscFunctionBeginUser;
@@ -20,41 +20,95 @@ static PetscErrorCode plan_transforms(Field *f)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-static PetscErrorCode allocate(Field *f)
+/* All of a map on this rank. */
+static PetscErrorCode create_whole(Field *f)
 {
-  const size_t bins = (size_t)f->bins, pixels = (size_t)f->grid.ny * (size_t)f->grid.nx;
-  const size_t modes = (size_t)f->grid.ny * (size_t)quarter_nx(&f->grid);
+  const FieldShape *const shape = &f->shape;
+  const size_t bins = (size_t)shape->bins, pixels = (size_t)shape->ny * (size_t)shape->nx;
+
+  PetscFunctionBeginUser;
+  f->grid = whole_grid(shape->ny, shape->nx, shape->pixel);
+  f->lines = 1;
+  f->line_values = f->line_stride = f->bin_stride = pixels;
+  f->pixels = fftw_alloc_real(bins * pixels);
+  f->modes = fftw_alloc_complex(bins * (size_t)shape->ny * (size_t)quarter_nx(&f->grid));
+  PetscCheck(f->pixels && f->modes, PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL,
+             "no memory for %zu maps of %" PetscInt_FMT " x %" PetscInt_FMT " pixels", bins, shape->nx, shape->ny);
+  if (shape->model == FIELD_LOGNORMAL) PetscCall(even_transform_create(shape->ny, shape->nx, &f->even));
+  PetscCall(plan_transforms(f));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* A part of it. */
+static PetscErrorCode create_slab(Field *f)
+{
+  PetscInt first_row;
+
+  PetscFunctionBeginUser;
+  PetscCall(slab_create(f->comm, &f->shape, &f->slab));
+  slab_rows(f->slab, &first_row, &f->lines);
+  f->grid = slab_modes_grid(f->slab);
+  f->first_pixel = (uint64_t)first_row * (uint64_t)f->shape.nx;
+  f->line_values = (size_t)f->shape.nx;
+  f->pixels = slab_pixels(f->slab, &f->line_stride, &f->bin_stride);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode allocate_roots(Field *f)
+{
+  const size_t bins = (size_t)f->shape.bins;
 
   PetscFunctionBeginUser;
   PetscCall(PetscMalloc4((size_t)f->pairs * quarter_size(&f->grid), &f->root, bins, &f->shift, bins, &f->variance,
                          (size_t)quarter_nx(&f->grid), &f->negative));
-  f->pixels = fftw_alloc_real(bins * pixels);
-  f->modes = fftw_alloc_complex(bins * modes);
-  PetscCheck(f->pixels && f->modes, PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL,
-             "no memory for %zu maps of %" PetscInt_FMT " x %" PetscInt_FMT " pixels", bins, f->grid.nx, f->grid.ny);
-  if (f->model == FIELD_LOGNORMAL) PetscCall(even_transform_create(f->grid.ny, f->grid.nx, &f->even));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-PetscErrorCode field_create(FieldModel model, PetscInt bins, PetscInt ny, PetscInt nx, double pixel, Field **field)
+PetscErrorCode field_check(const FieldShape *shape, PetscMPIInt ranks)
 {
+  const PetscInt ny = shape->ny, nx = shape->nx;
+
+  PetscFunctionBeginUser;
+  PetscCheck(shape->bins >= 1 && shape->bins <= NEPHRITE_MAX_BINS, PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
+             "%" PetscInt_FMT " tomographic bins; there may be 1 to %d", shape->bins, NEPHRITE_MAX_BINS);
+  PetscCheck(ny >= 2 && nx >= 2 && shape->pixel > 0, PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
+             "a map of %" PetscInt_FMT " x %" PetscInt_FMT " pixels of %.6g radians is no map", nx, ny, shape->pixel);
+  PetscCheck(ranks <= ny, PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
+             "a map of %" PetscInt_FMT " rows cannot be divided over %d ranks; use groups of at most %" PetscInt_FMT,
+             ny, ranks, ny);
+  PetscCheck(ranks == 1 || shape->model == FIELD_GAUSSIAN || (ny % 2 == 0 && nx % 2 == 0), PETSC_COMM_SELF,
+             NEPHRITE_ERR_CONFIG,
+             "a log-normal map of %" PetscInt_FMT " x %" PetscInt_FMT
+             " pixels cannot be divided over %d ranks: both sides must be even; make it on one rank each, or of one "
+             "pixel more",
+             nx, ny, ranks);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode field_create(MPI_Comm comm, const FieldShape *shape, Field **field)
+{
+  PetscMPIInt ranks;
   Field *f = NULL;
 
   PetscFunctionBeginUser;
-  PetscCheck(bins >= 1 && bins <= NEPHRITE_MAX_BINS, PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
-             "%" PetscInt_FMT " tomographic bins; there may be 1 to %d", bins, NEPHRITE_MAX_BINS);
-  PetscCheck(ny >= 2 && nx >= 2 && pixel > 0, PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
-             "a map of %" PetscInt_FMT " x %" PetscInt_FMT " pixels of %.6g radians is no map", nx, ny, pixel);
+  PetscCallMPI(MPI_Comm_size(comm, &ranks));
+  PetscCall(field_check(shape, ranks));
   PetscCall(PetscNew(&f));
   *field = f;
-  f->model = model;
-  f->grid = (FieldGrid){ny, nx, pixel};
-  f->bins = bins;
-  f->pairs = bins * (bins + 1) / 2;
+  f->comm = comm;
+  f->shape = *shape;
+  f->pairs = shape->bins * (shape->bins + 1) / 2;
   f->kernels = field_kernels_best();
-  PetscCall(allocate(f));
-  PetscCall(plan_transforms(f));
+  PetscCall(ranks > 1 ? create_slab(f) : create_whole(f));
+  PetscCall(group_agree(comm, allocate_roots(f)));
   PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+void field_slab(const Field *f, PetscInt *first_row, PetscInt *rows)
+{
+  *first_row = 0;
+  *rows = f->shape.ny;
+  if (f->slab) slab_rows(f->slab, first_row, rows);
 }
 
 PetscErrorCode field_destroy(Field **field)
@@ -66,79 +120,122 @@ PetscErrorCode field_destroy(Field **field)
   if (f->forward) fftw_destroy_plan(f->forward);
   if (f->backward) fftw_destroy_plan(f->backward);
   PetscCall(even_transform_destroy(&f->even));
-  fftw_free(f->pixels);
+  if (!f->slab) fftw_free(f->pixels);
   fftw_free(f->modes);
+  PetscCall(slab_destroy(&f->slab));
   PetscCall(PetscFree4(f->root, f->shift, f->variance, f->negative));
   PetscCall(PetscFree(*field));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-PetscErrorCode field_set_spectra(Field *f, const LensingSpectra *spectra)
+static PetscErrorCode check_spectra(const Field *f, const LensingSpectra *spectra)
 {
   PetscFunctionBeginUser;
-  PetscCheck(spectra->bins == f->bins, PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL,
-             "spectra of %" PetscInt_FMT " bins for a field of %" PetscInt_FMT, spectra->bins, f->bins);
-  f->ready = PETSC_FALSE;
-  for (PetscInt i = 0; i < f->bins && f->model == FIELD_LOGNORMAL; i++)
+  PetscCheck(spectra->bins == f->shape.bins, PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL,
+             "spectra of %" PetscInt_FMT " bins for a field of %" PetscInt_FMT, spectra->bins, f->shape.bins);
+  for (PetscInt i = 0; i < f->shape.bins && f->shape.model == FIELD_LOGNORMAL; i++)
     PetscCheck(spectra->shift[i] > 0 && isfinite(spectra->shift[i]), PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
                "the log-normal shift of bin %" PetscInt_FMT " is %.6g; it must be positive", i, spectra->shift[i]);
-  memcpy(f->shift, spectra->shift, (size_t)f->bins * sizeof *f->shift);
-  PetscCall(spectrum_quarter(spectra, &f->grid, f->root));
-  if (f->model == FIELD_LOGNORMAL) PetscCall(lognormal_gaussian_power(f));
-  gaussian_roots(f);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode field_set_spectra(Field *f, const LensingSpectra *spectra)
+{
+  PetscErrorCode error;
+
+  PetscFunctionBeginUser;
+  f->ready = PETSC_FALSE;
+  error = check_spectra(f, spectra);
+  if (!error) error = spectrum_quarter(spectra, &f->grid, f->root);
+  PetscCall(f->slab ? group_agree(f->comm, error) : error);
+  memcpy(f->shift, spectra->shift, (size_t)f->shape.bins * sizeof *f->shift);
+  if (f->shape.model == FIELD_LOGNORMAL) PetscCall(lognormal_gaussian_power(f));
+  PetscCall(gaussian_roots(f));
   f->ready = PETSC_TRUE;
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-/* From white noise to convergence, in place in f->pixels. */
-static PetscErrorCode realise(Field *f)
+static double *pixels_of(const Field *f, PetscInt bin, PetscInt line)
 {
-  const size_t pixels = (size_t)f->grid.ny * (size_t)f->grid.nx;
-  const double scale = 1 / (double)pixels; /* of the inverse transform */
-
-  PetscFunctionBeginUser;
-  PetscCheck(f->ready, PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL, "a field is realised before its spectra are set");
-  gaussian_realise(f);
-  for (PetscInt bin = 0; bin < f->bins; bin++) {
-    double *const map = f->pixels + (size_t)bin * pixels;
-
-    if (f->model == FIELD_LOGNORMAL)
-      f->kernels->lognormal(pixels, (const double[]){scale, f->variance[bin] / 2, f->shift[bin]}, map);
-    else
-      for (size_t i = 0; i < pixels; i++) map[i] *= scale;
-  }
-  PetscFunctionReturn(PETSC_SUCCESS);
+  return f->pixels + (size_t)bin * f->bin_stride + (size_t)line * f->line_stride;
 }
 
-static size_t map_size(const Field *f)
+/* Where a line stands among those of this rank's part [bins][rows][nx]. */
+static size_t place_of(const Field *f, PetscInt bin, PetscInt line)
 {
-  return (size_t)f->bins * (size_t)f->grid.ny * (size_t)f->grid.nx;
+  return ((size_t)bin * (size_t)f->lines + (size_t)line) * f->line_values;
+}
+
+/* From white noise to convergence, in place in f->pixels. */
+static void realise(Field *f)
+{
+  const double scale = 1 / ((double)f->shape.ny * (double)f->shape.nx); /* of the inverse transform */
+
+  gaussian_realise(f);
+  for (PetscInt bin = 0; bin < f->shape.bins; bin++)
+    for (PetscInt line = 0; line < f->lines; line++) {
+      double *const x = pixels_of(f, bin, line);
+
+      if (f->shape.model == FIELD_LOGNORMAL)
+        f->kernels->lognormal(f->line_values, (const double[]){scale, f->variance[bin] / 2, f->shift[bin]}, x);
+      else
+        for (size_t i = 0; i < f->line_values; i++) x[i] *= scale;
+    }
+}
+
+static PetscErrorCode check_ready(const Field *f)
+{
+  PetscFunctionBeginUser;
+  PetscCheck(f->ready, PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL, "a field is realised before its spectra are set");
+  PetscFunctionReturn(PETSC_SUCCESS);
 }
 
 PetscErrorCode field_realise(Field *f, const double *white, double *kappa)
 {
+  const size_t bytes = f->line_values * sizeof *kappa;
+
   PetscFunctionBeginUser;
-  memcpy(f->pixels, white, map_size(f) * sizeof *white);
-  PetscCall(realise(f));
-  memcpy(kappa, f->pixels, map_size(f) * sizeof *kappa);
+  PetscCall(check_ready(f));
+  for (PetscInt bin = 0; bin < f->shape.bins; bin++)
+    for (PetscInt line = 0; line < f->lines; line++)
+      memcpy(pixels_of(f, bin, line), white + place_of(f, bin, line), bytes);
+  realise(f);
+  for (PetscInt bin = 0; bin < f->shape.bins; bin++)
+    for (PetscInt line = 0; line < f->lines; line++)
+      memcpy(kappa + place_of(f, bin, line), pixels_of(f, bin, line), bytes);
   PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static void fill_with_noise(Field *f, RandomKey key)
+{
+  const uint64_t map = (uint64_t)f->shape.ny * (uint64_t)f->shape.nx;
+
+  for (PetscInt bin = 0; bin < f->shape.bins; bin++)
+    for (PetscInt line = 0; line < f->lines; line++)
+      random_normal(key, (uint64_t)bin * map + f->first_pixel + (uint64_t)line * f->line_values, f->line_values,
+                    pixels_of(f, bin, line));
 }
 
 PetscErrorCode field_realise_keyed(Field *f, RandomKey key, float *kappa)
 {
-  const size_t size = map_size(f);
-
   PetscFunctionBeginUser;
-  random_normal(key, 0, size, f->pixels);
-  PetscCall(realise(f));
-  for (size_t i = 0; i < size; i++) kappa[i] = (float)f->pixels[i];
+  PetscCall(check_ready(f));
+  fill_with_noise(f, key);
+  realise(f);
+  for (PetscInt bin = 0; bin < f->shape.bins; bin++)
+    for (PetscInt line = 0; line < f->lines; line++) {
+      const double *const x = pixels_of(f, bin, line);
+      float *const out = kappa + place_of(f, bin, line);
+
+      for (size_t i = 0; i < f->line_values; i++) out[i] = (float)x[i];
+    }
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
 PetscErrorCode field_gaussian_variance(const Field *field, double *variance)
 {
   PetscFunctionBeginUser;
-  memcpy(variance, field->variance, (size_t)field->bins * sizeof *variance);
+  memcpy(variance, field->variance, (size_t)field->shape.bins * sizeof *variance);
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 

@@ -3,37 +3,37 @@
 #include "field/internal.h"
 
 /* Roots of one row of the quarter, and their negative eigenvalues with the number of modes that each stands for. */
-static void take_roots(Field *f, PetscInt y)
+static void take_roots(Field *f, PetscInt row)
 {
   const FieldGrid *const grid = &f->grid;
-  const PetscInt first = quarter_first(y, grid), columns = quarter_nx(grid);
-  const RootBatch batch = {.bins = f->bins,
+  const PetscInt y = grid->first + row, first = quarter_first(row, grid), columns = quarter_nx(grid);
+  const RootBatch batch = {.bins = f->shape.bins,
                            .count = (size_t)(columns - first),
                            .stride = quarter_size(grid),
-                           .matrix = f->root + y * columns + first,
+                           .matrix = f->root + (size_t)row * (size_t)columns + first,
                            .negative = f->negative + first};
 
   f->kernels->roots(&batch);
   for (PetscInt x = first; x < columns; x++) {
-    const double mirrored = grid->ny == grid->nx && x > y ? 2 : 1;
+    const double mirrored = quarter_is_symmetric(grid) && x > y ? 2 : 1;
 
     f->negative_fraction += mirrored * quarter_times(y, grid->ny) * quarter_times(x, grid->nx) * f->negative[x];
   }
 }
 
-/* Sum over all modes of the square of one pair's L. */
+/* Sum over the modes that are here of the square of one pair's L. */
 static double sum_square(const Field *f, PetscInt pair)
 {
   const FieldGrid *const grid = &f->grid;
   const PetscInt columns = quarter_nx(grid);
   double sum = 0;
 
-  for (PetscInt y = 0; y < quarter_ny(grid); y++) {
-    const double *const row = f->root + (size_t)pair * quarter_size(grid) + (size_t)(y * columns);
+  for (PetscInt r = 0; r < grid->rows; r++) {
+    const double *const row = f->root + (size_t)pair * quarter_size(grid) + (size_t)r * (size_t)columns;
     const double once =
         row[0] * row[0] + (grid->nx % 2 ? 0 : row[columns - 1] * row[columns - 1]); /* no mirror image */
 
-    sum += quarter_times(y, grid->ny) * (2 * f->kernels->sum_square((size_t)columns, row) - once);
+    sum += quarter_times(grid->first + r, grid->ny) * (2 * f->kernels->sum_square((size_t)columns, row) - once);
   }
   return sum;
 }
@@ -43,36 +43,45 @@ static void set_variance(Field *f)
 {
   const double modes = (double)f->grid.ny * (double)f->grid.nx;
 
-  for (PetscInt i = 0; i < f->bins; i++) f->variance[i] = 0;
-  for (PetscInt i = 0; i < f->bins; i++)
-    for (PetscInt j = i; j < f->bins; j++) {
-      const double share = sum_square(f, lensing_pair(f->bins, i, j)) / modes;
+  for (PetscInt i = 0; i < f->shape.bins; i++) f->variance[i] = 0;
+  for (PetscInt i = 0; i < f->shape.bins; i++)
+    for (PetscInt j = i; j < f->shape.bins; j++) {
+      const double share = sum_square(f, lensing_pair(f->shape.bins, i, j)) / modes;
 
       f->variance[i] += share;
       if (j > i) f->variance[j] += share;
     }
 }
 
-void gaussian_roots(Field *f)
+PetscErrorCode gaussian_roots(Field *f)
 {
   const double modes = (double)f->grid.ny * (double)f->grid.nx;
 
+  PetscFunctionBeginUser;
   f->negative_fraction = 0;
-  for (PetscInt y = 0; y < quarter_ny(&f->grid); y++) take_roots(f, y);
+  for (PetscInt row = 0; row < f->grid.rows; row++) take_roots(f, row);
   for (PetscInt pair = 0; pair < f->pairs; pair++)
     quarter_mirror(&f->grid, f->root + (size_t)pair * quarter_size(&f->grid));
-  f->negative_fraction /= modes * (double)f->bins;
+  f->negative_fraction /= modes * (double)f->shape.bins;
   set_variance(f);
+  if (!f->slab) PetscFunctionReturn(PETSC_SUCCESS);
+  PetscCallMPI(MPI_Allreduce(MPI_IN_PLACE, &f->negative_fraction, 1, MPI_DOUBLE, MPI_SUM, f->comm));
+  PetscCallMPI(MPI_Allreduce(MPI_IN_PLACE, f->variance, (int)f->shape.bins, MPI_DOUBLE, MPI_SUM, f->comm));
+  PetscFunctionReturn(PETSC_SUCCESS);
 }
 
 void gaussian_realise(Field *f)
 {
   const PetscInt ny = f->grid.ny, columns = quarter_nx(&f->grid);
 
+  if (f->slab) {
+    slab_correlate(f->slab, f->kernels, f->root);
+    return;
+  }
   fftw_execute(f->forward);
   for (PetscInt y = 0; y < ny; y++) {
     const PetscInt quarter = 2 * y > ny ? ny - y : y;
-    const CorrelateRow row = {.bins = f->bins,
+    const CorrelateRow row = {.bins = f->shape.bins,
                               .count = (size_t)columns,
                               .root_stride = quarter_size(&f->grid),
                               .mode_stride = (size_t)(ny * columns),

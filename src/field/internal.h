@@ -8,24 +8,26 @@
 #include <complex.h>
 #include <fftw3.h>
 
-/** A periodic grid of square pixels. */
+/** A periodic grid of square pixels.  Spectra and correlations are even in y and x: one quarter of the grid, rows 0 …
+ * ny/2 by columns 0 … nx/2, holds them all; some of its rows are here. */
 typedef struct {
   PetscInt ny, nx;
   double pixel; /**< radians */
+  PetscInt first, rows; /**< of the quarter's rows */
 } FieldGrid;
 
-/** Spectra and correlations are even in y and x: one quarter of the grid, 0 … ny/2 by 0 … nx/2, holds them all. */
-static inline PetscInt quarter_ny(const FieldGrid *grid)
+static inline FieldGrid whole_grid(PetscInt ny, PetscInt nx, double pixel)
 {
-  return grid->ny / 2 + 1;
+  return (FieldGrid){ny, nx, pixel, 0, ny / 2 + 1};
 }
 static inline PetscInt quarter_nx(const FieldGrid *grid)
 {
   return grid->nx / 2 + 1;
 }
+/** Values of the rows that are here. */
 static inline size_t quarter_size(const FieldGrid *grid)
 {
-  return (size_t)quarter_ny(grid) * (size_t)quarter_nx(grid);
+  return (size_t)grid->rows * (size_t)quarter_nx(grid);
 }
 
 /** How many of the n indices of an axis index i of its quarter stands for: itself, and its mirror image. */
@@ -34,13 +36,18 @@ static inline double quarter_times(PetscInt i, PetscInt n)
   return i == 0 || 2 * i == n ? 1 : 2;
 }
 
-/** First column to compute in row y: of a square grid, spectra are the same at (y, x) and (x, y). */
+/** Of a square grid, spectra are the same at (y, x) and (x, y); of use where both are here. */
+static inline PetscBool quarter_is_symmetric(const FieldGrid *grid)
+{
+  return grid->ny == grid->nx && grid->rows == grid->ny / 2 + 1 ? PETSC_TRUE : PETSC_FALSE;
+}
+/** First column to compute in row y. */
 static inline PetscInt quarter_first(PetscInt y, const FieldGrid *grid)
 {
-  return grid->ny == grid->nx ? y : 0;
+  return quarter_is_symmetric(grid) ? y : 0;
 }
 
-/** Fill what lies before quarter_first() from beyond the diagonal.  \param[in,out] quarter [ny/2+1][nx/2+1] */
+/** Fill what lies before quarter_first() from beyond the diagonal.  \param[in,out] quarter [rows][nx/2+1] */
 void quarter_mirror(const FieldGrid *grid, double *quarter);
 
 /** The Fourier transform of a real map that is even in y and x, which is real and even too: quarter to quarter,
@@ -51,29 +58,53 @@ PetscErrorCode even_transform_create(PetscInt ny, PetscInt nx, EvenTransform **t
 void even_transform(EvenTransform *transform, const double *in, double *out);
 PetscErrorCode even_transform_destroy(EvenTransform **transform);
 
+/** A map divided over a group of ranks: each has some rows of its pixels, or some columns kx of its modes. */
+typedef struct Slab Slab;
+/** Collective.  \p shape has passed field_check(). */
+PetscErrorCode slab_create(MPI_Comm comm, const FieldShape *shape, Slab **slab);
+void slab_rows(const Slab *slab, PetscInt *first_row, PetscInt *rows);
+/** The quarter of the transposed grid, whose rows are columns kx of the map's modes: those that are here. */
+FieldGrid slab_modes_grid(const Slab *slab);
+/** The rows that are here, each padded.  \param[out] line, bin  values from row to row and from bin to bin
+ * \return [bins][rows][nx] at these distances; borrowed */
+double *slab_pixels(const Slab *slab, size_t *line, size_t *bin);
+/** White noise to g, as gaussian_realise().  Collective.  \param root [pairs] quarters of slab_modes_grid() */
+void slab_correlate(Slab *slab, const FieldKernels *kernels, const double *root);
+/** The even transform of a quarter of slab_modes_grid(), as even_transform(), to a part of the correlation.  Overwrites
+ * the pixels.  Collective.  \param[out] count of values here  \return [count], in no order to rely on; borrowed */
+double *slab_to_correlation(Slab *slab, const double *quarter, size_t *count);
+/** And back.  Collective.  \param[out] quarter  from what slab_to_correlation() returned */
+void slab_from_correlation(Slab *slab, double *quarter);
+PetscErrorCode slab_destroy(Slab **slab);
+
 struct Field {
-  FieldModel model;
-  FieldGrid grid;
-  PetscInt bins, pairs;
+  MPI_Comm comm; /* borrowed */
+  FieldShape shape;
+  FieldGrid grid; /* of the modes that are here: with several ranks, the transposed one of the map's */
+  PetscInt pairs;
   PetscBool ready; /* spectra are set */
   const FieldKernels *kernels;
-  double *root; /* [pairs][ny/2+1][nx/2+1]: the spectrum of g while it is made, then the symmetric square root L(k) */
+  double *root; /* [pairs][rows][nx/2+1] of the grid: the spectrum of g while it is made, then its square root L(k) */
   double *shift, *variance; /* [bins] */
   unsigned char *negative; /* [nx/2+1] work space */
   double negative_fraction;
-  EvenTransform *even; /* of log-normal fields, else NULL */
-  double *pixels; /* [bins][ny][nx] */
-  double complex *modes; /* [bins][ny][nx/2+1] */
-  fftw_plan forward, backward; /* of all bins */
+  Slab *slab; /* with several ranks, else NULL */
+  EvenTransform *even; /* of log-normal fields on one rank, else NULL */
+  double *pixels; /* [bins][lines][line_values], at the distances of line_stride and bin_stride */
+  PetscInt lines; /* rows of a slab; a whole map is one line */
+  size_t line_values, line_stride, bin_stride;
+  uint64_t first_pixel; /* of a bin, on this rank */
+  double complex *modes; /* [bins][ny][nx/2+1] on one rank, else NULL */
+  fftw_plan forward, backward; /* of all bins, on one rank */
 };
 
-/** Steps 1: C_ij(|k|)/pixel^2 on the quarter.  \param[out] quarter [pairs][ny/2+1][nx/2+1] */
+/** Steps 1: C_ij(|k|)/pixel^2 on the quarter.  \param[out] quarter [pairs][rows][nx/2+1] */
 PetscErrorCode spectrum_quarter(const LensingSpectra *spectra, const FieldGrid *grid, double *quarter);
 /** From the spectrum of a log-normal convergence to that of its Gaussian field (physics, Maps 2), in place in
  * field->root.  Errors: NEPHRITE_ERR_INPUT where no log-normal field exists. */
 PetscErrorCode lognormal_gaussian_power(Field *field);
 /** L(k) from the spectra in field->root, in place, and sigma_i^2 (physics, Maps 3 and 4). */
-void gaussian_roots(Field *field);
+PetscErrorCode gaussian_roots(Field *field);
 /** g = FFT^-1 [L FFT z] from the white noise z in field->pixels, in place, but ny nx times too large. */
 void gaussian_realise(Field *field);
 

@@ -4,11 +4,20 @@
 
 #include <math.h>
 
-/* xi -> ln(1 + xi/(lambda_i lambda_j)) of one pair.  \param[in,out] correlation a quarter, times the pixels of the map
- */
-static PetscErrorCode transform_correlation(const Field *f, const PetscInt bins[2], double *correlation)
+/* Of all ranks, so that they decide alike.  A NaN on one of them counts as -infinity. */
+static PetscErrorCode group_lowest(const Field *f, double *lowest)
 {
-  const size_t size = quarter_size(&f->grid);
+  PetscFunctionBeginUser;
+  if (!f->slab) PetscFunctionReturn(PETSC_SUCCESS);
+  if (isnan(*lowest)) *lowest = -INFINITY;
+  PetscCallMPI(MPI_Allreduce(MPI_IN_PLACE, lowest, 1, MPI_DOUBLE, MPI_MIN, f->comm));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* xi -> ln(1 + xi/(lambda_i lambda_j)) of one pair.  \param[in,out] correlation [size] on this rank, times the pixels
+ * of the map */
+static PetscErrorCode transform_correlation(const Field *f, const PetscInt bins[2], size_t size, double *correlation)
+{
   const double product = f->shift[bins[0]] * f->shift[bins[1]];
   const double scale = 1 / ((double)f->grid.ny * (double)f->grid.nx * product);
   double lowest = INFINITY;
@@ -18,6 +27,7 @@ static PetscErrorCode transform_correlation(const Field *f, const PetscInt bins[
     correlation[i] *= scale;
     if (!(correlation[i] >= lowest)) lowest = correlation[i]; /* takes a NaN */
   }
+  PetscCall(group_lowest(f, &lowest));
   PetscCheck(lowest > -1, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
              "no log-normal field has these spectra: the correlation of bins %" PetscInt_FMT " and %" PetscInt_FMT
              " falls to %.4g, and must stay above -lambda_i lambda_j = %.4g",
@@ -26,17 +36,33 @@ static PetscErrorCode transform_correlation(const Field *f, const PetscInt bins[
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-PetscErrorCode lognormal_gaussian_power(Field *f)
+/* \param[in,out] power  a quarter of the spectrum of one pair */
+static PetscErrorCode transform_power(Field *f, const PetscInt bins[2], double *power)
 {
   PetscFunctionBeginUser;
-  for (PetscInt i = 0; i < f->bins; i++)
-    for (PetscInt j = i; j < f->bins; j++) {
-      double *const power = f->root + (size_t)lensing_pair(f->bins, i, j) * quarter_size(&f->grid);
+  if (f->slab) {
+    size_t size;
+    double *const correlation = slab_to_correlation(f->slab, power, &size);
 
-      even_transform(f->even, power, power);
-      PetscCall(transform_correlation(f, (const PetscInt[]){i, j}, power));
-      even_transform(f->even, power, power);
-      power[0] = 0;
-    }
+    PetscCall(transform_correlation(f, bins, size, correlation));
+    slab_from_correlation(f->slab, power);
+  } else {
+    even_transform(f->even, power, power);
+    PetscCall(transform_correlation(f, bins, quarter_size(&f->grid), power));
+    even_transform(f->even, power, power);
+  }
+  if (f->grid.first == 0 && f->grid.rows) power[0] = 0;
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode lognormal_gaussian_power(Field *f)
+{
+  const PetscInt bins = f->shape.bins;
+
+  PetscFunctionBeginUser;
+  for (PetscInt i = 0; i < bins; i++)
+    for (PetscInt j = i; j < bins; j++)
+      PetscCall(transform_power(f, (const PetscInt[]){i, j},
+                                f->root + (size_t)lensing_pair(bins, i, j) * quarter_size(&f->grid)));
   PetscFunctionReturn(PETSC_SUCCESS);
 }

@@ -115,15 +115,15 @@ static PetscInt find_interval(const PairSplines *s, PetscInt start, double x)
   return i;
 }
 
-/* Row y of the quarter, from quarter_first() on: ln C, or C where that changes sign, of each pair.
- * \param[out] quarter [pairs][ny/2+1][nx/2+1] */
-static void evaluate_row(const PairSplines *s, const FieldGrid *grid, PetscInt y, double *quarter)
+/* A row of the quarter, from quarter_first() on: ln C, or C where that changes sign, of each pair.
+ * \param[out] quarter [pairs][rows][nx/2+1] */
+static void evaluate_row(const PairSplines *s, const FieldGrid *grid, PetscInt row, double *quarter)
 {
   const PetscInt columns = quarter_nx(grid);
-  const double ky = 2 * M_PI * (double)y / ((double)grid->ny * grid->pixel);
+  const double ky = 2 * M_PI * (double)(grid->first + row) / ((double)grid->ny * grid->pixel);
   PetscInt i = 0; /* |k| increases along the row */
 
-  for (PetscInt column = quarter_first(y, grid); column < columns; column++) {
+  for (PetscInt column = quarter_first(row, grid); column < columns; column++) {
     const double kx = 2 * M_PI * (double)column / ((double)grid->nx * grid->pixel);
     const double k2 = kx * kx + ky * ky;
     const double x = k2 > 0 ? fmin(fmax(log(k2) / 2, s->x[0]), s->x[s->count - 1]) : s->x[0];
@@ -135,7 +135,7 @@ static void evaluate_row(const PairSplines *s, const FieldGrid *grid, PetscInt y
     for (PetscInt p = 0; p < s->pairs; p++) {
       const double *v = s->y + p * s->count + i, *m = s->curvature + p * s->count + i;
 
-      quarter[(size_t)p * quarter_size(grid) + (size_t)(y * columns + column)] =
+      quarter[(size_t)p * quarter_size(grid) + (size_t)(row * columns + column)] =
           a * v[0] + b * v[1] + ca * m[0] + cb * m[1];
     }
   }
@@ -147,7 +147,7 @@ static void fill_quarter(const PairSplines *s, const FieldGrid *grid, double *qu
   const PetscInt columns = quarter_nx(grid);
   const double density = 1 / (grid->pixel * grid->pixel);
 
-  for (PetscInt y = 0; y < quarter_ny(grid); y++) {
+  for (PetscInt y = 0; y < grid->rows; y++) {
     const PetscInt first = quarter_first(y, grid);
 
     evaluate_row(s, grid, y, quarter);
@@ -162,7 +162,7 @@ static void fill_quarter(const PairSplines *s, const FieldGrid *grid, double *qu
   }
   for (PetscInt p = 0; p < s->pairs; p++) {
     quarter_mirror(grid, quarter + (size_t)p * quarter_size(grid));
-    quarter[(size_t)p * quarter_size(grid)] = 0; /* k = 0: the map's mean */
+    if (grid->first == 0 && grid->rows) quarter[(size_t)p * quarter_size(grid)] = 0; /* k = 0: the map's mean */
   }
 }
 
@@ -179,7 +179,7 @@ PetscErrorCode spectrum_quarter(const LensingSpectra *spectra, const FieldGrid *
 
 PetscErrorCode field_spectrum(const LensingSpectra *spectra, PetscInt ny, PetscInt nx, double pixel, double *power)
 {
-  const FieldGrid grid = {ny, nx, pixel};
+  const FieldGrid grid = whole_grid(ny, nx, pixel);
   const PetscInt columns = quarter_nx(&grid), pairs = spectra->bins * (spectra->bins + 1) / 2;
   double *quarter = NULL;
 

@@ -103,7 +103,8 @@ static PetscErrorCode put_wiener(Worker *w, ProductWriter *writer)
   PetscErrorCode error;
 
   PetscFunctionBeginUser;
-  if (!w->simulator) PetscCall(simulator_create(s->survey, s->prior, s->campaign->seed, &w->simulator));
+  if (!w->simulator)
+    PetscCall(simulator_create(PETSC_COMM_SELF, s->survey, s->prior, s->campaign->seed, &w->simulator));
   PetscCall(simulator_spectra(w->simulator, w->truth_theta, &spectra));
   PetscCall(PetscMalloc1(worker_map_size(w), &filtered));
   error = wiener_filter(s->survey, spectra, w->noise_std, w->raw, filtered);

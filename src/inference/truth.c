@@ -21,7 +21,7 @@ PetscErrorCode truth_source_create(const InferenceSetup *setup, TruthSource **so
   *source = s;
   s->setup = setup;
   if (setup->train->source == SOURCE_ONLINE)
-    PetscCall(simulator_create(setup->survey, setup->prior, setup->campaign->seed, &s->simulator));
+    PetscCall(simulator_create(PETSC_COMM_SELF, setup->survey, setup->prior, setup->campaign->seed, &s->simulator));
   else
     PetscCall(campaign_reader_open(setup->campaign->campaign, setup->options, &s->reader));
   PetscFunctionReturn(PETSC_SUCCESS);

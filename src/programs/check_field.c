@@ -193,7 +193,7 @@ static PetscErrorCode compare_model(FieldCheck *c, FieldModel model, Field **fie
 {
   PetscFunctionBeginUser;
   PetscCall(field_destroy(field));
-  PetscCall(field_create(model, c->bins, c->ny, c->nx, c->pixel, field));
+  PetscCall(field_create(PETSC_COMM_SELF, &(FieldShape){model, c->bins, c->ny, c->nx, c->pixel}, field));
   PetscCall(field_set_spectra(*field, c->spectra));
   PetscCall(field_realise(*field, c->white, c->kappa));
   if (model == FIELD_GAUSSIAN) {

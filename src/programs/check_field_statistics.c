@@ -225,7 +225,8 @@ static PetscErrorCode compare(ProductReader *file, PetscInt number, const Pixels
   PetscCall(check_field_read_spectra(file, group, &c->spectra));
   g->bins = c->spectra->bins;
   PetscCall(gathered_create(file, group, pixels, g));
-  PetscCall(field_create(FIELD_LOGNORMAL, g->bins, pixels->size, pixels->size, pixels->pixel, &c->field));
+  PetscCall(field_create(
+      PETSC_COMM_SELF, &(FieldShape){FIELD_LOGNORMAL, g->bins, pixels->size, pixels->size, pixels->pixel}, &c->field));
   PetscCall(field_set_spectra(c->field, c->spectra));
   PetscCall(PetscMalloc1((size_t)g->bins * g->pixels, &c->kappa));
   PetscCall(gather_maps(g, c->field, (uint64_t)number, c->kappa));

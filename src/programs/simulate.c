@@ -60,7 +60,7 @@ static PetscErrorCode describe(MPI_Comm comm, const Options *options, const Conf
   PetscCallMPI(MPI_Comm_rank(comm, &rank));
   PetscCallMPI(MPI_Comm_size(comm, &size));
   error = prior_create(&c->prior, c->survey.bins, &prior);
-  if (!error) error = simulator_create(&c->survey, prior, c->campaign.seed, &simulator);
+  if (!error) error = simulator_create(PETSC_COMM_SELF, &c->survey, prior, c->campaign.seed, &simulator);
   if (!error) error = time_realisations(simulator, c, &seconds);
   PetscCall(PetscMemoryGetCurrentUsage(&memory));
   PetscCall(simulator_destroy(&simulator));

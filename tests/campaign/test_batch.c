@@ -96,7 +96,7 @@ static void online_items_are_the_realisations_after_the_first_one(void **state)
 
   (void)state;
   assert_ok(batch_source_online(&s->survey, s->prior, SEED, 1000, &source));
-  assert_ok(simulator_create(&s->survey, s->prior, SEED, &simulator));
+  assert_ok(simulator_create(PETSC_COMM_SELF, &s->survey, s->prior, SEED, &simulator));
   for (int64_t i = 0; i < 6; i++) {
     const int64_t position = 5 * i % 7 * 1000000;
 

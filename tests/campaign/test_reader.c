@@ -38,7 +38,7 @@ static void maps_come_back_as_they_were_made_in_any_order(void **state)
   double theta_made[PARAMETERS], theta_read[PARAMETERS];
 
   (void)state;
-  assert_ok(simulator_create(&s->survey, s->prior, SEED, &simulator));
+  assert_ok(simulator_create(PETSC_COMM_SELF, &s->survey, s->prior, SEED, &simulator));
   assert_ok(campaign_reader_open(folder, s->options, &reader));
   assert_int_equal(campaign_reader_count(reader), MAPS);
   for (int64_t i = 0; i < 2 * MAPS; i++) {

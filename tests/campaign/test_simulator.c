@@ -9,7 +9,7 @@ static Simulator *make_simulator(const Setting *s, int64_t seed)
 {
   Simulator *simulator = NULL;
 
-  assert_ok(simulator_create(&s->survey, s->prior, seed, &simulator));
+  assert_ok(simulator_create(PETSC_COMM_SELF, &s->survey, s->prior, seed, &simulator));
   return simulator;
 }
 
@@ -56,7 +56,8 @@ static void make_by_hand(const Setting *s, int64_t index, Realisation *r)
   assert_ok(lensing_model_for_survey(&s->survey, &lensing));
   assert_ok(lensing_model_spectra_create(lensing, &spectra));
   assert_ok(lensing_model_evaluate(lensing, &cosmology, &systematics, spectra, NULL));
-  assert_ok(field_create((FieldModel)s->survey.field, BINS, SIZE, SIZE, survey_pixel(&s->survey), &field));
+  assert_ok(field_create(
+      PETSC_COMM_SELF, &(FieldShape){(FieldModel)s->survey.field, BINS, SIZE, SIZE, survey_pixel(&s->survey)}, &field));
   assert_ok(field_set_spectra(field, spectra));
   assert_ok(field_realise_keyed(field, (RandomKey){SEED, STREAM_FIELD, (uint64_t)index}, r->kappa));
   assert_ok(field_destroy(&field));

@@ -71,17 +71,21 @@ static void a_transform_does_not_depend_on_those_before_it(void **state)
   }
 }
 
-static void a_quarter_is_mirrored_across_the_diagonal_of_square_grids_alone(void **state)
+static void a_quarter_is_mirrored_across_the_diagonal_of_whole_square_grids_alone(void **state)
 {
-  double square[9] = {1, 2, 3, 0, 4, 5, 0, 0, 6}, oblong[6] = {1, 2, 3, 0, 4, 5};
+  double square[9] = {1, 2, 3, 0, 4, 5, 0, 0, 6}, oblong[6] = {1, 2, 3, 0, 4, 5}, part[6] = {1, 2, 3, 0, 4, 5};
+  const FieldGrid whole_square = whole_grid(4, 4, 1), whole_oblong = whole_grid(3, 4, 1);
+  const FieldGrid two_rows = {4, 4, 1, 0, 2};
 
   (void)state;
-  quarter_mirror(&(FieldGrid){4, 4, 1}, square);
+  quarter_mirror(&whole_square, square);
   assert_memory_equal(square, ((const double[]){1, 2, 3, 2, 4, 5, 3, 5, 6}), sizeof square);
-  quarter_mirror(&(FieldGrid){3, 4, 1}, oblong);
+  quarter_mirror(&whole_oblong, oblong);
   assert_memory_equal(oblong, ((const double[]){1, 2, 3, 0, 4, 5}), sizeof oblong);
+  quarter_mirror(&two_rows, part);
+  assert_memory_equal(part, ((const double[]){1, 2, 3, 0, 4, 5}), sizeof part);
 }
 
 NEPHRITE_TEST_MAIN(cmocka_unit_test(it_is_the_fourier_sum_and_its_own_inverse),
                    cmocka_unit_test(a_transform_does_not_depend_on_those_before_it),
-                   cmocka_unit_test(a_quarter_is_mirrored_across_the_diagonal_of_square_grids_alone))
+                   cmocka_unit_test(a_quarter_is_mirrored_across_the_diagonal_of_whole_square_grids_alone))

@@ -62,7 +62,8 @@ static Field *make_field(const Golden *golden, FieldModel model)
 {
   Field *field = NULL;
 
-  assert_ok(field_create(model, golden->bins, golden->ny, golden->nx, golden->pixel, &field));
+  assert_ok(
+      field_create(PETSC_COMM_SELF, &(FieldShape){model, golden->bins, golden->ny, golden->nx, golden->pixel}, &field));
   assert_ok(field_set_spectra(field, &golden->spectra));
   return field;
 }
@@ -118,7 +119,8 @@ static void spectra_without_a_lognormal_field_are_refused(void **state)
 
   for (PetscInt i = 0; i < golden->bins; i++) shift[i] = 1e-5;
   spectra.shift = shift;
-  assert_ok(field_create(FIELD_LOGNORMAL, golden->bins, golden->ny, golden->nx, golden->pixel, &field));
+  assert_ok(field_create(PETSC_COMM_SELF,
+                         &(FieldShape){FIELD_LOGNORMAL, golden->bins, golden->ny, golden->nx, golden->pixel}, &field));
   assert_fails(field_set_spectra(field, &spectra), NEPHRITE_ERR_INPUT, "bins 0 and 0");
   assert_ok(field_destroy(&field));
 }
@@ -228,7 +230,7 @@ static void many_maps_have_the_power_that_went_in(void **state)
   for (int model = FIELD_LOGNORMAL; model <= FIELD_GAUSSIAN; model++) {
     Rings rings = {0};
 
-    assert_ok(field_create((FieldModel)model, BINS, NY, NX, test_pixel, &field));
+    assert_ok(field_create(PETSC_COMM_SELF, &(FieldShape){(FieldModel)model, BINS, NY, NX, test_pixel}, &field));
     assert_ok(field_set_spectra(field, spectra));
     measure_power(field, power, &rings);
     for (int pair = 0; pair < PAIRS; pair++)
@@ -253,7 +255,7 @@ static void the_gaussian_variance_is_the_sum_of_the_power(void **state)
   (void)state;
   assert_non_null(power);
   assert_ok(field_spectrum(spectra, NY, NX, test_pixel, power));
-  assert_ok(field_create(FIELD_GAUSSIAN, BINS, NY, NX, test_pixel, &field));
+  assert_ok(field_create(PETSC_COMM_SELF, &(FieldShape){FIELD_GAUSSIAN, BINS, NY, NX, test_pixel}, &field));
   assert_ok(field_set_spectra(field, spectra));
   assert_ok(field_gaussian_variance(field, variance));
   for (int i = 0; i < BINS; i++) {
@@ -279,7 +281,7 @@ static void a_lognormal_map_is_above_minus_its_shift_and_has_no_mean(void **stat
   double sum[BINS] = {0}, square[BINS] = {0};
 
   (void)state;
-  assert_ok(field_create(FIELD_LOGNORMAL, BINS, NY, NX, test_pixel, &field));
+  assert_ok(field_create(PETSC_COMM_SELF, &(FieldShape){FIELD_LOGNORMAL, BINS, NY, NX, test_pixel}, &field));
   assert_ok(field_set_spectra(field, spectra));
   for (uint64_t map = 0; map < MAPS; map++) {
     assert_ok(field_realise_keyed(field, (RandomKey){9, STREAM_FIELD, map}, kappa));
@@ -308,7 +310,7 @@ static void with_a_large_shift_a_lognormal_map_is_the_gaussian_one(void **state)
   (void)state;
   for (int bin = 0; bin < BINS; bin++) spectra->shift[bin] = 1e7;
   for (int model = FIELD_LOGNORMAL; model <= FIELD_GAUSSIAN; model++) {
-    assert_ok(field_create((FieldModel)model, BINS, NY, NX, test_pixel, &field));
+    assert_ok(field_create(PETSC_COMM_SELF, &(FieldShape){(FieldModel)model, BINS, NY, NX, test_pixel}, &field));
     assert_ok(field_set_spectra(field, spectra));
     assert_ok(field_realise_keyed(field, (RandomKey){3, STREAM_FIELD, 0}, model ? gaussian : lognormal));
     assert_ok(field_destroy(&field));
@@ -325,7 +327,8 @@ static void negative_eigenvalues_are_counted_over_the_whole_grid(void **state)
 
   (void)state;
   for (int square = 0; square < 2; square++) {
-    assert_ok(field_create(FIELD_GAUSSIAN, 2, NY, square ? NY : NX, test_pixel, &field));
+    assert_ok(
+        field_create(PETSC_COMM_SELF, &(FieldShape){FIELD_GAUSSIAN, 2, NY, square ? NY : NX, test_pixel}, &field));
     assert_ok(field_set_spectra(field, spectra));
     /* one of two eigenvalues, in every mode but k = 0 */
     assert_close(field_negative_fraction(field), 0.5 * (1 - 1. / (NY * (square ? NY : NX))), 1e-14);
@@ -343,10 +346,10 @@ static void shifts_that_are_not_positive_are_refused_for_lognormal_fields_alone(
 
   (void)state;
   spectra->shift[1] = 0;
-  assert_ok(field_create(FIELD_LOGNORMAL, 2, NY, NX, test_pixel, &field));
+  assert_ok(field_create(PETSC_COMM_SELF, &(FieldShape){FIELD_LOGNORMAL, 2, NY, NX, test_pixel}, &field));
   assert_fails(field_set_spectra(field, spectra), NEPHRITE_ERR_INPUT, "shift of bin 1 is 0");
   assert_ok(field_destroy(&field));
-  assert_ok(field_create(FIELD_GAUSSIAN, 2, NY, NX, test_pixel, &field));
+  assert_ok(field_create(PETSC_COMM_SELF, &(FieldShape){FIELD_GAUSSIAN, 2, NY, NX, test_pixel}, &field));
   assert_ok(field_set_spectra(field, spectra));
   assert_ok(field_destroy(&field));
   assert_ok(lensing_spectra_destroy(&spectra));
@@ -359,7 +362,7 @@ static void a_field_without_spectra_or_with_others_is_refused(void **state)
   float kappa[PIXELS];
 
   (void)state;
-  assert_ok(field_create(FIELD_GAUSSIAN, 1, NY, NX, test_pixel, &field));
+  assert_ok(field_create(PETSC_COMM_SELF, &(FieldShape){FIELD_GAUSSIAN, 1, NY, NX, test_pixel}, &field));
   assert_fails(field_realise_keyed(field, (RandomKey){3, STREAM_FIELD, 0}, kappa), NEPHRITE_ERR_INTERNAL,
                "before its spectra are set");
   assert_fails(field_set_spectra(field, spectra), NEPHRITE_ERR_INTERNAL, "spectra of 2 bins for a field of 1");
@@ -372,8 +375,10 @@ static void a_map_that_is_no_map_is_refused(void **state)
   Field *field = NULL;
 
   (void)state;
-  assert_fails(field_create(FIELD_GAUSSIAN, 0, 8, 8, 1e-3, &field), NEPHRITE_ERR_CONFIG, "0 tomographic bins");
-  assert_fails(field_create(FIELD_GAUSSIAN, 2, 8, 1, 1e-3, &field), NEPHRITE_ERR_CONFIG, "1 x 8");
+  assert_fails(field_create(PETSC_COMM_SELF, &(FieldShape){FIELD_GAUSSIAN, 0, 8, 8, 1e-3}, &field), NEPHRITE_ERR_CONFIG,
+               "0 tomographic bins");
+  assert_fails(field_create(PETSC_COMM_SELF, &(FieldShape){FIELD_GAUSSIAN, 2, 8, 1, 1e-3}, &field), NEPHRITE_ERR_CONFIG,
+               "1 x 8");
 }
 
 NEPHRITE_TEST_MAIN(

@@ -52,7 +52,8 @@ static Case *make_case(PetscInt bins, ObservationKind kind, double noise)
   c->survey = make_survey(bins, kind);
   c->survey.sigma_e *= noise;
   c->spectra = make_spectra(bins, 0.8);
-  assert_ok(field_create(FIELD_GAUSSIAN, bins, NY, NX, survey_pixel(&c->survey), &field));
+  assert_ok(
+      field_create(PETSC_COMM_SELF, &(FieldShape){FIELD_GAUSSIAN, bins, NY, NX, survey_pixel(&c->survey)}, &field));
   assert_ok(field_set_spectra(field, c->spectra));
   assert_ok(field_realise_keyed(field, (RandomKey){.seed = 1, .stream = STREAM_FIELD, .index = 3}, c->kappa));
   assert_ok(observer_create(&c->survey, &observer));
