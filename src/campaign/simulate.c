@@ -96,7 +96,7 @@ static PetscErrorCode find_share(MPI_Comm comm, const ShardMaker *maker, const O
                "%s/sims: interrupted while the shards there were verified; run again to go on",
                maker->layout->directory);
     PetscCall(shard_is_done(maker, shard, options, &done));
-    there[shard] = done;
+    there[shard] = done ? 1 : 0;
   }
   PetscFunctionReturn(PETSC_SUCCESS);
 }
