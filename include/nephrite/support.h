@@ -29,6 +29,10 @@ enum {
   NEPHRITE_ERR_INTERRUPTED = 1075, /**< asked to stop; progress is saved, run again */
 };
 
+/** A part of the work under a name of its own, in what PETSc's -log_view prints.  The same event for the same name.
+ * Bracket the part with PetscLogEventBegin() and PetscLogEventEnd(). */
+PetscErrorCode log_event(const char *name, PetscLogEvent *event);
+
 /** Route PETSc's errors into the record that error_message() reads, printing nothing.  Once, after PetscInitialize().
  */
 PetscErrorCode error_install(void);

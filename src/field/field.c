@@ -99,6 +99,8 @@ PetscErrorCode field_create(MPI_Comm comm, const FieldShape *shape, Field **fiel
   f->shape = *shape;
   f->pairs = shape->bins * (shape->bins + 1) / 2;
   f->kernels = field_kernels_best();
+  PetscCall(log_event("field spectra", &f->prepare));
+  PetscCall(log_event("field maps", &f->make));
   PetscCall(ranks > 1 ? create_slab(f) : create_whole(f));
   PetscCall(group_agree(comm, allocate_roots(f)));
   PetscFunctionReturn(PETSC_SUCCESS);
@@ -139,18 +141,28 @@ static PetscErrorCode check_spectra(const Field *f, const LensingSpectra *spectr
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-PetscErrorCode field_set_spectra(Field *f, const LensingSpectra *spectra)
+static PetscErrorCode set_spectra(Field *f, const LensingSpectra *spectra)
 {
   PetscErrorCode error;
 
   PetscFunctionBeginUser;
-  f->ready = PETSC_FALSE;
   error = check_spectra(f, spectra);
   if (!error) error = spectrum_quarter(spectra, &f->grid, f->root);
   PetscCall(f->slab ? group_agree(f->comm, error) : error);
   memcpy(f->shift, spectra->shift, (size_t)f->shape.bins * sizeof *f->shift);
   if (f->shape.model == FIELD_LOGNORMAL) PetscCall(lognormal_gaussian_power(f));
   PetscCall(gaussian_roots(f));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode field_set_spectra(Field *f, const LensingSpectra *spectra)
+{
+  PetscFunctionBeginUser;
+  f->ready = PETSC_FALSE;
+  PetscCall(PetscLogEventBegin(f->prepare, 0, 0, 0, 0));
+  const PetscErrorCode error = set_spectra(f, spectra);
+  PetscCall(PetscLogEventEnd(f->prepare, 0, 0, 0, 0));
+  PetscCall(error);
   f->ready = PETSC_TRUE;
   PetscFunctionReturn(PETSC_SUCCESS);
 }
@@ -220,6 +232,7 @@ PetscErrorCode field_realise_keyed(Field *f, RandomKey key, float *kappa)
 {
   PetscFunctionBeginUser;
   PetscCall(check_ready(f));
+  PetscCall(PetscLogEventBegin(f->make, 0, 0, 0, 0));
   fill_with_noise(f, key);
   realise(f);
   for (PetscInt bin = 0; bin < f->shape.bins; bin++)
@@ -229,6 +242,7 @@ PetscErrorCode field_realise_keyed(Field *f, RandomKey key, float *kappa)
 
       for (size_t i = 0; i < f->line_values; i++) out[i] = (float)x[i];
     }
+  PetscCall(PetscLogEventEnd(f->make, 0, 0, 0, 0));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 

@@ -96,6 +96,7 @@ struct Field {
   uint64_t first_pixel; /* of a bin, on this rank */
   double complex *modes; /* [bins][ny][nx/2+1] on one rank, else NULL */
   fftw_plan forward, backward; /* of all bins, on one rank */
+  PetscLogEvent prepare, make; /* setting spectra, and making maps */
 };
 
 /** Steps 1: C_ij(|k|)/pixel^2 on the quarter.  \param[out] quarter [pairs][rows][nx/2+1] */

@@ -22,6 +22,7 @@ struct Sampler {
   Scalar *velocity, *velocity_theta; /* a */
   Scalar *late_velocity, *late_velocity_theta; /* b */
   Scalar *t; /* [batch] */
+  PetscLogEvent event; /* an evaluation of the network */
 };
 
 PetscInt sampler_steps(PetscInt evaluations, SamplerClosing closing)
@@ -42,6 +43,7 @@ PetscErrorCode sampler_create(const Model *model, PetscInt batch, PetscInt steps
              "%" PetscInt_FMT " steps are too few for a draw", steps);
   PetscCall(PetscNew(&s));
   *sampler = s;
+  PetscCall(log_event("draw network", &s->event));
   s->model = model;
   s->batch = batch;
   s->steps = steps;
@@ -83,7 +85,9 @@ static PetscErrorCode predict(Sampler *s, PetscInt draws, const Scalar *z, const
 
   PetscFunctionBeginUser;
   for (PetscInt d = 0; d < draws; d++) s->t[d] = (Scalar)t;
+  PetscCall(PetscLogEventBegin(s->event, 0, 0, 0, 0));
   PetscCall(network_forward(s->network, &input, s->x_hat, s->theta_hat));
+  PetscCall(PetscLogEventEnd(s->event, 0, 0, 0, 0));
   s->shown = NULL;
   PetscFunctionReturn(PETSC_SUCCESS);
 }

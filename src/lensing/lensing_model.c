@@ -9,6 +9,10 @@
 #define C1_RHO_CRIT 0.013877
 #define ALIGNMENT_PIVOT 1.62 /* 1 + z */
 
+/* Of an evaluation, as -log_view tells them apart. */
+enum { PART_COSMOLOGY, PART_POWER, PART_SHIFT, PARTS };
+static const char *const part_names[PARTS] = {"cosmology", "angular power", "shifts"};
+
 struct LensingModel {
   SourceBins *owned; /* by lensing_model_for_survey(); else NULL */
   const SourceBins *bins; /* borrowed */
@@ -23,6 +27,7 @@ struct LensingModel {
   LineOfSight sight;
   double *power; /* [POWER_POINTS] work: nonlinear power at a node */
   double *at_ell; /* [ell_count] work */
+  PetscLogEvent event[PARTS];
 };
 
 /* ------------------------------------------------------------------ spectra */
@@ -158,6 +163,7 @@ PetscErrorCode lensing_model_create(const SourceBins *bins, PetscInt ell_count, 
   m->bins = bins;
   m->ell_count = ell_count;
   m->shifts = PETSC_TRUE;
+  for (int part = 0; part < PARTS; part++) PetscCall(log_event(part_names[part], &m->event[part]));
   PetscCall(PetscMalloc4(ell_count, &m->ell, ell_count, &m->ln_ell, ell_count, &m->at_ell, POWER_POINTS, &m->power));
   for (PetscInt l = 0; l < ell_count; l++) {
     m->ell[l] = ell[l];
@@ -272,25 +278,38 @@ static PetscErrorCode fill_kernel(LensingModel *model, const Universe *universe,
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-/* Sum over the line of sight. */
-static void integrate(LensingModel *model, const Universe *universe, LensingSpectra *spectra,
-                      PetscInt *linear_redshifts)
+/* What a node adds to the moments of the smoothed field, from which shifts come. */
+static PetscErrorCode add_moments(LensingModel *model, const Universe *universe, PetscInt node, PetscInt bins)
 {
-  NodeMatter matter = {.linear_today = matter_power_linear_today(universe->power), .nonlinear = model->power};
+  const double z = model->sight.z[node];
+  const NodeMatter matter = {.linear_today = matter_power_linear_today(universe->power),
+                             .nonlinear = model->power,
+                             .growth = growth_factor(universe->growth, z),
+                             .epsilon = growth_epsilon(universe->growth, z)};
 
+  PetscFunctionBeginUser;
+  PetscCall(PetscLogEventBegin(model->event[PART_SHIFT], 0, 0, 0, 0));
+  pixel_moments_add(model->moments, &model->sight, bins, node, &matter);
+  PetscCall(PetscLogEventEnd(model->event[PART_SHIFT], 0, 0, 0, 0));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* Sum over the line of sight. */
+static PetscErrorCode integrate(LensingModel *model, const Universe *universe, LensingSpectra *spectra,
+                                PetscInt *linear_redshifts)
+{
+  PetscFunctionBeginUser;
   *linear_redshifts = 0;
-  memset(spectra->power, 0, (size_t)(spectra->bins * (spectra->bins + 1) / 2 * spectra->ell_count) * sizeof(double));
+  PetscCall(PetscArrayzero(spectra->power, spectra->bins * (spectra->bins + 1) / 2 * spectra->ell_count));
   pixel_moments_clear(model->moments);
   for (PetscInt n = 0; n < model->sight.count; n++) {
-    const double z = model->sight.z[n];
-
-    if (!matter_power_nonlinear_row(universe->power, z, model->power)) ++*linear_redshifts;
+    PetscCall(PetscLogEventBegin(model->event[PART_POWER], 0, 0, 0, 0));
+    if (!matter_power_nonlinear_row(universe->power, model->sight.z[n], model->power)) ++*linear_redshifts;
     angular_power_add(&model->sight, n, model->power, model->ln_ell, spectra, model->at_ell);
-    if (!model->shifts || model->shift_table) continue;
-    matter.growth = growth_factor(universe->growth, z);
-    matter.epsilon = growth_epsilon(universe->growth, z);
-    pixel_moments_add(model->moments, &model->sight, spectra->bins, n, &matter);
+    PetscCall(PetscLogEventEnd(model->event[PART_POWER], 0, 0, 0, 0));
+    if (model->shifts && !model->shift_table) PetscCall(add_moments(model, universe, n, spectra->bins));
   }
+  PetscFunctionReturn(PETSC_SUCCESS);
 }
 
 /* kappa_i -> (1 + m_i) kappa_i */
@@ -314,11 +333,14 @@ static PetscErrorCode evaluate(LensingModel *model, const Cosmology *cosmology, 
   PetscFunctionBeginUser;
   for (PetscInt i = 0; i < bins; i++) reach = fmax(reach, systematics->delta_z[i]);
   z_max += reach;
-  PetscCall(universe_create(cosmology, z_max, universe));
+  PetscCall(PetscLogEventBegin(model->event[PART_COSMOLOGY], 0, 0, 0, 0));
+  const PetscErrorCode error = universe_create(cosmology, z_max, universe);
+  PetscCall(PetscLogEventEnd(model->event[PART_COSMOLOGY], 0, 0, 0, 0));
+  PetscCall(error);
   place_nodes(model, universe, systematics->A_IA != 0, z_max);
   for (PetscInt i = 0; i < bins; i++)
     PetscCall(fill_kernel(model, universe, cosmology->Omega_c + cosmology->Omega_b, systematics, i));
-  integrate(model, universe, spectra, linear_redshifts);
+  PetscCall(integrate(model, universe, spectra, linear_redshifts));
   memcpy(spectra->ell, model->ell, (size_t)model->ell_count * sizeof *model->ell);
   if (!model->shifts)
     memset(spectra->shift, 0, (size_t)bins * sizeof *spectra->shift);

@@ -52,6 +52,7 @@ struct ProductWriter {
   WrittenDataset *dataset; /* [count] */
   size_t buffer_bytes;
   char *buffer; /* [buffer_bytes] rows of other ranks, on rank 0 */
+  PetscLogEvent event; /* writing */
 };
 
 /** Make this rank's failure everyone's.  The file is then not touched any more, and its room on the disk is given back

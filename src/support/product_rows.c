@@ -138,7 +138,10 @@ PetscErrorCode product_write(ProductWriter *w, const char *name, hsize_t first, 
 
   PetscFunctionBeginUser;
   PetscCall(product_settle(w, find_rows(w, name, range, &d)));
+  PetscCall(PetscLogEventBegin(w->event, 0, 0, 0, 0));
   digest_rows(d, first, count, values);
-  PetscCall(product_settle(w, gather_rows(w, d, range, values)));
+  const PetscErrorCode error = gather_rows(w, d, range, values);
+  PetscCall(PetscLogEventEnd(w->event, 0, 0, 0, 0));
+  PetscCall(product_settle(w, error));
   PetscFunctionReturn(PETSC_SUCCESS);
 }

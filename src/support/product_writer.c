@@ -120,6 +120,7 @@ PetscErrorCode product_create(MPI_Comm comm, const char *path, const ProductInfo
   PetscCall(PetscNew(&w));
   *writer = w;
   w->file = -1;
+  PetscCall(log_event("product write", &w->event));
   PetscCallMPI(MPI_Comm_dup(comm, &w->comm)); /* our messages are not to be mistaken for the caller's */
   PetscCallMPI(MPI_Comm_rank(comm, &w->rank));
   PetscCallMPI(MPI_Comm_size(comm, &w->size));
@@ -233,10 +234,15 @@ static PetscErrorCode publish(ProductWriter *w)
 
 PetscErrorCode product_commit(ProductWriter *w, uint64_t *digest)
 {
+  PetscErrorCode error;
+
   PetscFunctionBeginUser;
-  PetscCall(write_digests(w, digest));
-  PetscCall(product_settle(w, w->rank == 0 ? close_file(w) : PETSC_SUCCESS));
-  PetscCall(product_settle(w, w->rank == 0 ? publish(w) : PETSC_SUCCESS));
+  PetscCall(PetscLogEventBegin(w->event, 0, 0, 0, 0));
+  error = write_digests(w, digest);
+  if (!error) error = product_settle(w, w->rank == 0 ? close_file(w) : PETSC_SUCCESS);
+  if (!error) error = product_settle(w, w->rank == 0 ? publish(w) : PETSC_SUCCESS);
+  PetscCall(PetscLogEventEnd(w->event, 0, 0, 0, 0));
+  PetscCall(error);
   w->published = PETSC_TRUE;
   PetscFunctionReturn(PETSC_SUCCESS);
 }

@@ -8,16 +8,14 @@ static const char *const part_names[PARTS] = {"data",   "forward",   "objective"
 
 PetscErrorCode clock_create(TrainingClock *clock)
 {
-  PetscClassId class;
   char name[32];
 
   PetscFunctionBeginUser;
   *clock = (TrainingClock){0};
   PetscCall(PetscLogStageRegister("Training", &clock->stage));
-  PetscCall(PetscClassIdRegister("Training", &class));
   for (int part = 0; part < PARTS; part++) {
     snprintf(name, sizeof name, "train %s", part_names[part]);
-    PetscCall(PetscLogEventRegister(name, class, &clock->event[part]));
+    PetscCall(log_event(name, &clock->event[part]));
   }
   PetscFunctionReturn(PETSC_SUCCESS);
 }
