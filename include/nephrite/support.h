@@ -264,10 +264,18 @@ PetscErrorCode product_create(MPI_Comm comm, const char *path, const ProductInfo
                               ProductWriter **writer);
 /** Declare a dataset.  Collective; all ranks alike. */
 PetscErrorCode product_declare(ProductWriter *writer, const ProductDataset *dataset);
+/** The same with chunks shuffled and deflated.  Rows have the same digests.  \param level 0 (not at all) … 9 (most) */
+PetscErrorCode product_declare_compressed(ProductWriter *writer, const ProductDataset *dataset, int level);
 /** Write rows [first, first + count) of a dataset.  Collective: a rank with nothing to write passes count 0.  Rank 0 of
  * the writer's communicator writes what the others send it, so the file is the same for every number of ranks. For
  * DIGEST_WHOLE, exactly one rank writes all rows and the others pass 0; a scalar has one row. */
 PetscErrorCode product_write(ProductWriter *writer, const char *name, hsize_t first, hsize_t count, const void *values);
+/** Write one row that the ranks hold in slabs: of a dataset [rows][planes][lines][…] with DIGEST_ROWS, this rank has
+ * \p lines of every plane, after those of the ranks before it.  Collective.  Rank 0 holds no more than a chunk and a
+ * piece of 16 MiB of what the others have, and the file is that of product_write(). \param values [planes][lines][…];
+ * NULL if there are none */
+PetscErrorCode product_write_slabs(ProductWriter *writer, const char *name, hsize_t row, hsize_t lines,
+                                   const void *values);
 /** Attributes of a dataset or group, or of the root if \p object is NULL.  Collective; all ranks alike. */
 PetscErrorCode product_attribute_text(ProductWriter *writer, const char *object, const char *name, const char *text);
 PetscErrorCode product_attribute_real(ProductWriter *writer, const char *object, const char *name, int count,

@@ -33,8 +33,9 @@ typedef struct {
   char name[128];
   hid_t id, type; /* id: on rank 0 */
   int rank;
-  hsize_t shape[PRODUCT_MAX_RANK];
+  hsize_t shape[PRODUCT_MAX_RANK], chunk[PRODUCT_MAX_RANK];
   ProductDigest guard;
+  int compression; /* 0 … 9 */
   size_t row_bytes;
   size_t digests;
   uint64_t *digest; /* [digests] of the rows this rank wrote, 0 elsewhere */
@@ -58,6 +59,18 @@ struct ProductWriter {
 /** Make this rank's failure everyone's.  The file is then not touched any more, and its room on the disk is given back
  * when the process ends, even if nobody comes to destroy the writer.  Collective. */
 PetscErrorCode product_settle(ProductWriter *writer, PetscErrorCode local);
+/** The declared dataset of this name.  \param range {first, count} of the rows to be written  Errors:
+ * NEPHRITE_ERR_INTERNAL: it was not declared, has no such rows, or has one digest and these are not all of them. */
+PetscErrorCode product_find_rows(const ProductWriter *writer, const char *name, const hsize_t range[2],
+                                 WrittenDataset **found);
+/** Write a hyperslab of a dataset, on rank 0 alone: not collective.  \param offset, extent [rank] */
+PetscErrorCode product_put(const ProductWriter *writer, const WrittenDataset *dataset, const hsize_t *offset,
+                           const hsize_t *extent, const void *values);
+/** Any number of bytes between this rank and another, in messages that an int can count. */
+PetscErrorCode product_send(const ProductWriter *writer, PetscMPIInt rank, const void *bytes, size_t count);
+PetscErrorCode product_receive(const ProductWriter *writer, PetscMPIInt rank, void *bytes, size_t count);
+/** Make writer->buffer hold \p bytes. */
+PetscErrorCode product_make_buffer(ProductWriter *writer, size_t bytes);
 /** Attribute of an object, on rank 0 alone: not collective. */
 PetscErrorCode product_put_text(ProductWriter *writer, const char *object, const char *name, const char *text);
 
@@ -101,6 +114,9 @@ uint64_t product_row_digest(const char *name, uint64_t row, const void *bytes, s
 typedef struct ProductDigestState ProductDigestState;
 PetscErrorCode product_digest_begin(ProductDigestState **state);
 PetscErrorCode product_digest_add(ProductDigestState *state, const char *name, size_t rows, const uint64_t *row_digest);
+/** product_row_digest() of a row that comes in pieces: begin, add the bytes in order, and product_digest_end(). */
+PetscErrorCode product_row_digest_begin(const char *name, uint64_t row, ProductDigestState **state);
+void product_row_digest_add(ProductDigestState *state, const void *bytes, size_t count);
 PetscErrorCode product_digest_end(ProductDigestState **state, uint64_t *digest);
 
 #endif

@@ -4,10 +4,20 @@
 
 #include <string.h>
 
-/* Small rows share a chunk; a chunk must stay far below the 4 GiB that HDF5 can have, whatever the size of a map. */
-enum { SMALL_ROWS_BYTES = 1 << 14, CHUNK_BYTES = 1 << 20, LARGEST_CHUNK_BYTES = 1 << 26 };
+/* Small rows share a chunk.  HDF5 holds a whole chunk, twice, to take its checksum, and can have none of 4 GiB. */
+enum { SMALL_ROWS_BYTES = 1 << 14, CHUNK_BYTES = 1 << 20, LARGEST_CHUNK_BYTES = 1 << 25 };
 
-/* Whole rows, as many as are read together; a row too large for one chunk is divided along its own axes. */
+/* Equal parts of an axis, none with more than \p largest: the last chunk is as long on the disk as the others, so parts
+ * that would waste more than an eighth are single indices. */
+static hsize_t divide_axis(hsize_t length, hsize_t largest)
+{
+  const hsize_t parts = 1 + (length - 1) / PetscMax(largest, 1), part = 1 + (length - 1) / parts;
+
+  return 8 * (part * parts - length) > length ? 1 : part;
+}
+
+/* Whole rows, as many as are read together; a row too large for one chunk is divided along its own axes, the first ones
+ * entirely, so that a chunk is one stretch of the row. */
 static void choose_chunk(const ProductDataset *spec, size_t row_bytes, hsize_t chunk[PRODUCT_MAX_RANK])
 {
   const size_t wanted = spec->digest == DIGEST_ROWS ? SMALL_ROWS_BYTES : CHUNK_BYTES;
@@ -16,17 +26,29 @@ static void choose_chunk(const ProductDataset *spec, size_t row_bytes, hsize_t c
   for (int axis = 0; axis < spec->rank; axis++) chunk[axis] = PetscMax(spec->shape[axis], 1);
   chunk[0] = PetscMin(chunk[0], PetscMax(wanted / bytes, 1));
   for (int axis = 1; axis < spec->rank && bytes > LARGEST_CHUNK_BYTES; axis++) {
-    const hsize_t whole = chunk[axis], parts = PetscMin(1 + (bytes - 1) / LARGEST_CHUNK_BYTES, whole);
+    const hsize_t each = bytes / chunk[axis];
 
-    chunk[axis] = 1 + (whole - 1) / parts;
-    bytes = bytes / whole * chunk[axis];
+    chunk[axis] = divide_axis(chunk[axis], LARGEST_CHUNK_BYTES / each);
+    if (chunk[axis] > 1) break;
+    bytes = each;
   }
 }
 
-static PetscErrorCode creation_list(const ProductDataset *spec, size_t row_bytes, hid_t *list)
+/* Compressed chunks get their room when they are written, which is when their length is known. */
+static PetscErrorCode set_filters(const ProductDataset *spec, int compression, hid_t list)
 {
-  hsize_t chunk[PRODUCT_MAX_RANK];
+  PetscFunctionBeginUser;
+  if (compression) {
+    NEPHRITE_HDF5_WRITE(H5Pset_shuffle(list), spec->name);
+    NEPHRITE_HDF5_WRITE(H5Pset_deflate(list, (unsigned)compression), spec->name);
+  }
+  NEPHRITE_HDF5_WRITE(H5Pset_fletcher32(list), spec->name);
+  NEPHRITE_HDF5_WRITE(H5Pset_alloc_time(list, compression ? H5D_ALLOC_TIME_INCR : H5D_ALLOC_TIME_EARLY), spec->name);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
 
+static PetscErrorCode creation_list(const ProductDataset *spec, const WrittenDataset *d, hid_t *list)
+{
   PetscFunctionBeginUser;
   *list = H5Pcreate(H5P_DATASET_CREATE);
   NEPHRITE_HDF5_WRITE(H5Pset_obj_track_times(*list, 0), spec->name);
@@ -34,10 +56,8 @@ static PetscErrorCode creation_list(const ProductDataset *spec, size_t row_bytes
     NEPHRITE_HDF5_WRITE(H5Pset_layout(*list, H5D_COMPACT), spec->name);
     PetscFunctionReturn(PETSC_SUCCESS);
   }
-  choose_chunk(spec, row_bytes, chunk);
-  NEPHRITE_HDF5_WRITE(H5Pset_chunk(*list, spec->rank, chunk), spec->name);
-  NEPHRITE_HDF5_WRITE(H5Pset_fletcher32(*list), spec->name);
-  NEPHRITE_HDF5_WRITE(H5Pset_alloc_time(*list, H5D_ALLOC_TIME_EARLY), spec->name);
+  NEPHRITE_HDF5_WRITE(H5Pset_chunk(*list, spec->rank, d->chunk), spec->name);
+  PetscCall(set_filters(spec, d->compression, *list));
   NEPHRITE_HDF5_WRITE(H5Pset_fill_time(*list, H5D_FILL_TIME_NEVER), spec->name);
   PetscFunctionReturn(PETSC_SUCCESS);
 }
@@ -99,7 +119,7 @@ static PetscErrorCode next_dataset(ProductWriter *w, WrittenDataset **dataset)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-static PetscErrorCode declare(ProductWriter *w, const ProductDataset *spec)
+static PetscErrorCode declare(ProductWriter *w, const ProductDataset *spec, int compression)
 {
   WrittenDataset *d = NULL;
   hid_t creation;
@@ -111,12 +131,14 @@ static PetscErrorCode declare(ProductWriter *w, const ProductDataset *spec)
   memcpy(d->shape, spec->shape, sizeof d->shape);
   d->guard = spec->rank ? spec->digest : DIGEST_WHOLE;
   d->type = spec->type;
+  d->compression = compression;
   d->row_bytes = H5Tget_size(spec->type);
   for (int axis = 1; axis < spec->rank; axis++) d->row_bytes *= spec->shape[axis];
   d->digests = d->guard == DIGEST_ROWS ? spec->shape[0] : 1;
   PetscCall(PetscCalloc1(d->digests, &d->digest));
+  choose_chunk(spec, d->row_bytes, d->chunk);
   if (w->rank != 0) PetscFunctionReturn(PETSC_SUCCESS);
-  PetscCall(creation_list(spec, d->row_bytes, &creation));
+  PetscCall(creation_list(spec, d, &creation));
   PetscCall(make_dataset(w, spec, creation, &d->id));
   H5Pclose(creation);
   PetscFunctionReturn(PETSC_SUCCESS);
@@ -125,7 +147,14 @@ static PetscErrorCode declare(ProductWriter *w, const ProductDataset *spec)
 PetscErrorCode product_declare(ProductWriter *w, const ProductDataset *spec)
 {
   PetscFunctionBeginUser;
-  PetscCall(product_settle(w, declare(w, spec)));
+  PetscCall(product_settle(w, declare(w, spec, 0)));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode product_declare_compressed(ProductWriter *w, const ProductDataset *spec, int level)
+{
+  PetscFunctionBeginUser;
+  PetscCall(product_settle(w, declare(w, spec, level)));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 

@@ -26,6 +26,19 @@ PetscErrorCode product_digest_begin(ProductDigestState **state)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
+PetscErrorCode product_row_digest_begin(const char *name, uint64_t row, ProductDigestState **state)
+{
+  PetscFunctionBeginUser;
+  PetscCall(product_digest_begin(state));
+  XXH3_64bits_reset_withSeed((*state)->xxh, XXH64(name, strlen(name), row));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+void product_row_digest_add(ProductDigestState *state, const void *bytes, size_t count)
+{
+  XXH3_64bits_update(state->xxh, bytes, count);
+}
+
 PetscErrorCode product_digest_add(ProductDigestState *state, const char *name, size_t rows, const uint64_t *row_digest)
 {
   PetscFunctionBeginUser;

@@ -19,21 +19,30 @@ static void digest_rows(WrittenDataset *d, hsize_t first, hsize_t count, const v
     d->digest[first + i] = product_row_digest(d->name, first + i, bytes + i * d->row_bytes, d->row_bytes);
 }
 
-static PetscErrorCode write_rows(const ProductWriter *w, const WrittenDataset *d, hsize_t first, hsize_t count,
-                                 const void *values)
+PetscErrorCode product_put(const ProductWriter *w, const WrittenDataset *d, const hsize_t *offset,
+                           const hsize_t *extent, const void *values)
 {
   const hid_t in_file = H5Dget_space(d->id);
-  hsize_t offset[PRODUCT_MAX_RANK] = {first}, extent[PRODUCT_MAX_RANK];
-  hid_t in_memory;
+  const hid_t in_memory = d->rank ? H5Screate_simple(d->rank, extent, NULL) : H5Screate(H5S_SCALAR);
 
   PetscFunctionBeginUser;
-  memcpy(extent, d->shape, sizeof extent);
-  extent[0] = count;
-  in_memory = d->rank ? H5Screate_simple(d->rank, extent, NULL) : H5Screate(H5S_SCALAR);
   if (d->rank) NEPHRITE_HDF5_WRITE(H5Sselect_hyperslab(in_file, H5S_SELECT_SET, offset, NULL, extent, NULL), w->part);
   NEPHRITE_HDF5_WRITE(H5Dwrite(d->id, d->type, in_memory, in_file, H5P_DEFAULT, values), w->part);
   H5Sclose(in_memory);
   H5Sclose(in_file);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode write_rows(const ProductWriter *w, const WrittenDataset *d, hsize_t first, hsize_t count,
+                                 const void *values)
+{
+  const hsize_t offset[PRODUCT_MAX_RANK] = {first};
+  hsize_t extent[PRODUCT_MAX_RANK];
+
+  PetscFunctionBeginUser;
+  memcpy(extent, d->shape, sizeof extent);
+  extent[0] = count;
+  PetscCall(product_put(w, d, offset, extent, values));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -42,19 +51,24 @@ static hsize_t rows_of_piece(const WrittenDataset *d, hsize_t left)
   return PetscMin(left, PetscMax(PIECE_BYTES / PetscMax(d->row_bytes, 1), 1));
 }
 
-typedef enum { SEND, RECEIVE } Direction;
-
-static PetscErrorCode exchange(const ProductWriter *w, Direction direction, PetscMPIInt rank, char *bytes, size_t count)
+PetscErrorCode product_send(const ProductWriter *w, PetscMPIInt rank, const void *bytes, size_t count)
 {
-  PetscFunctionBeginUser;
-  for (size_t done = 0; done < count; done += MESSAGE_BYTES) {
-    const int message = (int)PetscMin(count - done, MESSAGE_BYTES);
+  const char *const from = bytes;
 
-    if (direction == SEND)
-      PetscCallMPI(MPI_Send(bytes + done, message, MPI_BYTE, rank, 0, w->comm));
-    else
-      PetscCallMPI(MPI_Recv(bytes + done, message, MPI_BYTE, rank, 0, w->comm, MPI_STATUS_IGNORE));
-  }
+  PetscFunctionBeginUser;
+  for (size_t done = 0; done < count; done += MESSAGE_BYTES)
+    PetscCallMPI(MPI_Send(from + done, (int)PetscMin(count - done, MESSAGE_BYTES), MPI_BYTE, rank, 0, w->comm));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode product_receive(const ProductWriter *w, PetscMPIInt rank, void *bytes, size_t count)
+{
+  char *const to = bytes;
+
+  PetscFunctionBeginUser;
+  for (size_t done = 0; done < count; done += MESSAGE_BYTES)
+    PetscCallMPI(
+        MPI_Recv(to + done, (int)PetscMin(count - done, MESSAGE_BYTES), MPI_BYTE, rank, 0, w->comm, MPI_STATUS_IGNORE));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -63,12 +77,12 @@ static PetscErrorCode send_rows(const ProductWriter *w, const WrittenDataset *d,
   PetscFunctionBeginUser;
   for (hsize_t done = 0, rows = 0; done < count; done += rows) {
     rows = rows_of_piece(d, count - done);
-    PetscCall(exchange(w, SEND, 0, (char *)(uintptr_t)values + done * d->row_bytes, rows * d->row_bytes));
+    PetscCall(product_send(w, 0, (const char *)values + done * d->row_bytes, rows * d->row_bytes));
   }
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-static PetscErrorCode make_buffer(ProductWriter *w, size_t bytes)
+PetscErrorCode product_make_buffer(ProductWriter *w, size_t bytes)
 {
   PetscFunctionBeginUser;
   if (bytes <= w->buffer_bytes) PetscFunctionReturn(PETSC_SUCCESS);
@@ -87,8 +101,8 @@ static PetscErrorCode receive_rows(ProductWriter *w, const WrittenDataset *d, Pe
   PetscFunctionBeginUser;
   for (hsize_t done = 0, rows = 0; done < range[1]; done += rows) {
     rows = rows_of_piece(d, range[1] - done);
-    PetscCall(make_buffer(w, rows * d->row_bytes));
-    PetscCall(exchange(w, RECEIVE, rank, w->buffer, rows * d->row_bytes));
+    PetscCall(product_make_buffer(w, rows * d->row_bytes));
+    PetscCall(product_receive(w, rank, w->buffer, rows * d->row_bytes));
     if (!*written) *written = write_rows(w, d, range[0] + done, rows, w->buffer);
   }
   PetscFunctionReturn(PETSC_SUCCESS);
@@ -111,8 +125,8 @@ static PetscErrorCode gather_rows(ProductWriter *w, const WrittenDataset *d, con
 }
 
 /* Only rows that exist, and all of a dataset that has one digest. */
-static PetscErrorCode find_rows(const ProductWriter *w, const char *name, const hsize_t range[2],
-                                WrittenDataset **found)
+PetscErrorCode product_find_rows(const ProductWriter *w, const char *name, const hsize_t range[2],
+                                 WrittenDataset **found)
 {
   WrittenDataset *d = NULL;
 
@@ -137,7 +151,7 @@ PetscErrorCode product_write(ProductWriter *w, const char *name, hsize_t first, 
   WrittenDataset *d = NULL;
 
   PetscFunctionBeginUser;
-  PetscCall(product_settle(w, find_rows(w, name, range, &d)));
+  PetscCall(product_settle(w, product_find_rows(w, name, range, &d)));
   PetscCall(PetscLogEventBegin(w->event, 0, 0, 0, 0));
   digest_rows(d, first, count, values);
   const PetscErrorCode error = gather_rows(w, d, range, values);
