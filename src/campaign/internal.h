@@ -41,20 +41,28 @@ typedef struct {
   int64_t tables; /* digest of the files survey_n_of_z and survey_shift_table, 0 without */
 } ShardRecipe;
 
-/** What a rank makes shards with. */
+/** The ranks in groups that make shards. */
+typedef struct {
+  MPI_Comm members; /**< of this rank's group */
+  MPI_Comm leaders; /**< the first rank of every group; MPI_COMM_NULL on the others */
+} ShardGroups;
+
+/** What a group makes shards with. */
 typedef struct {
   const ShardLayout *layout;
   const ShardRecipe *recipe;
+  PetscInt compression;
+  ShardGroups groups;
   Simulator *simulator;
   Progress *progress;
-  WorkQueue *reports; /**< counts, over all ranks, how often report_every maps were made */
+  WorkQueue *reports; /**< counts, over all groups, how often report_every maps were made; on leaders */
   PetscInt report_every;
-  int64_t maps; /**< to be made by all ranks */
+  int64_t maps; /**< to be made by all groups */
 } ShardMaker;
 
 /** Maps between two reports: each costs a word with rank 0, which may be busy with a map of its own. */
 PetscInt shard_report_every(const SurveyConfig *survey, PetscInt shard_size);
-/** Make one shard.  Not collective.
+/** Make one shard.  Collective on the group.
  * Errors: NEPHRITE_ERR_INTERRUPTED if asked to stop before it is whole, NEPHRITE_ERR_IO. */
 PetscErrorCode shard_write(const ShardMaker *maker, PetscInt shard);
 /** "Omega_c,Omega_b,…": names of theta, as products carry them.  \param[out] names [size] */

@@ -74,20 +74,23 @@ PetscErrorCode prior_names(const Prior *prior, char *names, size_t size)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-static PetscErrorCode declare_datasets(ProductWriter *writer, const ShardRecipe *recipe, PetscInt rows)
+static PetscErrorCode declare_datasets(ProductWriter *writer, const ShardMaker *maker, PetscInt rows)
 {
+  const ShardRecipe *recipe = maker->recipe;
   const hsize_t bins = (hsize_t)recipe->survey->bins, ny = (hsize_t)survey_ny(recipe->survey);
   const hsize_t nx = (hsize_t)survey_nx(recipe->survey), parameters = (hsize_t)prior_count(recipe->prior);
   char names[OPTION_TEXT_SIZE];
 
   PetscFunctionBeginUser;
-  PetscCall(product_declare(writer, &(ProductDataset){"kappa",
-                                                      H5T_NATIVE_FLOAT,
-                                                      4,
-                                                      {(hsize_t)rows, bins, ny, nx},
-                                                      DIGEST_ROWS,
-                                                      "1",
-                                                      "convergence [realisation, bin, y, x]"}));
+  PetscCall(product_declare_compressed(writer,
+                                       &(ProductDataset){"kappa",
+                                                         H5T_NATIVE_FLOAT,
+                                                         4,
+                                                         {(hsize_t)rows, bins, ny, nx},
+                                                         DIGEST_ROWS,
+                                                         "1",
+                                                         "convergence [realisation, bin, y, x]"},
+                                       (int)maker->compression));
   PetscCall(product_declare(writer, &(ProductDataset){"theta",
                                                       H5T_NATIVE_DOUBLE,
                                                       2,
@@ -114,24 +117,47 @@ static PetscErrorCode report(const ShardMaker *maker, PetscInt rows_done)
   int64_t taken;
 
   PetscFunctionBeginUser;
-  if (rows_done % maker->report_every) PetscFunctionReturn(PETSC_SUCCESS);
+  if (!maker->reports || rows_done % maker->report_every) PetscFunctionReturn(PETSC_SUCCESS);
   PetscCall(work_queue_take(maker->reports, &taken));
   const int64_t done = taken < 0 ? maker->maps : (taken + 1) * maker->report_every;
   PetscCall(progress_update(maker->progress, PetscMin(done, maker->maps), NULL));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-static PetscErrorCode write_rows(const ShardMaker *maker, PetscInt shard, ProductWriter *writer, float *kappa,
-                                 double *theta, SimulatorCounts *counts)
+/* A realisation, of whose map every rank of the group has a slab. */
+typedef struct {
+  PetscInt lines; /* of the map, on this rank */
+  float *kappa; /* [bins][lines][nx] */
+  double *theta; /* [parameters] */
+} SlabOfMap;
+
+static PetscErrorCode slab_of_map_create(const ShardMaker *maker, SlabOfMap *slab)
+{
+  const SurveyConfig *survey = maker->recipe->survey;
+  PetscInt first;
+
+  PetscFunctionBeginUser;
+  simulator_slab(maker->simulator, &first, &slab->lines);
+  PetscCall(PetscMalloc2((size_t)survey->bins * (size_t)slab->lines * (size_t)survey_nx(survey), &slab->kappa,
+                         (size_t)prior_count(maker->recipe->prior), &slab->theta));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode write_rows(const ShardMaker *maker, PetscInt shard, ProductWriter *writer, SlabOfMap *slab,
+                                 SimulatorCounts *counts)
 {
   const int64_t first = (int64_t)shard * maker->layout->shard_size;
+  const hsize_t leader = maker->groups.leaders == MPI_COMM_NULL ? 0 : 1;
 
   PetscFunctionBeginUser;
   for (PetscInt row = 0; row < shard_rows(maker->layout, shard); row++) {
-    PetscCheck(!interrupt_seen(), PETSC_COMM_SELF, NEPHRITE_ERR_INTERRUPTED, "interrupted");
-    PetscCall(simulator_realisation(maker->simulator, first + row, kappa, theta, counts));
-    PetscCall(product_write(writer, "kappa", (hsize_t)row, 1, kappa));
-    PetscCall(product_write(writer, "theta", (hsize_t)row, 1, theta));
+    PetscBool stop;
+
+    PetscCall(interrupt_agreed(maker->groups.members, &stop));
+    PetscCheck(!stop, PETSC_COMM_SELF, NEPHRITE_ERR_INTERRUPTED, "interrupted");
+    PetscCall(simulator_realisation(maker->simulator, first + row, slab->kappa, slab->theta, counts));
+    PetscCall(product_write_slabs(writer, "kappa", (hsize_t)row, (hsize_t)slab->lines, slab->kappa));
+    PetscCall(product_write(writer, "theta", (hsize_t)row, leader, slab->theta));
     PetscCall(report(maker, row + 1));
   }
   PetscFunctionReturn(PETSC_SUCCESS);
@@ -141,17 +167,16 @@ static PetscErrorCode fill_shard(const ShardMaker *maker, PetscInt shard, Produc
 {
   const int64_t first = (int64_t)shard * maker->layout->shard_size;
   SimulatorCounts counts = {0};
-  float *kappa = NULL;
-  double *theta = NULL;
+  SlabOfMap slab = {0};
+  PetscErrorCode error;
 
   PetscFunctionBeginUser;
-  PetscCall(declare_datasets(writer, maker->recipe, shard_rows(maker->layout, shard)));
+  PetscCall(declare_datasets(writer, maker, shard_rows(maker->layout, shard)));
   PetscCall(product_attribute_int(writer, NULL, "first_realisation", 1, &first));
   if (maker->recipe->tables) PetscCall(product_attribute_int(writer, NULL, "tables_digest", 1, &maker->recipe->tables));
-  PetscCall(PetscMalloc2(survey_map_values(maker->recipe->survey), &kappa, (size_t)prior_count(maker->recipe->prior),
-                         &theta));
-  const PetscErrorCode error = write_rows(maker, shard, writer, kappa, theta, &counts);
-  PetscCall(PetscFree2(kappa, theta));
+  error = group_agree(maker->groups.members, slab_of_map_create(maker, &slab));
+  if (!error) error = write_rows(maker, shard, writer, &slab, &counts);
+  PetscCall(PetscFree2(slab.kappa, slab.theta));
   PetscCall(error);
   PetscCall(product_attribute_int(writer, NULL, "redrawn", 1, &counts.redrawn));
   PetscCall(product_attribute_int(writer, NULL, "without_nonlinear_scale", 1, &counts.linear_redshifts));
@@ -162,14 +187,14 @@ PetscErrorCode shard_write(const ShardMaker *maker, PetscInt shard)
 {
   const ShardRecipe *recipe = maker->recipe;
   const ProductInfo info = {"shard", SHARD_FORMAT, recipe->configuration, recipe->seed};
-  const int64_t map_bytes = (int64_t)(survey_map_values(recipe->survey) * sizeof(float));
+  const int64_t map_bytes = maker->compression ? 0 : (int64_t)(survey_map_values(recipe->survey) * sizeof(float));
   char path[PETSC_MAX_PATH_LEN];
   ProductWriter *writer = NULL;
   PetscErrorCode error;
 
   PetscFunctionBeginUser;
   PetscCall(shard_path(maker->layout, shard, path));
-  error = product_create(PETSC_COMM_SELF, path, &info, map_bytes * shard_rows(maker->layout, shard), &writer);
+  error = product_create(maker->groups.members, path, &info, map_bytes * shard_rows(maker->layout, shard), &writer);
   if (!error) error = fill_shard(maker, shard, writer);
   if (!error) error = product_commit(writer, NULL);
   PetscCall(product_writer_destroy(&writer));

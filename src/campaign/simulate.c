@@ -1,7 +1,7 @@
 /** \file simulate.c  Make what is missing of a campaign.  \ingroup campaign
  *
- * A shard is made whole by one rank, which takes it from a queue; so its bytes do not depend on how many ranks there
- * are, and a restart makes the shards that are not there.
+ * A shard is made whole by one group of ranks, whose leader takes it from a queue; so its bytes do not depend on how
+ * many groups there are, and a restart makes the shards that are not there.
  */
 #include "campaign/internal.h"
 
@@ -122,28 +122,47 @@ static PetscErrorCode find_missing(MPI_Comm comm, const ShardMaker *maker, const
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-/* Take shards until none is left.  A rank that fails, or is asked to stop, takes the rest so that the others stop too.
- * \param[out] finished shards of this rank */
+/* The next shard of the group, which its leader takes.  \param queue NULL on the others */
+static PetscErrorCode take(MPI_Comm members, WorkQueue *queue, int64_t *unit)
+{
+  PetscFunctionBeginUser;
+  PetscCall(group_agree(members, queue ? work_queue_take(queue, unit) : PETSC_SUCCESS));
+  PetscCallMPI(MPI_Bcast(unit, 1, MPI_INT64_T, 0, members));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* Take shards until none is left.  A group that fails, or is asked to stop, takes the rest so that the others stop too.
+ * \param[out] finished shards of this group, on its leader */
 static PetscErrorCode work(WorkQueue *queue, ShardMaker *maker, const int *missing, int *finished)
 {
+  const MPI_Comm members = maker->groups.members;
   int64_t unit = 0;
   PetscErrorCode error;
 
   PetscFunctionBeginUser;
-  error = simulator_create(PETSC_COMM_SELF, maker->recipe->survey, maker->recipe->prior, maker->recipe->seed,
-                           &maker->simulator);
+  error =
+      simulator_create(members, maker->recipe->survey, maker->recipe->prior, maker->recipe->seed, &maker->simulator);
   while (!error) {
-    error = work_queue_take(queue, &unit);
+    error = take(members, queue, &unit);
     if (error || unit < 0) break;
     error = shard_write(maker, missing[unit]);
-    if (!error) (*finished)++;
+    if (!error && queue) (*finished)++;
   }
-  while (unit >= 0) PetscCall(work_queue_take(queue, &unit));
+  while (queue && unit >= 0) PetscCall(work_queue_take(queue, &unit));
   PetscCall(simulator_destroy(&maker->simulator));
   PetscFunctionReturn(error);
 }
 
-/* \param[out] finished shards of all ranks, also when they were stopped */
+static PetscErrorCode create_queues(MPI_Comm leaders, int shards, int64_t maps, WorkQueue **queue, WorkQueue **reports)
+{
+  PetscFunctionBeginUser;
+  if (leaders == MPI_COMM_NULL) PetscFunctionReturn(PETSC_SUCCESS);
+  PetscCall(work_queue_create(leaders, shards, queue));
+  PetscCall(work_queue_create(leaders, maps, reports));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* \param[out] finished shards of all groups, also when they were stopped */
 static PetscErrorCode make_missing(MPI_Comm comm, ShardMaker *maker, const int *missing, int count, int *finished)
 {
   WorkQueue *queue = NULL;
@@ -151,8 +170,7 @@ static PetscErrorCode make_missing(MPI_Comm comm, ShardMaker *maker, const int *
   PetscErrorCode error;
 
   PetscFunctionBeginUser;
-  PetscCall(work_queue_create(comm, count, &queue));
-  PetscCall(work_queue_create(comm, maker->maps, &maker->reports));
+  PetscCall(group_agree(comm, create_queues(maker->groups.leaders, count, maker->maps, &queue, &maker->reports)));
   PetscCall(progress_create(comm, "simulate", "maps", maker->maps, 0, &maker->progress));
   error = work(queue, maker, missing, &mine);
   PetscCall(work_queue_destroy(&queue));
@@ -227,11 +245,56 @@ static PetscErrorCode complete_index(const ShardLayout *layout, const ShardRecip
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-static PetscErrorCode simulate_locked(MPI_Comm comm, const Options *options, const ShardLayout *layout,
-                                      const ShardRecipe *recipe)
+PetscErrorCode simulate_check_groups(MPI_Comm comm, const SurveyConfig *survey, const SimulateConfig *simulate)
 {
-  ShardMaker maker = {
-      .layout = layout, .recipe = recipe, .report_every = shard_report_every(recipe->survey, layout->shard_size)};
+  const FieldShape shape = simulator_shape(survey);
+  char sizes[256] = "", reason[512];
+  size_t used = 0;
+  PetscMPIInt ranks;
+
+  PetscFunctionBeginUser;
+  PetscCallMPI(MPI_Comm_size(comm, &ranks));
+  for (PetscMPIInt size = 1; size <= ranks && used < sizeof sizes; size++)
+    if (ranks % size == 0)
+      used += (size_t)snprintf(sizes + used, sizeof sizes - used, "%s%d", size > 1 ? ", " : "", size);
+  PetscCheck(ranks % simulate->group_size == 0, PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
+             "simulate_group_size %" PetscInt_FMT " needs a multiple of %" PetscInt_FMT
+             " ranks, and there are %d; of these, groups can have %s",
+             simulate->group_size, simulate->group_size, ranks, sizes);
+  const PetscErrorCode error = field_check(&shape, (PetscMPIInt)simulate->group_size);
+  if (!error) PetscFunctionReturn(PETSC_SUCCESS);
+  PetscCall(PetscStrncpy(reason, error_message(), sizeof reason));
+  SETERRQ(PETSC_COMM_SELF, error, "simulate_group_size %" PetscInt_FMT ": %s", simulate->group_size, reason);
+}
+
+static PetscErrorCode form_groups(MPI_Comm comm, PetscInt size, ShardGroups *groups)
+{
+  PetscMPIInt rank, place;
+  PetscInt number, count;
+
+  PetscFunctionBeginUser;
+  PetscCall(group_split(comm, size, &groups->members, &number, &count));
+  PetscCallMPI(MPI_Comm_rank(comm, &rank));
+  PetscCallMPI(MPI_Comm_rank(groups->members, &place));
+  PetscCallMPI(MPI_Comm_split(comm, place ? MPI_UNDEFINED : 0, rank, &groups->leaders));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode dissolve_groups(ShardGroups *groups)
+{
+  PetscFunctionBeginUser;
+  PetscCallMPI(MPI_Comm_free(&groups->members));
+  if (groups->leaders != MPI_COMM_NULL) PetscCallMPI(MPI_Comm_free(&groups->leaders));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode simulate_locked(MPI_Comm comm, const Options *options, const SimulateConfig *simulate,
+                                      const ShardLayout *layout, const ShardRecipe *recipe)
+{
+  ShardMaker maker = {.layout = layout,
+                      .recipe = recipe,
+                      .compression = simulate->compression,
+                      .report_every = shard_report_every(recipe->survey, layout->shard_size)};
   int *missing = NULL, count = 0, made = 0;
   int64_t present = 0;
   PetscMPIInt rank;
@@ -244,7 +307,11 @@ static PetscErrorCode simulate_locked(MPI_Comm comm, const Options *options, con
   maker.maps = layout->realisations - present;
   if (!error && rank == 0 && present && count)
     printf("simulate  going on: %" PRId64 " of %" PRId64 " maps are there\n", present, layout->realisations);
-  if (!error && count) error = make_missing(comm, &maker, missing, count, &made);
+  if (!error && count) {
+    PetscCall(form_groups(comm, simulate->group_size, &maker.groups));
+    error = make_missing(comm, &maker, missing, count, &made);
+    PetscCall(dissolve_groups(&maker.groups));
+  }
   PetscCall(PetscFree(missing));
   PetscCheck(error != NEPHRITE_ERR_INTERRUPTED || !count, PETSC_COMM_SELF, NEPHRITE_ERR_INTERRUPTED,
              "%s/sims: interrupted with %d of %d shards finished, which are kept; run again to go on",
@@ -281,6 +348,7 @@ PetscErrorCode campaign_simulate(MPI_Comm comm, const Options *options, const Ca
   PetscErrorCode error;
 
   PetscFunctionBeginUser;
+  PetscCall(simulate_check_groups(comm, survey, simulate));
   PetscCall(digest_tables(comm, survey, &recipe.tables));
   PetscCall(shard_layout(campaign->campaign, simulate->realisations, simulate->shard_size, &layout));
   snprintf(sims, sizeof sims, "%.*s/sims", PETSC_MAX_PATH_LEN - 8, campaign->campaign);
@@ -288,7 +356,7 @@ PetscErrorCode campaign_simulate(MPI_Comm comm, const Options *options, const Ca
   PetscCall(options_yaml(options, SCOPE_SIMULATION, &yaml));
   recipe.configuration = yaml;
   error = stage_lock_create(comm, campaign->campaign, "simulate", &lock);
-  if (!error) error = simulate_locked(comm, options, &layout, &recipe);
+  if (!error) error = simulate_locked(comm, options, simulate, &layout, &recipe);
   PetscCall(stage_lock_destroy(&lock));
   PetscCall(PetscFree(yaml));
   PetscFunctionReturn(error);

@@ -7,6 +7,7 @@ struct Simulator {
   const Prior *prior;
   int64_t seed;
   MPI_Comm comm; /* borrowed */
+  PetscBool together; /* with other ranks */
   LensingModel *lensing;
   LensingSpectra *spectra;
   Field *field;
@@ -30,6 +31,7 @@ PetscErrorCode simulator_create(MPI_Comm comm, const SurveyConfig *survey, const
                                 Simulator **simulator)
 {
   const FieldShape shape = simulator_shape(survey);
+  PetscMPIInt ranks;
   Simulator *s = NULL;
 
   PetscFunctionBeginUser;
@@ -38,6 +40,8 @@ PetscErrorCode simulator_create(MPI_Comm comm, const SurveyConfig *survey, const
   s->prior = prior;
   s->seed = seed;
   s->comm = comm;
+  PetscCallMPI(MPI_Comm_size(comm, &ranks));
+  s->together = ranks > 1 ? PETSC_TRUE : PETSC_FALSE;
   PetscCall(group_agree(comm, create_lensing(survey, s)));
   PetscCall(field_create(comm, &shape, &s->field));
   PetscFunctionReturn(PETSC_SUCCESS);
@@ -90,9 +94,24 @@ static PetscErrorCode set_parameters(Simulator *s, const double *theta, PetscInt
   PetscErrorCode error;
 
   PetscFunctionBeginUser;
-  error = group_agree(s->comm, evaluate_spectra(s, theta, linear_redshifts));
+  error = evaluate_spectra(s, theta, linear_redshifts);
+  if (s->together) error = group_agree(s->comm, error);
   if (!error) error = field_set_spectra(s->field, s->spectra);
   if (error) PetscCall(name_parameters(s->prior, theta, error));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* The draw of the group's first rank: processors may differ in the last bit of what decides whether it is physical. */
+static PetscErrorCode draw_together(Simulator *s, int64_t index, double *theta, PetscInt *attempts)
+{
+  PetscErrorCode error;
+
+  PetscFunctionBeginUser;
+  error = prior_draw(s->prior, (uint64_t)s->seed, (uint64_t)index, *attempts, theta, attempts);
+  if (!s->together) PetscFunctionReturn(error);
+  PetscCall(group_agree(s->comm, error));
+  PetscCallMPI(MPI_Bcast(theta, (int)prior_count(s->prior), MPI_DOUBLE, 0, s->comm));
+  PetscCallMPI(MPI_Bcast(attempts, 1, MPIU_INT, 0, s->comm));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -107,7 +126,7 @@ static PetscErrorCode draw_usable(Simulator *s, int64_t index, double *theta, Pe
   PetscFunctionBeginUser;
   *attempts = 0;
   while (error == NEPHRITE_ERR_INPUT) {
-    error = prior_draw(s->prior, (uint64_t)s->seed, (uint64_t)index, *attempts, theta, attempts);
+    error = draw_together(s, index, theta, attempts);
     PetscCheck(error != NEPHRITE_ERR_CONFIG || !*reason, PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
                "none of %" PetscInt_FMT " draws from the prior makes a map of realisation %lld; the last: %s",
                *attempts, (long long)index, reason);

@@ -24,15 +24,25 @@ def missing_sources(path, dataset):
     return [name for name in names if name != "." and not (path.parent / name).exists()]
 
 
+def pieces(shape, bytes_each, limit=READ_AT_ONCE):
+    """Selections that together are a whole array: stretches of its first axis, divided further where one index of that is
+    too much to read at once (a map may be larger than this machine's memory)."""
+    row = max(1, bytes_each * int(np.prod(shape[1:], dtype=np.int64)))
+    step = max(1, limit // row)
+    for start in range(0, shape[0], step):
+        if row > limit and len(shape) > 1:
+            yield from ((start, *inner) for inner in pieces(shape[1:], bytes_each, limit))
+        else:
+            yield (slice(start, start + step),)
+
+
 def read_everything(dataset):
     """Read a dataset in pieces, so that HDF5 recomputes the Fletcher32 of every chunk; OSError where one differs."""
     if dataset.shape == () or dataset.size == 0:
         dataset[()]
         return
-    row = max(1, dataset.dtype.itemsize * int(np.prod(dataset.shape[1:], dtype=np.int64)))
-    step = max(1, READ_AT_ONCE // row)
-    for start in range(0, dataset.shape[0], step):
-        dataset[start : start + step]
+    for piece in pieces(dataset.shape, dataset.dtype.itemsize):
+        dataset[piece]
 
 
 def faults_of(path, file, verify):
