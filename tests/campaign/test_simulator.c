@@ -1,5 +1,7 @@
 #include "campaign_fixture.h"
 
+#include <malloc.h>
+
 typedef struct {
   float kappa[PIXELS];
   double theta[PARAMETERS];
@@ -178,6 +180,23 @@ static void a_prior_of_which_no_draw_has_a_map_is_refused_with_the_reason(void *
   setting_destroy(s);
 }
 
+/* Growth by a pointer per map would show; under sanitizers mallinfo2() says nothing, and valgrind looks for leaks. */
+static void a_thousand_more_realisations_take_no_more_memory(void **state)
+{
+  Setting *s = setting_create(PETSC_COMM_SELF, "unused", NULL);
+  Simulator *simulator = make_simulator(s, SEED);
+  Realisation r;
+  int64_t index = 0;
+
+  (void)state;
+  while (index < 100) get(simulator, index++, &r); /* draws that fail make the room for messages, once */
+  const size_t before = mallinfo2().uordblks;
+  while (index < 1100) get(simulator, index++, &r);
+  assert_true(mallinfo2().uordblks <= before + 1000);
+  assert_ok(simulator_destroy(&simulator));
+  setting_destroy(s);
+}
+
 static void maps_with_linear_power_somewhere_are_counted(void **state)
 {
   static const char *const weak[] = {"-prior_sigma_8", "fixed:0.2", "-prior_w_0", "fixed:-2", NULL};
@@ -199,4 +218,5 @@ NEPHRITE_TEST_MAIN(cmocka_unit_test(a_realisation_depends_on_its_index_and_the_s
                    cmocka_unit_test(draws_without_a_field_are_replaced_and_counted),
                    cmocka_unit_test(parameters_without_spectra_are_named),
                    cmocka_unit_test(a_prior_of_which_no_draw_has_a_map_is_refused_with_the_reason),
+                   cmocka_unit_test(a_thousand_more_realisations_take_no_more_memory),
                    cmocka_unit_test(maps_with_linear_power_somewhere_are_counted))
