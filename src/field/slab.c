@@ -176,7 +176,7 @@ static size_t quarter_values(const Slab *s)
 
 double *slab_to_correlation(Slab *s, const double *quarter, size_t *count)
 {
-  memcpy(s->values, quarter, quarter_values(s) * sizeof *quarter);
+  if (s->columns) memcpy(s->values, quarter, quarter_values(s) * sizeof *quarter); /* else there is no quarter */
   fftw_execute(s->to_correlation);
   *count = (size_t)s->correlation_rows * (size_t)(s->shape.nx / 2 + 1);
   return s->values;
@@ -185,5 +185,5 @@ double *slab_to_correlation(Slab *s, const double *quarter, size_t *count)
 void slab_from_correlation(Slab *s, double *quarter)
 {
   fftw_execute(s->from_correlation);
-  memcpy(quarter, s->values, quarter_values(s) * sizeof *quarter);
+  if (s->columns) memcpy(quarter, s->values, quarter_values(s) * sizeof *quarter);
 }
