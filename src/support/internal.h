@@ -22,6 +22,9 @@ PetscBool option_same_value(const OptionSpec *spec, const char *a, const char *b
 /** Put a checked value into the member of \p config that the option fills. */
 PetscErrorCode option_store_value(const OptionSpec *spec, const char *text, void *config);
 
+/** PETSc takes the last of two values of an option, and the first of several documents, without a word: refuse both.
+ * \param text  YAML that PETSc could read  Errors: NEPHRITE_ERR_CONFIG naming the line. */
+PetscErrorCode options_refuse_repeated(const Options *options, const char *path, const char *text);
 /** A whole text file.  \param[out] text  ends with '\0'; free with PetscFree()  Errors: NEPHRITE_ERR_INPUT. */
 PetscErrorCode file_read_text(const char *path, char **text, int *length);
 

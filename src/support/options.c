@@ -196,7 +196,8 @@ static PetscErrorCode take_file(MPI_Comm comm, Options *options, const char *pat
   if (error)
     error = refuse_yaml(path, text);
   else
-    error = take_database(options, database, path);
+    error = options_refuse_repeated(options, path, text);
+  if (!error) error = take_database(options, database, path);
   PetscCall(PetscOptionsDestroy(&database));
   PetscCall(PetscFree(text));
   PetscFunctionReturn(error);
@@ -212,7 +213,11 @@ static PetscErrorCode take_arguments(Options *options, int argc, char *const *ar
     PetscCheck(option_is_name(argv[i]), PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
                "command line: \"%s\" belongs to no option; options are written -name value", argv[i]);
     const PetscBool has_value = i + 1 < argc && !option_is_name(argv[i + 1]) ? PETSC_TRUE : PETSC_FALSE;
+    const PetscInt known = option_find(options, name);
 
+    /* "-campaign -dry_run" must not run in the default directory; an empty text is written "" */
+    PetscCheck(has_value || known < 0 || options->spec[known]->type != VALUE_TEXT, PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
+               "command line: option %s has no value", name);
     PetscCall(take_option(options, name, has_value ? argv[i + 1] : NULL, "command line"));
     i += has_value ? 1 : 0;
   }

@@ -22,6 +22,12 @@ PetscErrorCode file_read_text(const char *path, char **text, int *length)
   fclose(file);
   PetscCheck(*text && got == (size_t)status.st_size, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
              "%s: cannot be read as a text file", path);
+  if (strlen(*text) < got) {
+    const size_t zero = strlen(*text);
+
+    PetscCall(PetscFree(*text));
+    SETERRQ(PETSC_COMM_SELF, NEPHRITE_ERR_INPUT, "%s: byte %zu is 0; it must be text in UTF-8", path, zero);
+  }
   *length = (int)got;
   PetscFunctionReturn(PETSC_SUCCESS);
 }

@@ -82,6 +82,15 @@ static PetscErrorCode create_from(const char *yaml, const char *more, Options **
   return create(line, options);
 }
 
+static PetscErrorCode create_from_file(Options **options)
+{
+  char line[1024];
+
+  MPI_Barrier(PETSC_COMM_WORLD);
+  snprintf(line, sizeof line, "-config %s", path);
+  return create(line, options);
+}
+
 static int begin(void **state)
 {
   long number = (long)getpid();
@@ -242,6 +251,8 @@ static void a_value_out_of_range_is_refused_with_range_and_unit(void **state)
 static void words_that_belong_to_no_option_are_refused(void **state)
 {
   (void)state;
+  expect_refused("-survey_mask", "option survey_mask has no value");
+  expect_refused("-survey_mask -seed 3", "option survey_mask has no value");
   expect_refused("seed 3", "\"seed\" belongs to no option");
   expect_refused("-seed 3 4", "\"4\" belongs to no option");
   expect_refused("-", "belongs to no option");
@@ -277,6 +288,44 @@ static void a_file_that_is_missing_or_no_yaml_is_refused_by_name(void **state)
   expect_file_refused("survey:\n  bins: 3\n width: 4\n", NEPHRITE_ERR_CONFIG, "line 3,");
   expect_file_refused("just a sentence\n", NEPHRITE_ERR_CONFIG, "line 1,");
   expect_file_refused("- seed\n- 3\n", NEPHRITE_ERR_CONFIG, "line 1,");
+}
+
+static void an_option_that_a_file_gives_twice_is_refused(void **state)
+{
+  Options *options;
+
+  (void)state;
+  expect_file_refused("seed: 3\n# seed: 4\nseed: 5\n", NEPHRITE_ERR_CONFIG,
+                      "option seed is given twice, in lines 1 and 3");
+  expect_file_refused("survey: {bins: 3}\nseed: 3\nsurvey:\n  bins: 3\n", NEPHRITE_ERR_CONFIG, "in lines 1 and 4");
+  expect_file_refused("survey: {width: 4, bins: 3,\n  bins: 4}\n", NEPHRITE_ERR_CONFIG, "survey_bins is given twice");
+  expect_file_refused("survey_bins: 4\nsurvey: {bins: 4}\n", NEPHRITE_ERR_CONFIG, "survey_bins is given twice");
+  expect_file_refused("---\nseed: 3\n---\nsurvey: {bins: 4}\n", NEPHRITE_ERR_CONFIG, "line 3 begins a second document");
+  assert_ok(
+      create_from("survey: {mask: 'bins: 2, {bins: 3, it''s'} # bins: 4\nsurvey:\n  width: 4\n  bins: 2\nseed: 1\n",
+                  "-seed 2 -seed 3", &options));
+  assert_string_equal(options_text(options, "survey_bins"), "2");
+  assert_string_equal(options_text(options, "seed"), "3"); /* the command line's last */
+  assert_ok(options_destroy(&options));
+}
+
+static void a_file_that_is_no_text_is_refused(void **state)
+{
+  Options *options = NULL;
+  PetscMPIInt rank;
+
+  (void)state;
+  MPI_Comm_rank(PETSC_COMM_WORLD, &rank);
+  write_file("");
+  if (rank == 0) {
+    FILE *file = fopen(path, "w");
+
+    assert_non_null(file);
+    fwrite("\xff\xfes\0e\0e\0d\0", 1, 10, file); /* UTF-16, of which PETSc would see an empty file */
+    fclose(file);
+  }
+  assert_fails(create_from_file(&options), NEPHRITE_ERR_INPUT, "byte 3 is 0; it must be text in UTF-8");
+  assert_ok(options_destroy(&options));
 }
 
 static void an_empty_file_leaves_the_defaults(void **state)
@@ -377,7 +426,8 @@ NEPHRITE_TEST_MAIN(TEST(defaults_fill_what_is_not_given), TEST(every_kind_of_val
                    TEST(options_of_petsc_stand_beside_ours), TEST(a_value_of_the_wrong_kind_is_refused),
                    TEST(a_value_out_of_range_is_refused_with_range_and_unit),
                    TEST(words_that_belong_to_no_option_are_refused), TEST(a_required_option_must_be_given),
-                   TEST(a_file_that_is_missing_or_no_yaml_is_refused_by_name), TEST(an_empty_file_leaves_the_defaults),
-                   TEST(the_effective_configuration_runs_as_is), TEST(a_scope_holds_its_options_only),
-                   TEST(another_configuration_is_refused_naming_what_differs),
+                   TEST(a_file_that_is_missing_or_no_yaml_is_refused_by_name),
+                   TEST(an_option_that_a_file_gives_twice_is_refused), TEST(a_file_that_is_no_text_is_refused),
+                   TEST(an_empty_file_leaves_the_defaults), TEST(the_effective_configuration_runs_as_is),
+                   TEST(a_scope_holds_its_options_only), TEST(another_configuration_is_refused_naming_what_differs),
                    TEST(help_tells_every_option_with_unit_default_and_range))
