@@ -16,6 +16,17 @@ struct CampaignReader {
   PetscInt open[OPEN_SHARDS], opened;
 };
 
+/* What to do about a shard or an index that is damaged or missing. */
+static PetscErrorCode advise(PetscErrorCode error)
+{
+  char message[768];
+
+  PetscFunctionBeginUser;
+  if (error != (PetscErrorCode)NEPHRITE_ERR_INPUT) PetscFunctionReturn(error);
+  PetscCall(PetscStrncpy(message, error_message(), sizeof message));
+  SETERRQ(PETSC_COMM_SELF, error, "%s; remove it if it is there, and nephrite-simulate makes it anew", message);
+}
+
 static PetscErrorCode read_index(const char *path, const char *directory, const Options *options, ProductReader *index,
                                  CampaignReader *r)
 {
@@ -60,7 +71,7 @@ PetscErrorCode campaign_reader_open(const char *directory, const Options *option
   PetscCall(index_path(directory, path));
   PetscCheck(!access(path, F_OK), PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
              "%s: there is no such file; nephrite-simulate makes it, and joins the campaign's maps in it", path);
-  error = product_open(path, "campaign", CAMPAIGN_FORMAT, &index);
+  error = advise(product_open(path, "campaign", CAMPAIGN_FORMAT, &index));
   if (!error) error = read_index(path, directory, options, index, r);
   PetscCall(product_close(&index));
   PetscFunctionReturn(error);
@@ -128,7 +139,7 @@ static PetscErrorCode open_shard(CampaignReader *r, PetscInt shard)
     r->opened--;
   }
   PetscCall(shard_path(&r->layout, shard, path));
-  error = shard_open(&r->layout, shard, &r->reader[shard]);
+  error = advise(shard_open(&r->layout, shard, &r->reader[shard]));
   if (!error) error = check_shard(r, shard, path);
   if (error)
     PetscCall(product_close(&r->reader[shard]));
@@ -154,7 +165,7 @@ PetscErrorCode campaign_reader_get(CampaignReader *r, int64_t index, float *kapp
              "realisation %lld is wanted; the campaign in %s has %lld", (long long)index, r->layout.directory,
              (long long)r->layout.realisations);
   PetscCall(open_shard(r, shard));
-  if (kappa) PetscCall(product_read(r->reader[shard], "kappa", H5T_NATIVE_FLOAT, row, 1, kappa));
-  if (theta) PetscCall(product_read(r->reader[shard], "theta", H5T_NATIVE_DOUBLE, row, 1, theta));
+  if (kappa) PetscCall(advise(product_read(r->reader[shard], "kappa", H5T_NATIVE_FLOAT, row, 1, kappa)));
+  if (theta) PetscCall(advise(product_read(r->reader[shard], "theta", H5T_NATIVE_DOUBLE, row, 1, theta)));
   PetscFunctionReturn(PETSC_SUCCESS);
 }

@@ -60,6 +60,15 @@ PetscErrorCode origin_compare(Worker *w, int64_t observation, ProductReader *rea
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
+static PetscErrorCode advise_to_remove(PetscErrorCode error)
+{
+  char message[768];
+
+  PetscFunctionBeginUser;
+  PetscCall(PetscStrncpy(message, error_message(), sizeof message));
+  SETERRQ(PETSC_COMM_SELF, error, "%s; remove the file and run again to have it drawn anew", message);
+}
+
 PetscErrorCode posterior_is_done(Worker *w, int64_t observation, PetscBool *done)
 {
   const unsigned scope = SCOPE_SIMULATION | SCOPE_NETWORK | SCOPE_POSTERIOR;
@@ -72,6 +81,7 @@ PetscErrorCode posterior_is_done(Worker *w, int64_t observation, PetscBool *done
   PetscCall(posterior_path(w->setup, w->farm->folder, observation, path));
   if (access(path, F_OK)) PetscFunctionReturn(PETSC_SUCCESS);
   error = product_open(path, "posterior", POSTERIOR_FORMAT, &reader);
+  if (error) error = advise_to_remove(error);
   if (!error) error = product_read_attribute_text(reader, NULL, "configuration", &configuration);
   if (!error) error = options_require_same(w->setup->options, scope, configuration, path);
   if (!error) error = origin_compare(w, observation, reader, done);

@@ -134,14 +134,16 @@ static PetscErrorCode read_numbers(ProductReader *r, const char *object, const c
 {
   hid_t attribute, space;
   hssize_t points;
+  char where[PETSC_MAX_PATH_LEN + 64];
   PetscErrorCode error = PETSC_SUCCESS;
 
   PetscFunctionBeginUser;
   PetscCall(open_attribute(r, object, name, &attribute));
   space = H5Aget_space(attribute);
   points = H5Sget_simple_extent_npoints(space);
+  snprintf(where, sizeof where, "%s: attribute %.48s", r->path, name);
   if (points == count && H5Aread(attribute, type, values) < 0)
-    error = error_from_hdf5(NEPHRITE_ERR_INPUT, "H5Aread()", r->path);
+    error = error_from_hdf5(NEPHRITE_ERR_INPUT, "H5Aread()", where);
   H5Sclose(space);
   H5Aclose(attribute);
   PetscCheck(points == count, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT, "%s: attribute %s has %d values, not %d", r->path,

@@ -89,7 +89,7 @@ static PetscErrorCode try_lock(const char *path, const Holder *me, PetscBool *he
   PetscFunctionBeginUser;
   PetscCall(name_aside(path, me, aside));
   file = fopen(aside, "w");
-  if (!file) PetscCall(error_from_errno(errno, "create", aside));
+  if (!file) PetscCall(error_from_errno(errno, "create", path));
   fprintf(file, "host %s pid %ld job %s\n", me->host, me->pid, me->job);
   failed = fclose(file) ? errno : 0;
   if (!failed && link(aside, path)) failed = errno;
