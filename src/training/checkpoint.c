@@ -317,6 +317,24 @@ PetscErrorCode checkpoint_close(CheckpointReader **reader)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
+PetscErrorCode checkpoint_refuse_newer(const char *path)
+{
+  ProductReader *reader = NULL;
+  int64_t version = 0;
+
+  PetscFunctionBeginUser;
+  PetscErrorCode error = product_open_foreign(path, &reader);
+  if (!error) error = product_read_attribute_int(reader, NULL, "format_version", 1, &version);
+  PetscCall(product_close(&reader));
+  if (error) error_clear(); /* damage: who reads the file will see it */
+  PetscCheck(
+      error || version <= CHECKPOINT_VERSION, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
+      "%s: a later version of nephrite made it, of format %d; this one reads up to %d: go on with that version, or "
+      "move the file away",
+      path, (int)version, CHECKPOINT_VERSION);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
 PetscErrorCode checkpoint_describe(const char *path, NetworkShape *shape, char **configuration)
 {
   ProductReader *reader = NULL;

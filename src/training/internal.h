@@ -142,6 +142,9 @@ PetscErrorCode checkpoint_get_state(CheckpointReader *reader, TrainingState *sta
 /** Errors: NEPHRITE_ERR_INPUT: damaged, or of a network of other tensors. */
 PetscErrorCode checkpoint_get(CheckpointReader *reader, TrainingArray array, Scalar *values);
 PetscErrorCode checkpoint_close(CheckpointReader **reader);
+/** Refuse a checkpoint of a later format version, which is not damaged: to skip it would be to write over it.  Anything
+ * else, damage too, passes.  Not collective.  Errors: NEPHRITE_ERR_INPUT naming the file and both versions. */
+PetscErrorCode checkpoint_refuse_newer(const char *path);
 /** The shape of a checkpoint's network and the configuration of the run that made it.  Not collective.
  * \param[out] configuration free with PetscFree() */
 PetscErrorCode checkpoint_describe(const char *path, NetworkShape *shape, char **configuration);

@@ -87,6 +87,7 @@ static PetscErrorCode load_best(const char *directory, PetscInt count, const int
   PetscFunctionBeginUser;
   for (PetscInt i = 0; i < count && !*model; i++) {
     PetscCall(checkpoint_path(directory, steps[i], path));
+    PetscCall(checkpoint_refuse_newer(path));
     PetscCall(best_step(path, &best));
     if (best >= 0) {
       PetscCall(checkpoint_path(directory, best, best_path));

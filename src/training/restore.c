@@ -38,6 +38,7 @@ static PetscErrorCode try_checkpoint(Training *t, int64_t step, PetscBool *sound
 
   PetscFunctionBeginUser;
   PetscCall(checkpoint_path(t->setup.campaign->campaign, step, path));
+  PetscCall(checkpoint_refuse_newer(path)); /* whole, though not to us: to skip it is to write over it */
   PetscErrorCode error = checkpoint_describe(path, &shape, &configuration);
   const PetscErrorCode other = error ? PETSC_SUCCESS : check_configuration(t, path, configuration);
   PetscCall(PetscFree(configuration));

@@ -183,6 +183,16 @@ class BadInput(unittest.TestCase):
     def test_a_checkpoint_of_another_network(self):
         self.everywhere(["train", "infer"], INPUT, "network_width (16 there, 32 here)", words=["-network_width", 32])
 
+    def test_a_checkpoint_of_a_later_version(self):
+        for ranks in RANKS:
+            for program in "train", "infer":
+                campaign = self.campaign(["posterior"])
+                with h5py.File(campaign / "checkpoints/step-00000004.h5", "r+") as file:
+                    file.attrs.modify("format_version", np.int64(99))
+                before = self.files(campaign)
+                self.refused(run(program, ranks, campaign=campaign), INPUT, "step-00000004.h5", "format 99")
+                self.kept(before, campaign)
+
     def observation(self, name, change):
         with h5py.File(self.whole / "posterior/observation-00000.h5") as made:
             shear, noise_std = made["observation/shear"][()], made["observation/noise_std"][()]
