@@ -76,23 +76,26 @@ PetscErrorCode simulator_destroy(Simulator **simulator);
 typedef struct {
   int64_t realisations;
   PetscInt shard_size;
+  char maps[OPTION_TEXT_SIZE]; /**< file of maps made elsewhere, or "" */
   PetscInt group_size; /**< ranks that make a map together */
   PetscInt compression; /**< of shards, 0 … 9 */
 } SimulateConfig;
 extern const OptionTable simulate_options;
 
 /** Can the ranks of \p comm make these maps in groups of this size?  Not collective.
- * Errors: NEPHRITE_ERR_CONFIG: their number is no multiple of it (sizes that would do are named); those of
- * field_check(). */
+ * Errors: NEPHRITE_ERR_CONFIG: their number is no multiple of it (sizes that would do are named); maps made elsewhere
+ * are to be divided; those of field_check(). */
 PetscErrorCode simulate_check_groups(MPI_Comm comm, const SurveyConfig *survey, const SimulateConfig *simulate);
 
-/** Make what is missing of a campaign's shards and its index.  Collective on \p comm.
+/** Make what is missing of a campaign's shards and its index, from simulations or from the maps of a file.  Collective
+ * on \p comm.
  *
  * A shard that is there is kept, if its configuration and its digests are right.  More realisations than before make
  * more shards, and the last one anew if it was not full; fewer join the first maps only, and make the shard in which
  * they end anew, shorter.
  * Errors: NEPHRITE_ERR_INTERRUPTED: asked to stop; shards begun are given up, finished ones are kept.
- * NEPHRITE_ERR_INPUT: a shard is damaged or was made with other options, which are named.  NEPHRITE_ERR_IO.
+ * NEPHRITE_ERR_INPUT: a shard is damaged or was made with other options, which are named; the maps of a file are fewer,
+ * or not of this survey and prior.  NEPHRITE_ERR_IO.
  * NEPHRITE_ERR_CONFIG: the prior holds no universe, too many shards, or those of simulate_check_groups(). */
 PetscErrorCode campaign_simulate(MPI_Comm comm, const Options *options, const CampaignConfig *campaign,
                                  const SurveyConfig *survey, const Prior *prior, const SimulateConfig *simulate);

@@ -38,8 +38,19 @@ typedef struct {
   const Prior *prior;
   const char *configuration; /* YAML */
   int64_t seed;
-  int64_t tables; /* digest of the files survey_n_of_z and survey_shift_table, 0 without */
+  const char *maps; /* file of maps made elsewhere, or "" */
+  int64_t tables; /* digest of the files survey_n_of_z, survey_shift_table and simulate_maps, 0 without */
 } ShardRecipe;
+
+/** Maps made elsewhere, and their parameters, in a file of a user's own. */
+typedef struct MapFile MapFile;
+/** Errors: NEPHRITE_ERR_INPUT: unreadable, or kappa, theta, its attribute `parameters` or the file's `field_of_view`
+ * are not of this survey and prior. */
+PetscErrorCode map_file_open(const char *path, const SurveyConfig *survey, const Prior *prior, MapFile **file);
+/** \param[out] kappa [bins][ny][nx]  \param[out] theta [prior_count()]
+ * Errors: NEPHRITE_ERR_INPUT: there are not so many maps, a value that is not finite, or no physical universe. */
+PetscErrorCode map_file_get(MapFile *file, int64_t index, float *kappa, double *theta);
+PetscErrorCode map_file_close(MapFile **file);
 
 /** The ranks in groups that make shards. */
 typedef struct {
@@ -53,7 +64,8 @@ typedef struct {
   const ShardRecipe *recipe;
   PetscInt compression;
   ShardGroups groups;
-  Simulator *simulator;
+  Simulator *simulator; /* or */
+  MapFile *map_file;
   Progress *progress;
   WorkQueue *reports; /**< counts, over all groups, how often report_every maps were made; on leaders */
   PetscInt report_every;

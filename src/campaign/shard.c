@@ -137,9 +137,20 @@ static PetscErrorCode slab_of_map_create(const ShardMaker *maker, SlabOfMap *sla
   PetscInt first;
 
   PetscFunctionBeginUser;
-  simulator_slab(maker->simulator, &first, &slab->lines);
+  slab->lines = survey_ny(survey); /* a file's maps are not divided */
+  if (maker->simulator) simulator_slab(maker->simulator, &first, &slab->lines);
   PetscCall(PetscMalloc2((size_t)survey->bins * (size_t)slab->lines * (size_t)survey_nx(survey), &slab->kappa,
                          (size_t)prior_count(maker->recipe->prior), &slab->theta));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode make_map(const ShardMaker *maker, int64_t index, SlabOfMap *slab, SimulatorCounts *counts)
+{
+  PetscFunctionBeginUser;
+  if (maker->map_file)
+    PetscCall(map_file_get(maker->map_file, index, slab->kappa, slab->theta));
+  else
+    PetscCall(simulator_realisation(maker->simulator, index, slab->kappa, slab->theta, counts));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -155,7 +166,7 @@ static PetscErrorCode write_rows(const ShardMaker *maker, PetscInt shard, Produc
 
     PetscCall(interrupt_agreed(maker->groups.members, &stop));
     PetscCheck(!stop, PETSC_COMM_SELF, NEPHRITE_ERR_INTERRUPTED, "interrupted");
-    PetscCall(simulator_realisation(maker->simulator, first + row, slab->kappa, slab->theta, counts));
+    PetscCall(make_map(maker, first + row, slab, counts));
     PetscCall(product_write_slabs(writer, "kappa", (hsize_t)row, (hsize_t)slab->lines, slab->kappa));
     PetscCall(product_write(writer, "theta", (hsize_t)row, leader, slab->theta));
     PetscCall(report(maker, row + 1));

@@ -28,7 +28,7 @@ static PetscErrorCode check_tables(ProductReader *reader, const ShardRecipe *rec
   if (!recipe->tables) PetscFunctionReturn(PETSC_SUCCESS);
   PetscCall(product_read_attribute_int(reader, NULL, "tables_digest", 1, &tables));
   PetscCheck(tables == recipe->tables, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
-             "%s was made with another content of survey_n_of_z or survey_shift_table", path);
+             "%s was made with another content of survey_n_of_z, survey_shift_table or simulate_maps", path);
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -131,6 +131,19 @@ static PetscErrorCode take(MPI_Comm members, WorkQueue *queue, int64_t *unit)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
+/* Where a group's maps come from. */
+static PetscErrorCode create_source(ShardMaker *maker)
+{
+  const ShardRecipe *recipe = maker->recipe;
+
+  PetscFunctionBeginUser;
+  if (recipe->maps[0])
+    PetscCall(map_file_open(recipe->maps, recipe->survey, recipe->prior, &maker->map_file));
+  else
+    PetscCall(simulator_create(maker->groups.members, recipe->survey, recipe->prior, recipe->seed, &maker->simulator));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
 /* Take shards until none is left.  A group that fails, or is asked to stop, takes the rest so that the others stop too.
  * \param[out] finished shards of this group, on its leader */
 static PetscErrorCode work(WorkQueue *queue, ShardMaker *maker, const int *missing, int *finished)
@@ -140,8 +153,7 @@ static PetscErrorCode work(WorkQueue *queue, ShardMaker *maker, const int *missi
   PetscErrorCode error;
 
   PetscFunctionBeginUser;
-  error =
-      simulator_create(members, maker->recipe->survey, maker->recipe->prior, maker->recipe->seed, &maker->simulator);
+  error = create_source(maker);
   while (!error) {
     error = take(members, queue, &unit);
     if (error || unit < 0) break;
@@ -150,6 +162,7 @@ static PetscErrorCode work(WorkQueue *queue, ShardMaker *maker, const int *missi
   }
   while (queue && unit >= 0) PetscCall(work_queue_take(queue, &unit));
   PetscCall(simulator_destroy(&maker->simulator));
+  PetscCall(map_file_close(&maker->map_file));
   PetscFunctionReturn(error);
 }
 
@@ -261,6 +274,9 @@ PetscErrorCode simulate_check_groups(MPI_Comm comm, const SurveyConfig *survey, 
              "simulate_group_size %" PetscInt_FMT " needs a multiple of %" PetscInt_FMT
              " ranks, and there are %d; of these, groups can have %s",
              simulate->group_size, simulate->group_size, ranks, sizes);
+  PetscCheck(!simulate->maps[0] || simulate->group_size == 1, PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
+             "simulate_group_size is %" PetscInt_FMT "; maps of simulate_maps are not divided, it must be 1",
+             simulate->group_size);
   const PetscErrorCode error = field_check(&shape, (PetscMPIInt)simulate->group_size);
   if (!error) PetscFunctionReturn(PETSC_SUCCESS);
   PetscCall(PetscStrncpy(reason, error_message(), sizeof reason));
@@ -322,7 +338,7 @@ static PetscErrorCode simulate_locked(MPI_Comm comm, const Options *options, con
 }
 
 /* \param[out] digest  of the contents of the files that the survey names, 0 where it names none */
-static PetscErrorCode digest_tables(MPI_Comm comm, const SurveyConfig *survey, int64_t *digest)
+static PetscErrorCode digest_tables(MPI_Comm comm, const SurveyConfig *survey, const char *maps, int64_t *digest)
 {
   uint64_t both = 0;
   PetscMPIInt rank;
@@ -332,6 +348,7 @@ static PetscErrorCode digest_tables(MPI_Comm comm, const SurveyConfig *survey, i
   PetscCallMPI(MPI_Comm_rank(comm, &rank));
   if (rank == 0 && survey->n_of_z[0]) error = file_digest(survey->n_of_z, &both);
   if (rank == 0 && survey->shift_table[0] && !error) error = file_digest(survey->shift_table, &both);
+  if (rank == 0 && maps[0] && !error) error = file_digest(maps, &both);
   PetscCall(group_agree(comm, error));
   *digest = (int64_t)both;
   PetscCallMPI(MPI_Bcast(digest, 1, MPI_INT64_T, 0, comm));
@@ -342,14 +359,14 @@ PetscErrorCode campaign_simulate(MPI_Comm comm, const Options *options, const Ca
                                  const SurveyConfig *survey, const Prior *prior, const SimulateConfig *simulate)
 {
   ShardLayout layout;
-  ShardRecipe recipe = {.survey = survey, .prior = prior, .seed = campaign->seed};
+  ShardRecipe recipe = {.survey = survey, .prior = prior, .seed = campaign->seed, .maps = simulate->maps};
   StageLock *lock = NULL;
   char *yaml = NULL, sims[PETSC_MAX_PATH_LEN];
   PetscErrorCode error;
 
   PetscFunctionBeginUser;
   PetscCall(simulate_check_groups(comm, survey, simulate));
-  PetscCall(digest_tables(comm, survey, &recipe.tables));
+  PetscCall(digest_tables(comm, survey, simulate->maps, &recipe.tables));
   PetscCall(shard_layout(campaign->campaign, simulate->realisations, simulate->shard_size, &layout));
   snprintf(sims, sizeof sims, "%.*s/sims", PETSC_MAX_PATH_LEN - 8, campaign->campaign);
   PetscCall(product_directory(comm, sims));

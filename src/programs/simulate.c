@@ -100,7 +100,7 @@ static PetscErrorCode describe(MPI_Comm comm, const Options *options, const Conf
   printf("files     %" PRId64 " shards of %d maps in %s/sims, %.3f GB in all\n", shards, (int)c->simulate.shard_size,
          c->campaign.campaign, maps * map_bytes / 1e9);
   printf("memory    %.0f MB per rank, %d rank%s to a map\n", largest, group_size, group_size == 1 ? "" : "s");
-  print_time(maps * cost.seconds / groups, cost.seconds, size);
+  if (!c->simulate.maps[0]) print_time(maps * cost.seconds / groups, cost.seconds, size);
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 

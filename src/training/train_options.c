@@ -74,6 +74,8 @@ PetscErrorCode train_config_check(const TrainConfig *train, const SimulateConfig
       train->source != SOURCE_SHARDS || train->held_out < simulate->realisations, PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
       "train_held_out is %" PRId64 "; of simulate_realisations, %" PRId64 ", at least one must be left to train on",
       train->held_out, simulate->realisations);
+  PetscCheck(train->source != SOURCE_ONLINE || !simulate->maps[0], PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
+             "train_source online simulates maps afresh, and simulate_maps names maps made elsewhere; train on shards");
   PetscCheck(train->held_out <= simulate->realisations, PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
              "train_held_out is %" PRId64 "; the campaign has simulate_realisations, %" PRId64, train->held_out,
              simulate->realisations);

@@ -188,7 +188,7 @@ static void write_stale_index(const char *directory)
   Setting *s = setting_create(PETSC_COMM_SELF, directory, NULL);
   assert_ok(options_yaml(s->options, SCOPE_SIMULATION, &configuration));
   assert_ok(shard_layout(other, MAPS, SHARD_SIZE, &layout));
-  assert_ok(index_write(&layout, &(ShardRecipe){&s->survey, s->prior, configuration, SEED, 0}));
+  assert_ok(index_write(&layout, &(ShardRecipe){&s->survey, s->prior, configuration, SEED, "", 0}));
   assert_ok(index_path(other, stale));
   assert_ok(index_path(directory, index));
   assert_int_equal(rename(stale, index), 0);
