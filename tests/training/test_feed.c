@@ -12,15 +12,17 @@ static const Normalisation normalisation = {.bins = BINS,
                                             .theta_mean = {0.3, 0.05, 0.8, 0.7, 1, -1},
                                             .theta_std = {0.2, 0.006, 0.14, 0.06, 0.08, 0.4}};
 
-/* Convergence observed almost without noise, so that the observation shows which map was observed. */
-static SurveyConfig make_survey(const char *mask)
+/* Of the ellipticities; observed almost without noise, the observation shows which map was observed. */
+static const double noiseless = 1e-9, noisy = 0.26;
+
+static SurveyConfig make_survey(const char *mask, double sigma_e)
 {
   SurveyConfig survey = {.map_size = {SIZE, SIZE},
                          .field_of_view_deg = 2,
                          .bins = BINS,
                          .observation = OBSERVATION_CONVERGENCE,
                          .galaxies_per_arcmin2 = 27,
-                         .sigma_e = 1e-9,
+                         .sigma_e = sigma_e,
                          .smail_z0 = 0.11,
                          .smail_alpha = 0.68,
                          .smail_beta = 2,
@@ -37,7 +39,7 @@ typedef struct {
   Feed *feed;
 } Fixture;
 
-static Fixture make(const char *mask)
+static Fixture make_with_noise(const char *mask, double sigma_e)
 {
   const NetworkShape shape = {.ny = SIZE,
                               .nx = SIZE,
@@ -45,7 +47,7 @@ static Fixture make(const char *mask)
                               .observation_channels = strcmp(mask, "none") ? BINS + 1 : BINS,
                               .parameters = PARAMETERS};
   PriorConfig *config = calloc(1, sizeof *config);
-  Fixture f = {.survey = make_survey(mask)};
+  Fixture f = {.survey = make_survey(mask, sigma_e)};
 
   for (size_t i = 0; i < prior_options.count; i++)
     snprintf(config->distribution[i], OPTION_TEXT_SIZE, "%s", prior_options.specs[i].fallback);
@@ -54,6 +56,11 @@ static Fixture make(const char *mask)
   assert_ok(batch_source_online(&f.survey, f.prior, SEED, 0, &f.source));
   assert_ok(feed_create(&shape, &f.survey, &train, &normalisation, CAPACITY, &f.feed));
   return f;
+}
+
+static Fixture make(const char *mask)
+{
+  return make_with_noise(mask, noiseless);
 }
 
 static void destroy(Fixture *f)
@@ -169,6 +176,33 @@ static void noise_and_time_are_keyed_by_the_position(void **state)
   destroy(&f);
 }
 
+static double correlation(const double *a, const double *b, size_t count)
+{
+  double ab = 0, aa = 0, bb = 0;
+
+  for (size_t i = 0; i < count; i++) {
+    ab += a[i] * b[i];
+    aa += a[i] * a[i];
+    bb += b[i] * b[i];
+  }
+  return ab / sqrt(aa * bb);
+}
+
+static void every_sample_has_shape_noise_of_its_own(void **state)
+{
+  Fixture f = make_with_noise("none", noisy);
+  const Batch *batch = NULL;
+  static double noise[CAPACITY][PIXELS];
+
+  (void)state;
+  assert_ok(feed_training(f.feed, f.source, SEED, 0, CAPACITY, &batch));
+  for (int i = 0; i < CAPACITY * PIXELS; i++) noise[i / PIXELS][i % PIXELS] = batch->observation[i] - batch->x[i];
+  for (int b = 0; b < CAPACITY; b++)
+    for (int other = 0; other < b; other++) /* 512 pixels: 0.3 is seven standard deviations */
+      assert_within(correlation(noise[b], noise[other], PIXELS), 0, 0.3);
+  destroy(&f);
+}
+
 static void a_sample_is_the_same_in_any_batch(void **state)
 {
   Fixture f = make("none");
@@ -219,7 +253,7 @@ static void a_network_of_other_observation_channels_is_refused(void **state)
 {
   const NetworkShape shape = {
       .ny = SIZE, .nx = SIZE, .bins = BINS, .observation_channels = BINS + 1, .parameters = PARAMETERS};
-  const SurveyConfig survey = make_survey("none");
+  const SurveyConfig survey = make_survey("none", noiseless);
   Feed *feed = NULL;
 
   (void)state;
@@ -232,6 +266,7 @@ NEPHRITE_TEST_MAIN(cmocka_unit_test(samples_are_flipped_maps_normalised_and_each
                    cmocka_unit_test(the_observation_is_of_the_flipped_map),
                    cmocka_unit_test(the_mask_is_shown_as_it_is),
                    cmocka_unit_test(noise_and_time_are_keyed_by_the_position),
+                   cmocka_unit_test(every_sample_has_shape_noise_of_its_own),
                    cmocka_unit_test(a_sample_is_the_same_in_any_batch),
                    cmocka_unit_test(validation_is_not_flipped_repeats_exactly_and_has_noise_of_its_own),
                    cmocka_unit_test(a_network_of_other_observation_channels_is_refused))
