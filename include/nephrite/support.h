@@ -29,8 +29,10 @@ enum {
   NEPHRITE_ERR_INTERRUPTED = 1075, /**< asked to stop; progress is saved, run again */
 };
 
-/** A part of the work under a name of its own, in what PETSc's -log_view prints.  The same event for the same name.
- * Bracket the part with PetscLogEventBegin() and PetscLogEventEnd(). */
+/** Make all parts of the work known to PETSc's -log_view.  Once, after PetscInitialize(). */
+PetscErrorCode log_install(void);
+/** A part of the work by its name (src/support/log.c lists them).  Bracket it with PetscLogEventBegin() and
+ * PetscLogEventEnd().  Errors: NEPHRITE_ERR_INTERNAL: no such part. */
 PetscErrorCode log_event(const char *name, PetscLogEvent *event);
 
 /** Route PETSc's errors into the record that error_message() reads, printing nothing.  Once, after PetscInitialize().

@@ -174,6 +174,7 @@ static PetscErrorCode prepare_process(void)
   signal(SIGXFSZ, SIG_IGN);
   signal(SIGPIPE, SIG_IGN);
   PetscCall(error_install());
+  PetscCall(log_install());
   PetscCall(interrupt_install());
   PetscFunctionReturn(PETSC_SUCCESS);
 }
