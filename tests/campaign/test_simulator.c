@@ -180,6 +180,119 @@ static void a_prior_of_which_no_draw_has_a_map_is_refused_with_the_reason(void *
   setting_destroy(s);
 }
 
+/* The published prior reaches down to w_0 = -2 and Omega_c = 0: there as well every realisation has a map. */
+static void the_edges_of_the_prior_have_maps(void **state)
+{
+  static const char *const edges[][5] = {
+      {"-prior_w_0", "uniform:-2,-1.99", "-prior_Omega_c", "uniform:0,0.02", NULL},
+      {"-prior_w_0", "uniform:-2,-1.9", "-prior_sigma_8", "uniform:1,1.4", NULL},
+      {"-prior_w_0", "uniform:-0.4,-0.3", "-prior_Omega_c", "uniform:0.8,1.2", NULL}};
+
+  (void)state;
+  for (int e = 0; e < 3; e++) {
+    Setting *s = setting_create(PETSC_COMM_SELF, "unused", edges[e]);
+    Simulator *simulator = make_simulator(s, SEED);
+    SimulatorCounts counts = {0};
+    Realisation r;
+
+    for (int64_t i = 0; i < 100; i++) {
+      double sum = 0;
+
+      assert_ok(simulator_realisation(simulator, i, r.kappa, r.theta, &counts));
+      for (int p = 0; p < PIXELS; p++) sum += (double)r.kappa[p] * (double)r.kappa[p];
+      assert_true(isfinite(sum) && sum > 0);
+      assert_true(r.theta[0] > 0 && r.theta[0] + r.theta[1] < 1);
+    }
+    if (e == 2) assert_true(counts.redrawn > 100); /* most of this one is no universe */
+    assert_ok(simulator_destroy(&simulator));
+    setting_destroy(s);
+  }
+}
+
+/* ---- nuisances ---- */
+
+/* Realisation 5 with a line of the prior, and perhaps another one.  \param[out] theta [PARAMETERS + 1] */
+static void get_with(const char *option, const char *distribution, const char *more, float *kappa, double *theta)
+{
+  const char *const options[] = {option, distribution, more ? "-prior_A_IA" : NULL, more, NULL};
+  Setting *s = setting_create(PETSC_COMM_SELF, "unused", options);
+  Simulator *simulator = make_simulator(s, SEED);
+
+  assert_in_range(prior_count(s->prior), PARAMETERS, PARAMETERS + 1);
+  assert_ok(simulator_realisation(simulator, 5, kappa, theta, NULL));
+  assert_ok(simulator_destroy(&simulator));
+  setting_destroy(s);
+}
+
+static double difference(const float *a, const float *b, int bin)
+{
+  double sum = 0, whole = 0;
+
+  for (int i = bin * PIXELS / BINS; i < (bin + 1) * PIXELS / BINS; i++) {
+    sum += pow((double)a[i] - (double)b[i], 2);
+    whole += pow((double)b[i], 2);
+  }
+  return sqrt(sum / whole);
+}
+
+/* Drawn from the prior, it is a column of theta and makes the map that its value makes; and not that of no nuisance. */
+static void a_drawn_nuisance_is_in_theta_and_in_the_map(void **state)
+{
+  static const struct {
+    const char *option, *distribution, *alignment; /* eta_IA does nothing without alignment */
+  } nuisance[] = {{"-prior_w_a", "uniform:0.2,0.4", NULL},       {"-prior_A_IA", "uniform:1,2", NULL},
+                  {"-prior_eta_IA", "uniform:1,2", "fixed:1"},   {"-prior_delta_z_1", "uniform:0.05,0.1", NULL},
+                  {"-prior_delta_z_2", "normal:0.1,0.01", NULL}, {"-prior_m_1", "uniform:0.1,0.2", NULL},
+                  {"-prior_m_2", "normal:-0.1,0.01", NULL}};
+
+  (void)state;
+  for (size_t n = 0; n < sizeof nuisance / sizeof *nuisance; n++) {
+    const char *option = nuisance[n].option, *alignment = nuisance[n].alignment;
+    float drawn[PIXELS], fixed[PIXELS], without[PIXELS];
+    double theta[PARAMETERS + 1] = {0}, fixed_theta[PARAMETERS + 1], theta_without[PARAMETERS + 1];
+    char value[64];
+
+    get_with(option, nuisance[n].distribution, alignment, drawn, theta);
+    assert_true(theta[PARAMETERS] != 0);
+    snprintf(value, sizeof value, "fixed:%.17g", theta[PARAMETERS]);
+    get_with(option, value, alignment, fixed, fixed_theta);
+    get_with(option, "fixed:0", alignment, without, theta_without);
+    assert_memory_equal(theta, fixed_theta, PARAMETERS * sizeof *theta);
+    assert_memory_equal(theta, theta_without, PARAMETERS * sizeof *theta);
+    assert_memory_equal(drawn, fixed, sizeof drawn);
+    assert_true(difference(drawn, without, 0) + difference(drawn, without, 1) > 1e-3);
+  }
+}
+
+static void a_multiplicative_bias_multiplies_the_map_of_its_bin_alone(void **state)
+{
+  float biased[PIXELS], plain[PIXELS];
+  double theta[PARAMETERS + 1];
+
+  (void)state;
+  get_with("-prior_m_2", "fixed:0", NULL, plain, theta);
+  get_with("-prior_m_2", "uniform:0.1,0.3", NULL, biased, theta);
+  for (int i = PIXELS / BINS; i < PIXELS; i++) plain[i] = (float)((1 + theta[PARAMETERS]) * (double)plain[i]);
+  assert_true(difference(biased, plain, 0) < 1e-6); /* rounding of floats */
+  assert_true(difference(biased, plain, 1) < 1e-6);
+}
+
+/* Sources that are farther away are lensed more. */
+static void a_positive_photo_z_shift_makes_the_maps_of_its_bin_stronger(void **state)
+{
+  float shifted[PIXELS], plain[PIXELS];
+  double theta[PARAMETERS + 1], power[2] = {0, 0};
+
+  (void)state;
+  get_with("-prior_delta_z_1", "uniform:0.1,0.2", NULL, shifted, theta);
+  get_with("-prior_delta_z_1", "fixed:0", NULL, plain, theta);
+  for (int i = 0; i < PIXELS / BINS; i++) {
+    power[0] += pow((double)shifted[i], 2);
+    power[1] += pow((double)plain[i], 2);
+  }
+  assert_true(power[0] > 1.1 * power[1]);
+}
+
 /* Growth by a pointer per map would show; under sanitizers mallinfo2() says nothing, and valgrind looks for leaks. */
 static void a_thousand_more_realisations_take_no_more_memory(void **state)
 {
@@ -219,4 +332,8 @@ NEPHRITE_TEST_MAIN(cmocka_unit_test(a_realisation_depends_on_its_index_and_the_s
                    cmocka_unit_test(parameters_without_spectra_are_named),
                    cmocka_unit_test(a_prior_of_which_no_draw_has_a_map_is_refused_with_the_reason),
                    cmocka_unit_test(a_thousand_more_realisations_take_no_more_memory),
-                   cmocka_unit_test(maps_with_linear_power_somewhere_are_counted))
+                   cmocka_unit_test(maps_with_linear_power_somewhere_are_counted),
+                   cmocka_unit_test(the_edges_of_the_prior_have_maps),
+                   cmocka_unit_test(a_drawn_nuisance_is_in_theta_and_in_the_map),
+                   cmocka_unit_test(a_multiplicative_bias_multiplies_the_map_of_its_bin_alone),
+                   cmocka_unit_test(a_positive_photo_z_shift_makes_the_maps_of_its_bin_stronger))
