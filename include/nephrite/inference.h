@@ -29,7 +29,7 @@ extern const OptionTable infer_options;
 /** One observation as a user gives it, checked. */
 typedef struct {
   float *raw; /* [bins][2][ny][nx] shear or [bins][ny][nx] convergence, as the survey has it; 0 in masked pixels */
-  double *noise_std; /* [bins] per pixel and component */
+  double *noise_std; /* per pixel and component: [bins], or with survey_counts [bins][ny][nx] */
   float *mask; /* [ny][nx] 1 = observed; NULL: all */
   float *truth_kappa; /* [bins][ny][nx], NULL if the file does not tell */
   double *truth_theta; /* [parameters], NULL if the file does not tell */

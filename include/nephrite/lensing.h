@@ -7,6 +7,8 @@
 
 #include "nephrite/cosmology.h"
 
+#include <string.h>
+
 enum { NEPHRITE_MAX_BINS = 16 };
 
 typedef enum { FIELD_LOGNORMAL, FIELD_GAUSSIAN } FieldModel;
@@ -26,6 +28,7 @@ typedef struct {
   char n_of_z[OPTION_TEXT_SIZE]; /**< a user's own table, or "" */
   char mask[OPTION_TEXT_SIZE]; /**< file, "random" or "none" */
   char shift_table[OPTION_TEXT_SIZE]; /**< a user's own shifts, or "" */
+  char counts[OPTION_TEXT_SIZE]; /**< a user's own galaxies per pixel, or "" */
 } SurveyConfig;
 
 extern const OptionTable survey_options; /**< fills SurveyConfig */
@@ -41,7 +44,13 @@ static inline PetscInt survey_ny(const SurveyConfig *survey)
   return survey->map_size[1];
 }
 double survey_pixel(const SurveyConfig *survey); /**< side of a pixel, radians */
-double survey_noise_std(const SurveyConfig *survey); /**< shape noise per pixel, bin and component, dimensionless */
+/** Shape noise per pixel, bin and component, dimensionless; what it would be without survey_counts. */
+double survey_noise_std(const SurveyConfig *survey);
+/** Are there pixels, now and then, that the survey does not see? */
+static inline PetscBool survey_has_mask(const SurveyConfig *survey)
+{
+  return (strcmp(survey->mask, "none") || survey->counts[0]) ? PETSC_TRUE : PETSC_FALSE;
+}
 
 /** Nuisances of lensing, all 0 for none. */
 typedef struct {
@@ -141,32 +150,60 @@ PetscErrorCode shear_project(ShearTransform *transform, const double *gamma1, co
 double shear_transform_visibility(const ShearTransform *transform, PetscInt y, PetscInt x);
 PetscErrorCode shear_transform_destroy(ShearTransform **transform);
 
+/** Noise of the shapes of a survey's galaxies: the same in every pixel, or with survey_counts sigma_e over the root of
+ * the galaxies of a pixel and bin. */
+typedef struct ShapeNoise ShapeNoise;
+/** Reads the counts at once, where there are.
+ * Errors: NEPHRITE_ERR_INPUT: no such file or dataset `counts`, another shape, a count below 0 or not finite, a bin
+ * without a galaxy. */
+PetscErrorCode shape_noise_create(const SurveyConfig *survey, ShapeNoise **noise);
+/** Standard deviation per component; infinite where there is no galaxy.  \param pixel of [ny][nx] */
+double shape_noise_std(const ShapeNoise *noise, PetscInt bin, size_t pixel);
+/** Pixels without a galaxy in any bin are not observed.  \param[in,out] observed [ny][nx] */
+void shape_noise_hide(const ShapeNoise *noise, float *observed);
+PetscErrorCode shape_noise_destroy(ShapeNoise **noise);
+
 /** Turns convergence maps into noisy observations, and observations into what the network is shown.  One per thread;
  * create from one thread at a time.
  *
  * With survey_mask random, each observation has a mask of its own: holes round stars (one per 256 pixels, radii of 1 to
- * 4 pixels) and a strip of up to an eighth of the map along one side. */
+ * 4 pixels) and a strip of up to an eighth of the map along one side.
+ *
+ * With survey_counts, a pixel of a bin has noise sigma_e/sqrt(its galaxies), and none is observed without galaxies.
+ * Data are then shown times a weight, the root of the count over its mean, so that their noise is the same everywhere
+ * and a masked pixel is the limit of a noisy one; the weights are shown as well. */
 typedef struct Observer Observer;
-/** Reads the mask at once, where it is a file.
- * Errors: NEPHRITE_ERR_INPUT: the file is missing, or its `mask[y][x]` is, or has another shape than the survey's map,
- * a value that is neither 1 (observed) nor 0 (not), or no observed pixel. */
+/** Reads the mask and the counts at once, where they are files.
+ * Errors: NEPHRITE_ERR_INPUT: a file is missing, or its `mask[y][x]` or `counts` is, or has another shape than the
+ * survey's map, a value that is neither 1 (observed) nor 0 (not), no observed pixel, a count below 0, a bin without a
+ * galaxy. */
 PetscErrorCode observer_create(const SurveyConfig *survey, Observer **observer);
 /** Values of one raw observation: [bins][2][ny][nx] for shear, [bins][ny][nx] for convergence. */
 size_t observer_raw_size(const Observer *observer);
 /** Channels the network is shown, each [ny][nx]: of shear the E-mode of each bin (shear_project()) and, when there is a
- * mask, the B-mode of each bin and the mask; of convergence each bin and, when there is one, the mask. */
+ * mask, the B-mode of each bin and the mask; of convergence each bin and, when there is one, the mask.  With
+ * survey_counts the weights of each bin stand in the place of the mask. */
 PetscInt observer_channels(const Observer *observer);
+/** How many of an observation's channels are data, in the units of convergence; a mask or weights follow. */
+static inline PetscInt observation_data_channels(PetscInt bins, PetscInt channels)
+{
+  if (channels % bins) return channels - 1;
+  return channels == bins ? bins : channels - bins;
+}
 /** Observe a map: shear it, add white noise, leave out masked pixels.
  * \param noise names the noise, whose position is the index in \p raw, and the random mask
  * \param kappa [bins][ny][nx]  \param[out] raw observer_raw_size() values, 0 in masked pixels
- * \param[out] mask [ny][nx] 1 = observed; may be NULL where the survey has no mask */
+ * \param[out] mask [ny][nx] 1 = observed; may be NULL where survey_has_mask() is not true */
 PetscErrorCode observer_observe(Observer *observer, RandomKey noise, const float *kappa, float *raw, float *mask);
 /** What the network is shown of a raw observation, not yet normalised; what \p raw holds in masked pixels is not looked
  * at. \param mask [ny][nx], or NULL for all observed  \param[out] channels [observer_channels()][ny][nx] Errors:
  * NEPHRITE_ERR_INPUT: pixels are masked, and the survey has no mask (so the network has no channel for it). */
 PetscErrorCode observer_present(Observer *observer, const float *raw, const float *mask, float *channels);
-/** Standard deviation of the noise per pixel, bin and component.  \param[out] noise_std [bins] */
-PetscErrorCode observer_noise_std(const Observer *observer, double *noise_std);
+/** Numbers of observer_noise_std(): bins, or with survey_counts bins x ny x nx. */
+size_t observer_noise_size(const Observer *observer);
+/** Standard deviation of the noise per pixel, bin and component, infinite without galaxies.
+ * \param[out] noise_std [bins] or [bins][ny][nx] */
+void observer_noise_std(const Observer *observer, double *noise_std);
 PetscErrorCode observer_destroy(Observer **observer);
 
 #endif

@@ -77,11 +77,12 @@ static PetscErrorCode put_observation(const Worker *w, ProductWriter *writer)
                                    "what the network was shown, not normalised [channel, y, x]"};
   const ProductDataset noise = {"observation/noise_std",
                                 H5T_NATIVE_DOUBLE,
-                                1,
-                                {(hsize_t)survey->bins},
+                                survey->counts[0] ? 3 : 1,
+                                {(hsize_t)survey->bins, ny, nx},
                                 DIGEST_WHOLE,
                                 "1",
-                                "standard deviation of the noise per pixel and component [bin]"};
+                                survey->counts[0] ? "standard deviation of the noise per component [bin, y, x]"
+                                                  : "standard deviation of the noise per pixel and component [bin]"};
   const ProductDataset mask = {"observation/mask",   H5T_NATIVE_FLOAT, 2, {ny, nx}, DIGEST_WHOLE, "1",
                                "1 = observed [y, x]"};
 
@@ -93,8 +94,8 @@ static PetscErrorCode put_observation(const Worker *w, ProductWriter *writer)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-/* The Wiener filter at the true parameters: what a linear method does at best.  It is diagonal in Fourier space, so
- * without a mask only. */
+/* The Wiener filter at the true parameters: what a linear method does at best.  Ours is diagonal in Fourier space, so
+ * without a mask, and with noise that is the same everywhere, only. */
 static PetscErrorCode put_wiener(Worker *w, ProductWriter *writer)
 {
   const InferenceSetup *s = w->setup;
@@ -125,7 +126,12 @@ static PetscErrorCode put_truth(Worker *w, ProductWriter *writer)
   if (w->truth_known) PetscCall(put_map(w, writer, "truth/kappa", "true convergence [bin, y, x]", w->truth));
   if (!w->theta_known) PetscFunctionReturn(PETSC_SUCCESS);
   PetscCall(put(writer, &theta, w->truth_theta));
-  if (!w->mask) PetscCall(put_wiener(w, writer));
+  if (!w->mask)
+    PetscCall(put_wiener(w, writer));
+  else
+    PetscCall(product_attribute_text(writer, NULL, "without_wiener",
+                                     "the Wiener filter is not diagonal in Fourier space with a mask or noise that "
+                                     "differs from pixel to pixel"));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 

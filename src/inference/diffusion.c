@@ -215,16 +215,16 @@ static PetscErrorCode starting_noise(const Sampler *s, const SamplerRange *range
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-/* Channel c is of bin c modulo the number of bins and enters in units of its map's standard deviation; a mask, the
- * last channel where there are more channels than bins, stays as it is.  One copy for each of \p count draws. */
+/* Channel c is of bin c modulo the number of bins and enters in units of its map's standard deviation; a mask or
+ * weights stay as they are.  One copy for each of \p count draws. */
 static void normalise_channels(const Sampler *s, const float *channels, PetscInt count)
 {
   const NetworkShape *shape = &s->model->shape;
   const size_t pixels = (size_t)(shape->ny * shape->nx);
-  const PetscInt mask = shape->observation_channels > shape->bins ? shape->observation_channels - 1 : -1;
+  const PetscInt data = observation_data_channels(shape->bins, shape->observation_channels);
 
   for (PetscInt c = 0; c < shape->observation_channels; c++) {
-    const Scalar factor = c == mask ? 1 : (Scalar)(1 / s->model->normalisation.map_std[c % shape->bins]);
+    const Scalar factor = c >= data ? 1 : (Scalar)(1 / s->model->normalisation.map_std[c % shape->bins]);
 
     for (size_t i = (size_t)c * pixels; i < (size_t)(c + 1) * pixels; i++)
       s->channels[i] = factor * (Scalar)channels[i];

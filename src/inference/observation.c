@@ -15,6 +15,7 @@ typedef struct {
   const char *path;
   const SurveyConfig *survey;
   PetscInt bins, ny, nx;
+  ShapeNoise *noise; /* of the survey */
   Observation *o;
 } Reading;
 
@@ -63,6 +64,28 @@ static PetscErrorCode read_mask(Reading *r)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
+/* Has the survey data of this bin there? */
+static PetscBool is_observed(const Reading *r, size_t bin, size_t pixel)
+{
+  if (r->o->mask && r->o->mask[pixel] == 0) return PETSC_FALSE;
+  return isfinite(shape_noise_std(r->noise, (PetscInt)bin, pixel)) ? PETSC_TRUE : PETSC_FALSE;
+}
+
+/* Pixels in which the survey has no galaxies are masked, whatever the file says. */
+static PetscErrorCode hide_empty_pixels(Reading *r)
+{
+  const size_t pixels = (size_t)(r->ny * r->nx);
+
+  PetscFunctionBeginUser;
+  if (!r->survey->counts[0]) PetscFunctionReturn(PETSC_SUCCESS);
+  if (!r->o->mask) {
+    PetscCall(PetscMalloc1(pixels, &r->o->mask));
+    for (size_t i = 0; i < pixels; i++) r->o->mask[i] = 1;
+  }
+  shape_noise_hide(r->noise, r->o->mask);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
 /* What lies in masked pixels is not looked at, and set to 0. */
 static PetscErrorCode check_values(const Reading *r, const char *dataset, size_t planes)
 {
@@ -73,7 +96,7 @@ static PetscErrorCode check_values(const Reading *r, const char *dataset, size_t
     float *value = &r->o->raw[i];
     const size_t pixel = i % pixels, plane = i / pixels;
 
-    if (r->o->mask && r->o->mask[pixel] == 0) *value = 0;
+    if (!is_observed(r, plane / components, pixel)) *value = 0;
     PetscCheck(isfinite(*value), PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
                "%s: %s is %.6g in bin %zu, component %zu, at y %zu, x %zu; it must be finite wherever mask is 1",
                r->path, dataset, (double)*value, plane / components, plane % components, pixel / nx, pixel % nx);
@@ -124,20 +147,31 @@ static PetscErrorCode check_pixel(const Reading *r)
 /* \param per_bin 1, or the pixels of a map */
 static PetscErrorCode check_noise(const Reading *r, const double *values, size_t per_bin)
 {
-  const double trained = survey_noise_std(r->survey);
   const size_t pixels = (size_t)(r->ny * r->nx);
 
   PetscFunctionBeginUser;
   for (size_t i = 0; i < (size_t)r->bins * per_bin; i++) {
-    const PetscBool masked = per_bin == pixels && r->o->mask && r->o->mask[i % pixels] == 0 ? PETSC_TRUE : PETSC_FALSE;
+    const size_t bin = i / per_bin, pixel = i % per_bin;
+    const double trained = shape_noise_std(r->noise, (PetscInt)bin, pixel);
 
-    PetscCheck(
-        masked || fabs(values[i] / trained - 1) <= noise_tolerance, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
-        "%s: noise_std is %.6g in bin %zu; the model was trained with %.6g per pixel and component, alike in all "
-        "bins and pixels",
-        r->path, values[i], i / per_bin, trained);
+    if (per_bin == pixels && !is_observed(r, bin, pixel)) continue;
+    PetscCheck(fabs(values[i] / trained - 1) <= noise_tolerance, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
+               "%s: noise_std is %.6g in bin %zu; the model was trained with %.6g per pixel and component, %s", r->path,
+               values[i], bin, trained,
+               r->survey->counts[0] ? "which differs from pixel to pixel" : "alike in all bins and pixels");
   }
-  for (PetscInt bin = 0; bin < r->bins; bin++) r->o->noise_std[bin] = per_bin == 1 ? values[bin] : trained;
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* With counts a map for each bin, as the survey has it; else one number for each. */
+static PetscErrorCode keep_noise(const Reading *r, const double *values, size_t per_bin)
+{
+  const size_t kept = r->survey->counts[0] ? (size_t)(r->ny * r->nx) : 1;
+
+  PetscFunctionBeginUser;
+  PetscCall(PetscMalloc1((size_t)r->bins * kept, &r->o->noise_std));
+  for (size_t i = 0; i < (size_t)r->bins * kept; i++)
+    r->o->noise_std[i] = per_bin == 1 ? values[i] : shape_noise_std(r->noise, (PetscInt)(i / kept), i % kept);
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -151,15 +185,15 @@ static PetscErrorCode read_noise(Reading *r)
 
   PetscFunctionBeginUser;
   PetscCall(product_shape(r->reader, "noise_std", &rank, NULL));
-  if (rank == 3)
+  if (rank == 3 || r->survey->counts[0])
     PetscCall(require_shape(r, "noise_std", 3, (hsize_t[]){bins, ny, nx}));
   else
     PetscCall(require_shape(r, "noise_std", 1, &bins));
   const size_t per_bin = rank == 3 ? (size_t)(ny * nx) : 1;
-  PetscCall(PetscMalloc1(r->bins, &r->o->noise_std));
   PetscCall(PetscMalloc1((size_t)bins * per_bin, &values));
   error = product_read(r->reader, "noise_std", H5T_NATIVE_DOUBLE, 0, bins, values);
   if (!error) error = check_noise(r, values, per_bin);
+  if (!error) error = keep_noise(r, values, per_bin);
   PetscCall(PetscFree(values));
   PetscFunctionReturn(error);
 }
@@ -189,7 +223,9 @@ static PetscErrorCode read_observation(Reading *r, PetscInt parameters)
 {
   PetscFunctionBeginUser;
   PetscCall(product_open_foreign(r->path, &r->reader));
+  PetscCall(shape_noise_create(r->survey, &r->noise));
   PetscCall(read_mask(r));
+  PetscCall(hide_empty_pixels(r));
   PetscCall(read_maps(r));
   PetscCall(check_pixel(r));
   PetscCall(read_noise(r));
@@ -209,6 +245,7 @@ PetscErrorCode observation_read(const char *path, const SurveyConfig *survey, Pe
   reading.o = *observation;
   error = read_observation(&reading, parameters);
   PetscCall(product_close(&reading.reader));
+  PetscCall(shape_noise_destroy(&reading.noise));
   PetscFunctionReturn(error);
 }
 

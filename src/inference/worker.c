@@ -69,9 +69,9 @@ static PetscErrorCode allocate(Worker *w)
 
   PetscFunctionBeginUser;
   PetscCall(PetscMalloc5(observer_raw_size(w->observer), &w->raw, (size_t)observer_channels(w->observer) * pixels,
-                         &w->channels, survey->bins, &w->noise_std, worker_map_size(w), &w->truth,
+                         &w->channels, observer_noise_size(w->observer), &w->noise_std, worker_map_size(w), &w->truth,
                          prior_count(w->setup->prior), &w->truth_theta));
-  if (strcmp(survey->mask, "none")) PetscCall(PetscMalloc1(pixels, &w->mask));
+  if (survey_has_mask(survey)) PetscCall(PetscMalloc1(pixels, &w->mask));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -139,7 +139,7 @@ static PetscErrorCode take_file(Worker *w, const Observation *o)
   PetscFunctionBeginUser;
   PetscCall(observer_present(w->observer, o->raw, o->mask, w->channels));
   memcpy(w->raw, o->raw, observer_raw_size(w->observer) * sizeof *w->raw);
-  memcpy(w->noise_std, o->noise_std, (size_t)w->setup->survey->bins * sizeof *w->noise_std);
+  memcpy(w->noise_std, o->noise_std, observer_noise_size(w->observer) * sizeof *w->noise_std);
   take_mask(w, o);
   w->truth_known = o->truth_kappa ? PETSC_TRUE : PETSC_FALSE;
   w->theta_known = o->truth_theta ? PETSC_TRUE : PETSC_FALSE;
@@ -171,7 +171,7 @@ static PetscErrorCode observe_held_out(Worker *w, int64_t observation)
   PetscCall(truth_source_get(w->truths, observation, w->truth, w->truth_theta));
   PetscCall(observer_observe(w->observer, noise, w->truth, w->raw, w->mask));
   PetscCall(observer_present(w->observer, w->raw, w->mask, w->channels));
-  PetscCall(observer_noise_std(w->observer, w->noise_std));
+  observer_noise_std(w->observer, w->noise_std);
   w->truth_known = w->theta_known = PETSC_TRUE;
   PetscFunctionReturn(PETSC_SUCCESS);
 }

@@ -18,7 +18,10 @@ PetscBool mask_exists(const Mask *mask);
 void mask_draw(const Mask *mask, RandomKey noise, float *observed);
 PetscErrorCode mask_destroy(Mask **mask);
 
-/** plane[i] += std * normal(key, position + i), for i in 0 … count-1. */
-void shape_noise_add(RandomKey key, uint64_t position, double std, size_t count, double *plane);
+/** Of a bin, what makes its noise the same in every pixel: the root of the count over its mean where there are
+ * galaxies, 0 where there are none.  \returns [ny][nx], borrowed; NULL where the noise is the same already */
+const float *shape_noise_weight(const ShapeNoise *noise, PetscInt bin);
+/** Add the noise of one bin: std * normal(key, index in the raw observation).  \param[in,out] plane [planes][ny][nx] */
+void shape_noise_add(const ShapeNoise *noise, RandomKey key, PetscInt bin, PetscInt planes, double *plane);
 
 #endif

@@ -24,6 +24,9 @@ static const OptionSpec specs[] = {
      1e9, NULL, AFTER_MAPS, "source galaxies of all bins together, shared equally among them"},
     {"survey_sigma_e", VALUE_REAL, offsetof(SurveyConfig, sigma_e), "", "0.26", 1e-9, 10, NULL, AFTER_MAPS,
      "ellipticity dispersion per component"},
+    {"survey_counts", VALUE_TEXT, offsetof(SurveyConfig, counts), "", "", 0, 0, NULL, AFTER_MAPS,
+     "HDF5 file with the galaxies of each pixel, counts[bin][y][x], or counts[y][x] of all bins together, instead of "
+     "survey_galaxies_per_arcmin2; empty for none"},
     {"survey_smail_z0", VALUE_REAL, offsetof(SurveyConfig, smail_z0), "", "0.11", 1e-3, 10, NULL, MAPS,
      "scale of the parent p(z) ~ z^beta exp(-(z/z0)^alpha)"},
     {"survey_smail_alpha", VALUE_REAL, offsetof(SurveyConfig, smail_alpha), "", "0.68", 0.1, 10, NULL, MAPS,

@@ -118,7 +118,7 @@ PetscErrorCode feed_create(const NetworkShape *shape, const SurveyConfig *survey
   f->normalisation = *normalisation;
   f->time_mean = train->time_mean;
   f->time_scale = train->time_scale;
-  f->masked = strcmp(survey->mask, "none") ? PETSC_TRUE : PETSC_FALSE;
+  f->masked = survey_has_mask(survey);
   f->capacity = capacity;
   f->worker_count = THREADED ? omp_get_max_threads() : 1;
   PetscCall(PetscCalloc1(f->worker_count, &f->workers));
@@ -171,14 +171,15 @@ static void normals(RandomKey key, uint64_t position, size_t count, Scalar *out)
 #endif
 }
 
-/* Divide channel c, made of bin c modulo the number of bins, by the map's standard deviation; a mask stays as it is. */
+/* Divide channel c, made of bin c modulo the number of bins, by the map's standard deviation; a mask or weights stay as
+ * they are. */
 static void scale_channels(const Feed *f, PetscInt channels, const float *values, Scalar *out)
 {
-  const PetscInt mask = f->masked ? f->shape.observation_channels - 1 : -1;
+  const PetscInt data = observation_data_channels(f->shape.bins, channels);
   const size_t pixels = plane(&f->shape);
 
   for (PetscInt c = 0; c < channels; c++) {
-    const Scalar factor = c == mask ? 1 : (Scalar)(1 / f->normalisation.map_std[c % f->shape.bins]);
+    const Scalar factor = c >= data ? 1 : (Scalar)(1 / f->normalisation.map_std[c % f->shape.bins]);
 
     for (size_t i = (size_t)c * pixels; i < (size_t)(c + 1) * pixels; i++) out[i] = factor * (Scalar)values[i];
   }

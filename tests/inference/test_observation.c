@@ -1,6 +1,7 @@
 #include "lensing/fixtures.h"
 #include "nephrite/inference.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 enum { NX = 6, NY = 4, BINS = 2, PARAMETERS = 6 };
@@ -279,6 +280,73 @@ static void a_missing_file_is_refused(void **state)
   assert_ok(observation_destroy(&o));
 }
 
+/* ---- a survey of counts ---- */
+
+/* \param empty_bins  bins without galaxies in pixel y 1, x 2, from the last one down */
+static SurveyConfig survey_of_counts(int empty_bins)
+{
+  static char name[64];
+  SurveyConfig survey = survey_of(OBSERVATION_SHEAR);
+  const SurveyConfig even = survey;
+  const double per_bin = pow(even.sigma_e / survey_noise_std(&even), 2);
+  double counts[BINS * NY * NX];
+
+  snprintf(name, sizeof name, "/tmp/nephrite-counts-%d.h5", (int)getpid());
+  for (int i = 0; i < BINS * NY * NX; i++) counts[i] = per_bin;
+  for (int bin = BINS - empty_bins; bin < BINS; bin++) counts[bin * NY * NX + NX + 2] = 0;
+  const hid_t file = H5Fcreate(name, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+  put(file, "counts", 3, (hsize_t[]){BINS, NY, NX}, counts);
+  H5Fclose(file);
+  strcpy(survey.counts, name);
+  return survey;
+}
+
+static void noise_of_counts_is_wanted_for_every_pixel(void **state)
+{
+  const SurveyConfig survey = survey_of_counts(0);
+  UserFile file = good_file(OBSERVATION_SHEAR);
+  Observation *o = NULL;
+
+  (void)state;
+  assert_fails(read_user_file(&file, &survey, &o), NEPHRITE_ERR_INPUT,
+               "noise_std has shape [2]; the model takes [2, 4, 6]");
+  assert_ok(observation_destroy(&o));
+  file.noise_rank = 3;
+  file.noise_factor = 1.02;
+  assert_fails(read_user_file(&file, &survey, &o), NEPHRITE_ERR_INPUT, "which differs from pixel to pixel");
+  assert_ok(observation_destroy(&o));
+  file.noise_factor = 1;
+  assert_ok(read_user_file(&file, &survey, &o));
+  for (int i = 0; i < BINS * NY * NX; i++) assert_close(o->noise_std[i], survey_noise_std(&survey), 1e-12);
+  for (int i = 0; i < NY * NX; i++) assert_true(o->mask[i] == 1);
+  assert_ok(observation_destroy(&o));
+  unlink(survey.counts);
+  remove(path());
+}
+
+static void where_a_survey_has_no_galaxies_a_file_is_not_looked_at(void **state)
+{
+  const int place = (1 * 2 + 1) * NY * NX + NX + 2;
+  UserFile file = good_file(OBSERVATION_SHEAR);
+
+  (void)state;
+  file.noise_rank = 3;
+  file.noise_factor = NAN;
+  file.bad_value = NAN;
+  for (int empty_bins = 1; empty_bins <= BINS; empty_bins++) {
+    const SurveyConfig survey = survey_of_counts(empty_bins);
+    Observation *o = NULL;
+
+    assert_ok(read_user_file(&file, &survey, &o));
+    assert_true(o->raw[place] == 0);
+    assert_true(isinf(o->noise_std[NY * NX + NX + 2]));
+    assert_true(o->mask[NX + 2] == (empty_bins < BINS)); /* hidden where no bin has any */
+    assert_ok(observation_destroy(&o));
+    unlink(survey.counts);
+  }
+  remove(path());
+}
+
 NEPHRITE_TEST_MAIN(cmocka_unit_test(a_good_file_is_read_as_it_is),
                    cmocka_unit_test(noise_may_be_a_map_and_truth_may_be_told),
                    cmocka_unit_test(masked_pixels_are_not_looked_at_and_become_zero),
@@ -289,4 +357,6 @@ NEPHRITE_TEST_MAIN(cmocka_unit_test(a_good_file_is_read_as_it_is),
                    cmocka_unit_test(noise_the_model_was_not_trained_with_is_refused_saying_what_it_was),
                    cmocka_unit_test(a_mask_of_other_values_than_0_and_1_is_refused),
                    cmocka_unit_test(a_truth_of_another_number_of_parameters_is_refused),
-                   cmocka_unit_test(a_missing_file_is_refused))
+                   cmocka_unit_test(a_missing_file_is_refused),
+                   cmocka_unit_test(noise_of_counts_is_wanted_for_every_pixel),
+                   cmocka_unit_test(where_a_survey_has_no_galaxies_a_file_is_not_looked_at))

@@ -51,7 +51,7 @@ static void check_noise(ObservationKind kind)
   double *normal = room(size, sizeof *normal), std[BINS], sum = 0;
 
   random_normal(noise, 0, size, normal);
-  assert_ok(observer_noise_std(observer, std));
+  observer_noise_std(observer, std);
   assert_ok(observer_observe(observer, noise, kappa, raw, NULL));
   for (size_t i = 0; i < size; i++) {
     assert_close(raw[i], std[0] * normal[i], 0x1p-24); /* half a unit in the last place of a float */
@@ -81,7 +81,7 @@ static void noise_per_pixel_is_sigma_e_over_the_root_of_the_galaxies_of_a_bin(vo
   double std[5];
 
   (void)state;
-  assert_ok(observer_noise_std(observer, std));
+  observer_noise_std(observer, std);
   for (int bin = 0; bin < 5; bin++) assert_close(std[bin], 0.0477377, 1e-5); /* as published, 0.047738 */
   assert_ok(observer_destroy(&observer));
 }
@@ -113,7 +113,7 @@ static void noise_is_shown_with_no_more_than_its_own_variance(void **state)
   double std[BINS];
 
   (void)state;
-  assert_ok(observer_noise_std(observer, std));
+  observer_noise_std(observer, std);
   assert_ok(observer_observe(observer, noise, kappa, raw, NULL));
   assert_ok(observer_present(observer, raw, NULL, shown));
   for (int bin = 0; bin < BINS; bin++) {
@@ -263,6 +263,146 @@ static void a_mask_without_room_for_it_is_refused(void **state)
   assert_null(observer);
 }
 
+/* ---- counts ---- */
+
+static const char counts_path[] = "observer_counts_test.h5";
+
+/* Of all bins together: none in the first pixel, few galaxies in the left half of the map, many in the right. */
+static Observer *make_counted(ObservationKind kind, const char *mask)
+{
+  SurveyConfig survey = small_survey(NX, NY, kind);
+  float counts[PIXELS];
+
+  for (int i = 0; i < PIXELS; i++) counts[i] = i == 0 ? 0 : i % NX < NX / 2 ? 2 : 200;
+  write_plane(counts_path, "counts", NY, NX, counts);
+  strcpy(survey.counts, counts_path);
+  strcpy(survey.mask, mask);
+  Observer *observer = make_observer(survey);
+  unlink(counts_path);
+  return observer;
+}
+
+static void with_counts_weights_of_each_bin_follow_the_data(void **state)
+{
+  const ObservationKind kinds[] = {OBSERVATION_SHEAR, OBSERVATION_CONVERGENCE};
+
+  (void)state;
+  for (int k = 0; k < 2; k++) {
+    Observer *observer = make_counted(kinds[k], "none");
+    const PetscInt data = BINS * (kinds[k] == OBSERVATION_SHEAR ? 2 : 1), channels = data + BINS;
+    float *kappa = room(BINS * PIXELS, sizeof *kappa), *raw = room(2 * BINS * PIXELS, sizeof *raw);
+    float mask[PIXELS], *shown = room((size_t)channels * PIXELS, sizeof *shown);
+
+    assert_int_equal(observer_channels(observer), channels);
+    assert_int_equal(observation_data_channels(BINS, channels), data);
+    assert_ok(observer_observe(observer, noise, kappa, raw, mask));
+    assert_ok(observer_present(observer, raw, mask, shown));
+    for (int i = 0; i < PIXELS; i++) assert_true(mask[i] == (i != 0));
+    for (PetscInt bin = 0; bin < BINS; bin++) {
+      const float *weight = shown + (data + bin) * PIXELS;
+
+      assert_true(weight[0] == 0);
+      assert_close(weight[NX - 1] / weight[1], 10, 1e-6); /* the root of a hundred times as many */
+    }
+    assert_ok(observer_destroy(&observer));
+    free(kappa), free(raw), free(shown);
+  }
+}
+
+static void data_channels_are_known_from_the_numbers_of_bins_and_channels(void **state)
+{
+  (void)state;
+  for (PetscInt bins = 1; bins <= NEPHRITE_MAX_BINS; bins++) {
+    assert_int_equal(observation_data_channels(bins, bins), bins); /* all is seen */
+    assert_int_equal(observation_data_channels(bins, bins + 1), bins); /* convergence, mask */
+    assert_int_equal(observation_data_channels(bins, 2 * bins + 1), 2 * bins); /* E, B, mask */
+    assert_int_equal(observation_data_channels(bins, 2 * bins), bins); /* convergence, weights */
+    assert_int_equal(observation_data_channels(bins, 3 * bins), 2 * bins); /* E, B, weights */
+  }
+}
+
+/* Mean square of what is shown in one half of a channel, of noise alone. */
+static double power_of_half(const float *plane, int right)
+{
+  double sum = 0;
+  int count = 0;
+
+  for (int i = 1; i < PIXELS; i++)
+    if ((i % NX >= NX / 2) == right) {
+      sum += (double)plane[i] * plane[i];
+      count++;
+    }
+  return sum / count;
+}
+
+static void noise_of_counts_is_shown_alike_where_there_are_few_galaxies_and_many(void **state)
+{
+  enum { DRAWS = 32 };
+  const ObservationKind kinds[] = {OBSERVATION_SHEAR, OBSERVATION_CONVERGENCE};
+  float *kappa = room(BINS * PIXELS, sizeof *kappa), *raw = room(2 * BINS * PIXELS, sizeof *raw);
+  float *shown = room(3 * BINS * PIXELS, sizeof *shown), mask[PIXELS];
+
+  (void)state;
+  for (int k = 0; k < 2; k++) {
+    Observer *observer = make_counted(kinds[k], "none");
+    double left = 0, right = 0;
+
+    for (uint64_t d = 0; d < DRAWS; d++) {
+      assert_ok(observer_observe(observer, (RandomKey){3, STREAM_NOISE, d}, kappa, raw, mask));
+      assert_ok(observer_present(observer, raw, mask, shown));
+      for (int bin = 0; bin < BINS; bin++) {
+        left += power_of_half(shown + bin * PIXELS, 0);
+        right += power_of_half(shown + bin * PIXELS, 1);
+      }
+    }
+    /* 5 standard errors of the ratio of two sums of DRAWS BINS PIXELS/2 squares */
+    assert_close(left / right, 1, 5 * sqrt(2 * 2. / (DRAWS * BINS * PIXELS / 2)));
+    assert_ok(observer_destroy(&observer));
+  }
+  free(kappa), free(raw), free(shown);
+}
+
+static void a_mask_and_counts_hide_together_and_what_is_hidden_does_not_matter(void **state)
+{
+  Observer *observer = make_counted(OBSERVATION_SHEAR, "random");
+  float *kappa = room(BINS * PIXELS, sizeof *kappa), *raw = room(2 * BINS * PIXELS, sizeof *raw);
+  float *shown = room(2 * 3 * BINS * PIXELS, sizeof *shown), *again = shown + 3 * BINS * PIXELS, mask[PIXELS];
+  int hidden = 0;
+
+  (void)state;
+  assert_ok(observer_observe(observer, noise, kappa, raw, mask));
+  assert_ok(observer_present(observer, raw, mask, shown));
+  for (int i = 0; i < PIXELS; i++) {
+    assert_true((shown[2 * BINS * PIXELS + i] == 0) == (mask[i] == 0));
+    hidden += mask[i] == 0;
+    for (int plane = 0; plane < 2 * BINS && mask[i] == 0; plane++) {
+      assert_true(raw[plane * PIXELS + i] == 0);
+      raw[plane * PIXELS + i] = NAN;
+    }
+  }
+  assert_true(hidden > 1 && mask[0] == 0);
+  assert_ok(observer_present(observer, raw, mask, again));
+  assert_memory_equal(shown, again, 3 * BINS * PIXELS * sizeof *shown);
+  assert_ok(observer_destroy(&observer));
+  free(kappa), free(raw), free(shown);
+}
+
+static void counts_give_the_noise_of_every_pixel(void **state)
+{
+  Observer *observer = make_counted(OBSERVATION_SHEAR, "none");
+  double std[BINS * PIXELS];
+
+  (void)state;
+  assert_int_equal(observer_noise_size(observer), BINS * PIXELS);
+  observer_noise_std(observer, std);
+  for (int bin = 0; bin < BINS; bin++) {
+    assert_true(isinf(std[bin * PIXELS]));
+    assert_close(std[bin * PIXELS + 1], 0.26, 1e-14); /* two galaxies, one for each bin */
+    assert_close(std[bin * PIXELS + NX - 1], 0.026, 1e-14);
+  }
+  assert_ok(observer_destroy(&observer));
+}
+
 NEPHRITE_TEST_MAIN(cmocka_unit_test(without_mask_only_e_modes_or_convergences_are_shown),
                    cmocka_unit_test(with_a_mask_b_modes_and_the_mask_follow),
                    cmocka_unit_test(noise_is_keyed_by_its_index_in_the_raw_array),
@@ -275,4 +415,9 @@ NEPHRITE_TEST_MAIN(cmocka_unit_test(without_mask_only_e_modes_or_convergences_ar
                    cmocka_unit_test(what_a_masked_pixel_holds_does_not_matter),
                    cmocka_unit_test(an_observation_without_mask_is_shown_as_fully_observed),
                    cmocka_unit_test(a_masked_observation_for_a_survey_without_mask_is_refused),
-                   cmocka_unit_test(a_mask_without_room_for_it_is_refused))
+                   cmocka_unit_test(a_mask_without_room_for_it_is_refused),
+                   cmocka_unit_test(with_counts_weights_of_each_bin_follow_the_data),
+                   cmocka_unit_test(data_channels_are_known_from_the_numbers_of_bins_and_channels),
+                   cmocka_unit_test(noise_of_counts_is_shown_alike_where_there_are_few_galaxies_and_many),
+                   cmocka_unit_test(a_mask_and_counts_hide_together_and_what_is_hidden_does_not_matter),
+                   cmocka_unit_test(counts_give_the_noise_of_every_pixel))

@@ -137,7 +137,7 @@ class Posterior:
         convergence = self.map("observation/convergence")
         if convergence is not None:
             return convergence
-        channels = self.map("observation/channels")  # E modes first; B modes and the mask follow where there is a mask
+        channels = self.map("observation/channels")  # E modes first; B modes and a mask or weights may follow
         return None if channels is None else channels[:bins]
 
 
