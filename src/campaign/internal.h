@@ -48,7 +48,8 @@ typedef struct MapFile MapFile;
  * are not of this survey and prior. */
 PetscErrorCode map_file_open(const char *path, const SurveyConfig *survey, const Prior *prior, MapFile **file);
 /** \param[out] kappa [bins][ny][nx]  \param[out] theta [prior_count()]
- * Errors: NEPHRITE_ERR_INPUT: there are not so many maps, a value that is not finite, or no physical universe. */
+ * Errors: NEPHRITE_ERR_INPUT: there are not so many maps, a value that is not finite, no physical universe, or one
+ * outside of the prior. */
 PetscErrorCode map_file_get(MapFile *file, int64_t index, float *kappa, double *theta);
 PetscErrorCode map_file_close(MapFile **file);
 

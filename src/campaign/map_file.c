@@ -85,6 +85,23 @@ static PetscErrorCode check_map(const MapFile *f, int64_t index, const float *ka
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
+/* A truth that the prior excludes would have no chance to be covered, and a parameter that it fixes is not inferred. */
+static PetscErrorCode check_prior(const MapFile *f, int64_t index, const double *theta)
+{
+  char values[1024] = "";
+  size_t used = 0;
+  double density;
+
+  PetscFunctionBeginUser;
+  PetscCall(prior_log_density(f->prior, theta, &density));
+  if (isfinite(density)) PetscFunctionReturn(PETSC_SUCCESS);
+  for (PetscInt p = 0; p < prior_count(f->prior) && used < sizeof values; p++)
+    used += (size_t)snprintf(values + used, sizeof values - used, "%s%s %.6g", p ? ", " : "", prior_name(f->prior, p),
+                             theta[p]);
+  SETERRQ(PETSC_COMM_SELF, NEPHRITE_ERR_INPUT, "%s: theta of map %lld is outside of the prior section: %s", f->path,
+          (long long)index, values);
+}
+
 static PetscErrorCode check_universe(const MapFile *f, int64_t index, const double *theta)
 {
   Cosmology cosmology;
@@ -93,7 +110,7 @@ static PetscErrorCode check_universe(const MapFile *f, int64_t index, const doub
   PetscFunctionBeginUser;
   PetscCall(prior_cosmology(f->prior, theta, &cosmology, &systematics));
   const PetscErrorCode error = cosmology_check(&cosmology);
-  if (!error) PetscFunctionReturn(PETSC_SUCCESS);
+  if (!error) PetscFunctionReturn(check_prior(f, index, theta));
   char reason[512];
   PetscCall(PetscStrncpy(reason, error_message(), sizeof reason));
   SETERRQ(PETSC_COMM_SELF, error, "%s: theta of map %lld: %s", f->path, (long long)index, reason);

@@ -137,6 +137,28 @@ static void a_value_that_is_not_finite_and_a_universe_that_cannot_be_are_refused
   refuse_map(f, "theta of map 2");
 }
 
+/* What the prior fixes or excludes cannot be inferred. */
+static void a_universe_outside_of_the_prior_is_refused(void **state)
+{
+  static const char *const priors[][3] = {{"-prior_w_0", "fixed:-0.9", NULL}, {"-prior_h", "uniform:0.5,0.6", NULL}};
+
+  (void)state;
+  for (int i = 0; i < 2; i++) {
+    Setting *s = setting_create(PETSC_COMM_SELF, "unused", priors[i]);
+    MapFile *file = NULL;
+    float kappa[PIXELS];
+    double theta[PARAMETERS];
+
+    write_file(right);
+    assert_ok(map_file_open(path, &s->survey, s->prior, &file));
+    assert_fails(map_file_get(file, 1, kappa, theta), NEPHRITE_ERR_INPUT,
+                 "theta of map 1 is outside of the prior section: Omega_c 0.25, Omega_b 0.05, sigma_8 0.8, h 0.7");
+    assert_ok(map_file_close(&file));
+    setting_destroy(s);
+    unlink(path);
+  }
+}
+
 static void a_file_that_is_not_there_is_refused(void **state)
 {
   Setting *s = setting_create(PETSC_COMM_SELF, "unused", NULL);
@@ -151,4 +173,5 @@ static void a_file_that_is_not_there_is_refused(void **state)
 NEPHRITE_TEST_MAIN(cmocka_unit_test(maps_and_parameters_come_as_they_stand),
                    cmocka_unit_test(maps_of_another_survey_or_prior_are_refused),
                    cmocka_unit_test(a_value_that_is_not_finite_and_a_universe_that_cannot_be_are_refused),
+                   cmocka_unit_test(a_universe_outside_of_the_prior_is_refused),
                    cmocka_unit_test(a_file_that_is_not_there_is_refused))

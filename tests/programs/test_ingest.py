@@ -147,6 +147,54 @@ class Ingest(unittest.TestCase):
         _, theta = self.campaign_of("nuisance", "-prior_A_IA", "uniform:-2,2")
         np.testing.assert_array_equal(theta[:, 6], np.linspace(-1, 1, MAPS))
 
+    def test_maps_of_equal_parameters_stay_together_where_asked(self):
+        theta = np.tile(self.theta[:8], (5, 1))
+        done = self.ingest(self.npy_files(), "--together", table=self.table(theta=theta))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        kappa, shuffled = self.campaign_of("together")
+        with h5py.File(self.output) as file:
+            place = file["source"][:]
+        np.testing.assert_array_equal(kappa[place], self.kappa)
+        np.testing.assert_array_equal(shuffled[place], theta)
+        self.assertEqual(np.count_nonzero(np.diff(shuffled[:, 0])), 7)
+        self.assertNotEqual(list(shuffled[::5, 0]), sorted(shuffled[::5, 0]))
+        self.assertFalse(all((np.diff(place[i::8]) > 0).all() for i in range(8)))  # nor in their order among themselves
+
+    def test_columns_may_be_called_otherwise(self):
+        table = self.table()
+        table.write_text(table.read_text().replace("Omega_c", "Oc").replace("w_0", "w"))
+        files = [*self.npy_files()]
+        self.assertRefused(self.ingest(files, "--rename", "Om=Omega_c", table=table), "no column Om, which --rename")
+        done = self.ingest(files, "--keep-order", "--rename", "Oc=Omega_c", "--rename", "w=w_0", table=table)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertSame("renamed")
+
+    def test_a_file_that_tells_of_other_pixels_is_refused(self):
+        for side, code in ((4.001, 0), (5, 65)):
+            path = self.folder / "all.h5"
+            with h5py.File(path, "w") as file:
+                file["kappa"] = self.kappa
+                file["kappa"].attrs["field_of_view"] = side
+            done = self.ingest([path])
+            self.assertEqual(done.returncode, code, done.stderr)
+        self.assertIn("says that its maps are 5 degrees wide; --field-of-view says 4", done.stderr)
+
+    @unittest.skipUnless(HAS_ASTROPY, "astropy is not there")
+    def test_a_fits_header_that_tells_of_other_pixels_is_refused(self):
+        from astropy.io import fits
+
+        path = self.folder / "all.fits"
+        for pixels, unit, code in ((16, "deg", 0), (20, "deg", 65), (20, "arcmin", 0)):
+            image = fits.PrimaryHDU(self.kappa)
+            image.header["CDELT1"], image.header["CUNIT1"] = -4 / pixels, unit
+            image.writeto(path, overwrite=True)
+            done = self.ingest([path])
+            self.assertEqual(done.returncode, code, done.stderr)
+
+    def test_wrong_usage_is_told(self):
+        for options in (["--rename", "w"], ["--together", "--keep-order"]):
+            self.assertEqual(self.ingest(self.npy_files(), *options).returncode, 64)
+
     def assertRefused(self, done, *words):
         self.assertEqual(done.returncode, 65, done.stdout + done.stderr)
         for word in words:

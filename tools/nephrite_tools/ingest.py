@@ -47,14 +47,34 @@ def only(names, kind, path, option):
 # ---- maps ----
 
 
+def stated_side(file, dataset):
+    """The side of a map along x in degrees, where an HDF5 file or a FITS header tells; else None."""
+    if isinstance(file, h5py.File):
+        holders = (file[dataset], file)
+        return next((float(np.ravel(h.attrs["field_of_view"])[0]) for h in holders if "field_of_view" in h.attrs), None)
+    header = file[dataset].header
+    step = header.get("CDELT1", header.get("CD1_1"))
+    if step is None or str(header.get("CUNIT1", "deg")).strip() != "deg":
+        return None
+    return abs(float(step)) * int(header["NAXIS1"])
+
+
+def check_side(path, file, dataset, wanted):
+    side = stated_side(file, dataset)
+    if side is not None and abs(side / wanted - 1) > 1e-3:
+        raise Refused(f"{path}: says that its maps are {side:.6g} degrees wide; --field-of-view says {wanted:.6g}")
+
+
 @contextlib.contextmanager
-def opened(path, dataset):
+def opened(path, dataset, side):
     """Something with shape and slices: data stay on disk until asked for, where the format allows it."""
     suffix = path.suffixes[-2:] if path.suffix == ".gz" else [path.suffix]
     if suffix[0] in (".fits", ".fit", ".fz"):
         with fits().open(path, memmap=False) as file:
             images = [i for i, unit in enumerate(file) if unit.is_image and unit.data is not None]
-            yield file[dataset if dataset else int(only(map(str, images), "image extensions", path, "--dataset"))].data
+            unit = dataset if dataset else int(only(map(str, images), "image extensions", path, "--dataset"))
+            check_side(path, file, unit, side)
+            yield file[unit].data
     elif suffix[0] in (".h5", ".hdf5"):
         with h5py.File(path) as file:
             names = []
@@ -62,6 +82,7 @@ def opened(path, dataset):
             name = dataset or only(names, "datasets", path, "--dataset")
             if name not in file:
                 raise Refused(f"{path}: has no dataset {name}; there are {', '.join(names)}")
+            check_side(path, file, name, side)
             yield file[name]
     elif suffix[0] == ".npy":
         yield np.load(path, mmap_mode="r")
@@ -88,7 +109,7 @@ def in_order(array, axes, path):
 
 def maps_of(path, options):
     """The maps of a file, one at a time, [bin][y][x] float32."""
-    with opened(path, options.dataset) as data:
+    with opened(path, options.dataset, options.field_of_view) as data:
         axes = options.axes or AXES.get(data.ndim, "")
         stacked = axes.startswith("n") and len(axes) == data.ndim
         for first in range(data.shape[0] if stacked else 1):
@@ -134,9 +155,13 @@ def columns_of(path, dataset):
     raise Refused(f"{path}: its name must end in .csv, .txt, .fits, .h5, .hdf5 or .npy")
 
 
-def parameters(path, dataset):
+def parameters(path, dataset, rename):
     """(names, [map][parameter]): the six of wCDM, then whichever optional ones vary."""
     columns = columns_of(path, dataset)
+    for old, name in (pair.split("=", 1) for pair in rename):
+        if old not in columns:
+            raise Refused(f"{path}: has no column {old}, which --rename names; it has {', '.join(columns)}")
+        columns[name] = columns.pop(old)
     missing = [name for name in WCDM if name not in columns]
     if missing:
         raise Refused(f"{path}: has no column {', '.join(missing)}; it has {', '.join(columns)}")
@@ -151,14 +176,25 @@ def parameters(path, dataset):
 # ---- all of it ----
 
 
+def shuffled_together(generator, theta):
+    """place[map] in an order at random in which maps of equal parameters are neighbours."""
+    _, universe = np.unique(theta, axis=0, return_inverse=True)
+    universe = universe.ravel()
+    turn = generator.permutation(universe.max() + 1)[universe]
+    place = np.empty(len(theta), int)
+    place[np.lexsort((generator.permutation(len(theta)), turn))] = np.arange(len(theta))
+    return place
+
+
 def write(options, part):
     """Everything into the file of this name.  Returns the number of maps, the shape of one and the names."""
-    names, theta = parameters(options.parameters, options.table)
+    names, theta = parameters(options.parameters, options.table, options.rename)
     count = len(theta)
     # The last maps of a campaign are held out: in their own order they may not be a fair sample of it.
     place = np.arange(count)
     if not options.keep_order:
-        place = np.random.Generator(np.random.Philox(key=options.seed)).permutation(count)
+        generator = np.random.Generator(np.random.Philox(key=options.seed))
+        place = shuffled_together(generator, theta) if options.together else generator.permutation(count)
     with h5py.File(part, "w") as out:
         kappa, shape, done = None, None, 0
         for path in sorted(options.maps, key=natural):
@@ -203,8 +239,24 @@ def main():
     add("--table", help="name of the table's dataset or FITS extension, where there are several")
     add("--scale", type=float, default=1, help="factor on the maps, for other units (default 1)")
     add("--keep-order", action="store_true", help="do not shuffle: the last maps are those held out from training")
+    add("--together", action="store_true",
+        help="shuffle, but keep maps of equal parameters together: those held out are then of universes not trained on")  # fmt: skip
+    add(
+        "--rename",
+        action="append",
+        default=[],
+        metavar="COLUMN=NAME",
+        help="a column of the table that is called otherwise",
+    )
     add("--seed", type=int, default=1, help="of the shuffle (default 1)")
-    options = parser.parse_args()
+    try:
+        options = parser.parse_args()
+        if any("=" not in pair for pair in options.rename):
+            parser.error("--rename takes COLUMN=NAME")
+        if options.together and options.keep_order:
+            parser.error("--together shuffles, and --keep-order does not")
+    except SystemExit as stop:
+        sys.exit(64 if stop.code else 0)
     part = options.output.with_name(options.output.name + ".part")
     try:
         options.output.parent.mkdir(parents=True, exist_ok=True)
