@@ -244,6 +244,43 @@ class SimulateTest(unittest.TestCase):
         self.assertEnds(self.simulate(campaign), 0)
         self.assertWhole(campaign)
 
+    def kill_while_there(self, path, campaign):
+        """Run and kill -9 as soon as the file is there.  Returns whether it was not yet finished: it is still there."""
+        process = self.start(campaign)
+        while process.poll() is None and not os.path.exists(path):
+            pass
+        process.kill()
+        process.communicate()
+        return path.exists()
+
+    def test_a_program_that_is_killed_at_a_file_goes_on_to_the_same_files(self):
+        for name, without in (("shard-00005.h5", [5]), ("campaign.h5", [])):
+            for attempt in range(20):  # one is enough, unless the machine is too busy to be in time
+                campaign = self.copy_of_whole(f"killed-at-{name}-{attempt}", without)
+                (campaign / "sims/campaign.h5").unlink()
+                caught = self.kill_while_there(campaign / f"sims/{name}.part", campaign)
+                if caught:
+                    self.assertFalse((campaign / "sims" / name).exists())
+                self.assertEnds(self.simulate(campaign), 0)
+                self.assertWhole(campaign)
+                if caught:
+                    break
+            self.assertTrue(caught, f"never killed while {name} was written")
+
+    def test_a_lock_of_another_host_is_respected_and_one_of_a_dead_process_is_not(self):
+        campaign = self.copy_of_whole("locked", without=[3])
+        lock = campaign / "simulate.lock"
+        lock.write_text("host elsewhere pid 4242 job none\n")
+        for ranks in 1, 2:
+            self.assertEnds(self.simulate(campaign, ranks=ranks), INTERRUPTED, "process 4242 on elsewhere", "delete")
+        self.assertTrue(lock.exists() and not shard(campaign, 3).exists())
+        dead = subprocess.Popen(["true"])
+        dead.wait()
+        lock.write_text(f"host {os.uname().nodename} pid {dead.pid} job none\n")
+        self.assertEnds(self.simulate(campaign, ranks=2), 0)
+        self.assertWhole(campaign)
+        self.assertFalse(lock.exists())
+
     def test_sigusr1_to_mpirun_stops_all_ranks_and_the_run_goes_on_to_the_same_files(self):
         for ranks in (1, 2):
             campaign = self.root / f"interrupted{ranks}"
