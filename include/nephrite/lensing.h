@@ -112,6 +112,8 @@ PetscErrorCode lensing_model_for_survey(const SurveyConfig *survey, LensingModel
  * between its nodes.  Errors: NEPHRITE_ERR_INPUT if the file is unreadable, has another number of bins, or axes that do
  * not increase; later, in lensing_model_evaluate(), for a cosmology outside its axes. */
 PetscErrorCode lensing_model_use_shift_table(LensingModel *model, const char *path);
+/** Compute C_ij(ell) alone: the shifts will be 0, and no skewness is too low for them. */
+void lensing_model_without_shifts(LensingModel *model);
 /** Spectra of the size that lensing_model_evaluate() fills. */
 PetscErrorCode lensing_model_spectra_create(const LensingModel *model, LensingSpectra **spectra);
 /** The ell table that a map of this survey needs: log-spaced, from below the fundamental mode to above the corner of

@@ -195,7 +195,7 @@ PetscErrorCode lensing_model_for_survey(const SurveyConfig *survey, LensingModel
   PetscCall(error);
   (*model)->owned = bins;
   if (survey->field == FIELD_GAUSSIAN)
-    (*model)->shifts = PETSC_FALSE;
+    lensing_model_without_shifts(*model);
   else if (survey->shift_table[0])
     PetscCall(lensing_model_use_shift_table(*model, survey->shift_table));
   PetscFunctionReturn(PETSC_SUCCESS);
@@ -207,6 +207,11 @@ PetscErrorCode lensing_model_use_shift_table(LensingModel *model, const char *pa
   PetscCall(shift_table_destroy(&model->shift_table));
   PetscCall(shift_table_create(path, model->bins->bins, &model->shift_table));
   PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+void lensing_model_without_shifts(LensingModel *model)
+{
+  model->shifts = PETSC_FALSE;
 }
 
 PetscErrorCode lensing_model_spectra_create(const LensingModel *model, LensingSpectra **spectra)

@@ -150,6 +150,7 @@ static PetscErrorCode set_up_lensing(CosmologyCheck *c)
                (int)source_bins_count(c->bins));
   /* the side of a pixel matters to shifts only, which are not compared here */
   PetscCall(lensing_model_create(c->bins, c->ell.count, c->ell.values, 1e-3, &c->lensing));
+  lensing_model_without_shifts(c->lensing); /* which a model with strong alignment need not have */
   PetscCall(lensing_model_spectra_create(c->lensing, &c->spectra));
   PetscFunctionReturn(PETSC_SUCCESS);
 }

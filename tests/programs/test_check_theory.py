@@ -54,6 +54,17 @@ class Theory(unittest.TestCase):
                 part[f"ccl/{name}"] = whole[f"ccl/{name}"][:][list(models)]
             part["ccl/C_ell"] = whole["ccl/C_ell"][:][list(models)][:, at]
 
+    def test_spectra_with_alignment_too_strong_for_a_lognormal_field_are_compared(self):
+        with h5py.File(REFERENCE / "cosmology.h5") as whole, h5py.File(self.path, "w") as part:
+            for name in whole:
+                if name != "jax_cosmo":
+                    whole.copy(name, part)
+            names = part["extended/theta"].attrs["parameters"].split(",")
+            part["extended/theta"][1, names.index("A_IA")] = 5
+        result = check("cosmology", self.path)
+        self.assertEqual(result.returncode, DIFFERS, result.stderr)  # the file's are of A_IA = 1
+        self.assertIn("model 1", line_of(result, "extended/ccl/C_ell"))
+
     def shift_file(self, rows=slice(0, 40)):
         with h5py.File(REFERENCE / "shift.h5") as whole, h5py.File(self.path, "w") as part:
             for name, value in whole.attrs.items():
