@@ -2,21 +2,27 @@
 #include "field/internal.h"
 
 #include <math.h>
+#include <omp.h>
 #include <string.h>
+
+enum { PIECE = 1 << 12 }; /* pixels that a thread takes at a time */
 
 /* Estimated plans: measured ones depend on timing, and with them the last bit of a map. */
 static PetscErrorCode plan_transforms(Field *f)
 {
-  const int size[2] = {(int)f->shape.ny, (int)f->shape.nx}, bins = (int)f->shape.bins;
-  const int pixels = size[0] * size[1], modes = size[0] * (size[1] / 2 + 1);
+  const int ny = (int)f->shape.ny, nx = (int)f->shape.nx;
+  const size_t count = (size_t)ny * (size_t)(nx / 2 + 1);
 
   PetscFunctionBeginUser;
-  f->forward =
-      fftw_plan_many_dft_r2c(2, size, bins, f->pixels, NULL, 1, pixels, f->modes, NULL, 1, modes, FFTW_ESTIMATE);
-  f->backward =
-      fftw_plan_many_dft_c2r(2, size, bins, f->modes, NULL, 1, modes, f->pixels, NULL, 1, pixels, FFTW_ESTIMATE);
-  PetscCheck(f->forward && f->backward, PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL,
-             "FFTW has no plan for a map of %d x %d pixels", size[1], size[0]);
+  for (PetscInt bin = 0; bin < f->shape.bins; bin++) {
+    double *const pixels = f->pixels + (size_t)bin * f->bin_stride;
+    double complex *const modes = f->modes + (size_t)bin * count;
+
+    f->forward[bin] = fftw_plan_dft_r2c_2d(ny, nx, pixels, modes, FFTW_ESTIMATE);
+    f->backward[bin] = fftw_plan_dft_c2r_2d(ny, nx, modes, pixels, FFTW_ESTIMATE);
+    PetscCheck(f->forward[bin] && f->backward[bin], PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL,
+               "FFTW has no plan for a map of %d x %d pixels", nx, ny);
+  }
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -34,7 +40,10 @@ static PetscErrorCode create_whole(Field *f)
   f->modes = fftw_alloc_complex(bins * (size_t)shape->ny * (size_t)quarter_nx(&f->grid));
   PetscCheck(f->pixels && f->modes, PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL,
              "no memory for %zu maps of %" PetscInt_FMT " x %" PetscInt_FMT " pixels", bins, shape->nx, shape->ny);
-  if (shape->model == FIELD_LOGNORMAL) PetscCall(even_transform_create(shape->ny, shape->nx, &f->even));
+  if (shape->model == FIELD_LOGNORMAL) {
+    PetscCall(PetscCalloc1(f->threads, &f->even));
+    for (int t = 0; t < f->threads; t++) PetscCall(even_transform_create(shape->ny, shape->nx, &f->even[t]));
+  }
   PetscCall(plan_transforms(f));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
@@ -60,7 +69,7 @@ static PetscErrorCode allocate_roots(Field *f)
 
   PetscFunctionBeginUser;
   PetscCall(PetscMalloc4((size_t)f->pairs * quarter_size(&f->grid), &f->root, bins, &f->shift, bins, &f->variance,
-                         (size_t)quarter_nx(&f->grid), &f->negative));
+                         (size_t)f->threads * (size_t)quarter_nx(&f->grid), &f->negative));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -98,6 +107,7 @@ PetscErrorCode field_create(MPI_Comm comm, const FieldShape *shape, Field **fiel
   f->comm = comm;
   f->shape = *shape;
   f->pairs = shape->bins * (shape->bins + 1) / 2;
+  f->threads = (int)PetscMin(omp_get_max_threads(), f->pairs); /* more would find little to do */
   f->kernels = field_kernels_best();
   PetscCall(log_event("field spectra", &f->prepare));
   PetscCall(log_event("field maps", &f->make));
@@ -119,9 +129,12 @@ PetscErrorCode field_destroy(Field **field)
 
   PetscFunctionBeginUser;
   if (!f) PetscFunctionReturn(PETSC_SUCCESS);
-  if (f->forward) fftw_destroy_plan(f->forward);
-  if (f->backward) fftw_destroy_plan(f->backward);
-  PetscCall(even_transform_destroy(&f->even));
+  for (PetscInt bin = 0; bin < f->shape.bins; bin++) {
+    if (f->forward[bin]) fftw_destroy_plan(f->forward[bin]);
+    if (f->backward[bin]) fftw_destroy_plan(f->backward[bin]);
+  }
+  for (int t = 0; t < f->threads && f->even; t++) PetscCall(even_transform_destroy(&f->even[t]));
+  PetscCall(PetscFree(f->even));
   if (!f->slab) fftw_free(f->pixels);
   fftw_free(f->modes);
   PetscCall(slab_destroy(&f->slab));
@@ -178,21 +191,44 @@ static size_t place_of(const Field *f, PetscInt bin, PetscInt line)
   return ((size_t)bin * (size_t)f->lines + (size_t)line) * f->line_values;
 }
 
+/* A part of a line, for one thread; where lines are cut does not depend on the number of threads. */
+typedef struct {
+  PetscInt bin, line;
+  size_t start, count;
+  double *pixels;
+} Piece;
+
+static int64_t count_pieces(const Field *f)
+{
+  return (int64_t)f->shape.bins * f->lines * (int64_t)((f->line_values + PIECE - 1) / PIECE);
+}
+
+static Piece piece_of(const Field *f, int64_t number)
+{
+  const int64_t of_line = (int64_t)((f->line_values + PIECE - 1) / PIECE), line = number / of_line;
+  const size_t start = (size_t)(number % of_line) * PIECE;
+  const PetscInt bin = (PetscInt)(line / f->lines), line_of_bin = (PetscInt)(line % f->lines);
+
+  return (Piece){bin, line_of_bin, start, PetscMin(f->line_values - start, PIECE),
+                 pixels_of(f, bin, line_of_bin) + start};
+}
+
 /* From white noise to convergence, in place in f->pixels. */
 static void realise(Field *f)
 {
   const double scale = 1 / ((double)f->shape.ny * (double)f->shape.nx); /* of the inverse transform */
+  const int64_t pieces = count_pieces(f);
 
   gaussian_realise(f);
-  for (PetscInt bin = 0; bin < f->shape.bins; bin++)
-    for (PetscInt line = 0; line < f->lines; line++) {
-      double *const x = pixels_of(f, bin, line);
+#pragma omp parallel for schedule(static) num_threads(f->threads)
+  for (int64_t n = 0; n < pieces; n++) {
+    const Piece p = piece_of(f, n);
 
-      if (f->shape.model == FIELD_LOGNORMAL)
-        f->kernels->lognormal(f->line_values, (const double[]){scale, f->variance[bin] / 2, f->shift[bin]}, x);
-      else
-        for (size_t i = 0; i < f->line_values; i++) x[i] *= scale;
-    }
+    if (f->shape.model == FIELD_LOGNORMAL)
+      f->kernels->lognormal(p.count, (const double[]){scale, f->variance[p.bin] / 2, f->shift[p.bin]}, p.pixels);
+    else
+      for (size_t i = 0; i < p.count; i++) p.pixels[i] *= scale;
+  }
 }
 
 static PetscErrorCode check_ready(const Field *f)
@@ -221,11 +257,29 @@ PetscErrorCode field_realise(Field *f, const double *white, double *kappa)
 static void fill_with_noise(Field *f, RandomKey key)
 {
   const uint64_t map = (uint64_t)f->shape.ny * (uint64_t)f->shape.nx;
+  const int64_t pieces = count_pieces(f);
 
-  for (PetscInt bin = 0; bin < f->shape.bins; bin++)
-    for (PetscInt line = 0; line < f->lines; line++)
-      random_normal(key, (uint64_t)bin * map + f->first_pixel + (uint64_t)line * f->line_values, f->line_values,
-                    pixels_of(f, bin, line));
+#pragma omp parallel for schedule(static) num_threads(f->threads)
+  for (int64_t n = 0; n < pieces; n++) {
+    const Piece p = piece_of(f, n);
+    const uint64_t position =
+        (uint64_t)p.bin * map + f->first_pixel + (uint64_t)p.line * f->line_values + (uint64_t)p.start;
+
+    random_normal(key, position, p.count, p.pixels);
+  }
+}
+
+static void store(const Field *f, float *kappa)
+{
+  const int64_t pieces = count_pieces(f);
+
+#pragma omp parallel for schedule(static) num_threads(f->threads)
+  for (int64_t n = 0; n < pieces; n++) {
+    const Piece p = piece_of(f, n);
+    float *const out = kappa + place_of(f, p.bin, p.line) + p.start;
+
+    for (size_t i = 0; i < p.count; i++) out[i] = (float)p.pixels[i];
+  }
 }
 
 PetscErrorCode field_realise_keyed(Field *f, RandomKey key, float *kappa)
@@ -235,13 +289,7 @@ PetscErrorCode field_realise_keyed(Field *f, RandomKey key, float *kappa)
   PetscCall(PetscLogEventBegin(f->make, 0, 0, 0, 0));
   fill_with_noise(f, key);
   realise(f);
-  for (PetscInt bin = 0; bin < f->shape.bins; bin++)
-    for (PetscInt line = 0; line < f->lines; line++) {
-      const double *const x = pixels_of(f, bin, line);
-      float *const out = kappa + place_of(f, bin, line);
-
-      for (size_t i = 0; i < f->line_values; i++) out[i] = (float)x[i];
-    }
+  store(f, kappa);
   PetscCall(PetscLogEventEnd(f->make, 0, 0, 0, 0));
   PetscFunctionReturn(PETSC_SUCCESS);
 }

@@ -2,8 +2,11 @@
  * field */
 #include "field/internal.h"
 
-/* Roots of one row of the quarter, and their negative eigenvalues with the number of modes that each stands for. */
-static void take_roots(Field *f, PetscInt row)
+#include <omp.h>
+
+/* Roots of one row of the quarter.  \param negative [nx/2+1] work space
+ * \return their negative eigenvalues, times the number of modes that each stands for */
+static double take_roots(const Field *f, PetscInt row, unsigned char *negative)
 {
   const FieldGrid *const grid = &f->grid;
   const PetscInt y = grid->first + row, first = quarter_first(row, grid), columns = quarter_nx(grid);
@@ -11,14 +14,16 @@ static void take_roots(Field *f, PetscInt row)
                            .count = (size_t)(columns - first),
                            .stride = quarter_size(grid),
                            .matrix = f->root + (size_t)row * (size_t)columns + first,
-                           .negative = f->negative + first};
+                           .negative = negative + first};
+  double found = 0;
 
   f->kernels->roots(&batch);
   for (PetscInt x = first; x < columns; x++) {
     const double mirrored = quarter_is_symmetric(grid) && x > y ? 2 : 1;
 
-    f->negative_fraction += mirrored * quarter_times(y, grid->ny) * quarter_times(x, grid->nx) * f->negative[x];
+    found += mirrored * quarter_times(y, grid->ny) * quarter_times(x, grid->nx) * negative[x];
   }
+  return found;
 }
 
 /* Sum over the modes that are here of the square of one pair's L. */
@@ -42,11 +47,14 @@ static double sum_square(const Field *f, PetscInt pair)
 static void set_variance(Field *f)
 {
   const double modes = (double)f->grid.ny * (double)f->grid.nx;
+  double square[NEPHRITE_MAX_PAIRS];
 
+#pragma omp parallel for schedule(dynamic) num_threads(f->threads)
+  for (PetscInt pair = 0; pair < f->pairs; pair++) square[pair] = sum_square(f, pair);
   for (PetscInt i = 0; i < f->shape.bins; i++) f->variance[i] = 0;
   for (PetscInt i = 0; i < f->shape.bins; i++)
     for (PetscInt j = i; j < f->shape.bins; j++) {
-      const double share = sum_square(f, lensing_pair(f->shape.bins, i, j)) / modes;
+      const double share = square[lensing_pair(f->shape.bins, i, j)] / modes;
 
       f->variance[i] += share;
       if (j > i) f->variance[j] += share;
@@ -56,13 +64,16 @@ static void set_variance(Field *f)
 PetscErrorCode gaussian_roots(Field *f)
 {
   const double modes = (double)f->grid.ny * (double)f->grid.nx;
+  double negative = 0; /* a sum of whole numbers: its order does not matter */
 
   PetscFunctionBeginUser;
-  f->negative_fraction = 0;
-  for (PetscInt row = 0; row < f->grid.rows; row++) take_roots(f, row);
+#pragma omp parallel for schedule(dynamic) num_threads(f->threads) reduction(+ : negative)
+  for (PetscInt row = 0; row < f->grid.rows; row++)
+    negative += take_roots(f, row, f->negative + omp_get_thread_num() * quarter_nx(&f->grid));
+#pragma omp parallel for schedule(dynamic) num_threads(f->threads)
   for (PetscInt pair = 0; pair < f->pairs; pair++)
     quarter_mirror(&f->grid, f->root + (size_t)pair * quarter_size(&f->grid));
-  f->negative_fraction /= modes * (double)f->shape.bins;
+  f->negative_fraction = negative / (modes * (double)f->shape.bins);
   set_variance(f);
   if (!f->slab) PetscFunctionReturn(PETSC_SUCCESS);
   PetscCallMPI(MPI_Allreduce(MPI_IN_PLACE, &f->negative_fraction, 1, MPI_DOUBLE, MPI_SUM, f->comm));
@@ -78,7 +89,9 @@ void gaussian_realise(Field *f)
     slab_correlate(f->slab, f->kernels, f->root);
     return;
   }
-  fftw_execute(f->forward);
+#pragma omp parallel for schedule(dynamic) num_threads(f->threads)
+  for (PetscInt bin = 0; bin < f->shape.bins; bin++) fftw_execute(f->forward[bin]);
+#pragma omp parallel for schedule(static) num_threads(f->threads)
   for (PetscInt y = 0; y < ny; y++) {
     const PetscInt quarter = 2 * y > ny ? ny - y : y;
     const CorrelateRow row = {.bins = f->shape.bins,
@@ -90,5 +103,6 @@ void gaussian_realise(Field *f)
 
     f->kernels->correlate(&row);
   }
-  fftw_execute(f->backward);
+#pragma omp parallel for schedule(dynamic) num_threads(f->threads)
+  for (PetscInt bin = 0; bin < f->shape.bins; bin++) fftw_execute(f->backward[bin]);
 }

@@ -8,6 +8,8 @@
 #include <complex.h>
 #include <fftw3.h>
 
+enum { NEPHRITE_MAX_PAIRS = NEPHRITE_MAX_BINS * (NEPHRITE_MAX_BINS + 1) / 2 };
+
 /** A periodic grid of square pixels.  Spectra and correlations are even in y and x: one quarter of the grid, rows 0 …
  * ny/2 by columns 0 … nx/2, holds them all; some of its rows are here. */
 typedef struct {
@@ -86,16 +88,17 @@ struct Field {
   const FieldKernels *kernels;
   double *root; /* [pairs][rows][nx/2+1] of the grid: the spectrum of g while it is made, then its square root L(k) */
   double *shift, *variance; /* [bins] */
-  unsigned char *negative; /* [nx/2+1] work space */
+  unsigned char *negative; /* [threads][nx/2+1] work space */
   double negative_fraction;
   Slab *slab; /* with several ranks, else NULL */
-  EvenTransform *even; /* of log-normal fields on one rank, else NULL */
+  int threads; /* of this rank; nothing that is computed depends on how many there are */
+  EvenTransform **even; /* [threads] of log-normal fields on one rank, else NULL */
   double *pixels; /* [bins][lines][line_values], at the distances of line_stride and bin_stride */
   PetscInt lines; /* rows of a slab; a whole map is one line */
   size_t line_values, line_stride, bin_stride;
   uint64_t first_pixel; /* of a bin, on this rank */
   double complex *modes; /* [bins][ny][nx/2+1] on one rank, else NULL */
-  fftw_plan forward, backward; /* of all bins, on one rank */
+  fftw_plan forward[NEPHRITE_MAX_BINS], backward[NEPHRITE_MAX_BINS]; /* of each bin, on one rank */
   PetscLogEvent prepare, make; /* setting spectra, and making maps */
 };
 

@@ -3,66 +3,109 @@
 #include "field/internal.h"
 
 #include <math.h>
+#include <omp.h>
 
 /* Of all ranks, so that they decide alike.  A NaN on one of them counts as -infinity. */
 static PetscErrorCode group_lowest(const Field *f, double *lowest)
 {
   PetscFunctionBeginUser;
-  if (!f->slab) PetscFunctionReturn(PETSC_SUCCESS);
   if (isnan(*lowest)) *lowest = -INFINITY;
   PetscCallMPI(MPI_Allreduce(MPI_IN_PLACE, lowest, 1, MPI_DOUBLE, MPI_MIN, f->comm));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-/* xi -> ln(1 + xi/(lambda_i lambda_j)) of one pair.  \param[in,out] correlation [size] on this rank, times the pixels
- * of the map */
-static PetscErrorCode transform_correlation(const Field *f, const PetscInt bins[2], size_t size, double *correlation)
+/* The pairs of bins in the order of lensing_pair(). */
+static void bins_of_pair(PetscInt bins, PetscInt pair, PetscInt two[2])
 {
-  const double product = f->shift[bins[0]] * f->shift[bins[1]];
-  const double scale = 1 / ((double)f->grid.ny * (double)f->grid.nx * product);
+  two[0] = 0;
+  two[1] = pair;
+  while (two[1] >= bins) {
+    two[1] -= bins - two[0] - 1;
+    two[0]++;
+  }
+}
+
+static double shift_product(const Field *f, PetscInt pair)
+{
+  PetscInt two[2];
+
+  bins_of_pair(f->shape.bins, pair, two);
+  return f->shift[two[0]] * f->shift[two[1]];
+}
+
+/* Of one pair, to units of lambda_i lambda_j.  \param[in,out] correlation [size] on this rank, times the pixels of the
+ * map  \return the lowest, NaN if one is */
+static double scale_correlation(const Field *f, PetscInt pair, size_t size, double *correlation)
+{
+  const double scale = 1 / ((double)f->grid.ny * (double)f->grid.nx * shift_product(f, pair));
   double lowest = INFINITY;
 
-  PetscFunctionBeginUser;
   for (size_t i = 0; i < size; i++) {
     correlation[i] *= scale;
     if (!(correlation[i] >= lowest)) lowest = correlation[i]; /* takes a NaN */
   }
-  PetscCall(group_lowest(f, &lowest));
+  return lowest;
+}
+
+static PetscErrorCode check_correlation(const Field *f, PetscInt pair, double lowest)
+{
+  const double product = shift_product(f, pair);
+  PetscInt two[2];
+
+  PetscFunctionBeginUser;
+  bins_of_pair(f->shape.bins, pair, two);
   PetscCheck(lowest > -1, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
              "no log-normal field has these spectra: the correlation of bins %" PetscInt_FMT " and %" PetscInt_FMT
              " falls to %.4g, and must stay above -lambda_i lambda_j = %.4g",
-             bins[0], bins[1], lowest * product, -product);
-  f->kernels->logarithm(size, correlation);
+             two[0], two[1], lowest * product, -product);
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-/* \param[in,out] power  a quarter of the spectrum of one pair */
-static PetscErrorCode transform_power(Field *f, const PetscInt bins[2], double *power)
+/* A pair of which this rank has all: xi -> ln(1 + xi/(lambda_i lambda_j)).  \return the lowest correlation in units of
+ * lambda_i lambda_j; unless it is above -1, there is no field */
+static double transform_whole(const Field *f, PetscInt pair, EvenTransform *even)
 {
-  PetscFunctionBeginUser;
-  if (f->slab) {
-    size_t size;
-    double *const correlation = slab_to_correlation(f->slab, power, &size);
+  const size_t size = quarter_size(&f->grid);
+  double *const power = f->root + (size_t)pair * size;
 
-    PetscCall(transform_correlation(f, bins, size, correlation));
-    slab_from_correlation(f->slab, power);
-  } else {
-    even_transform(f->even, power, power);
-    PetscCall(transform_correlation(f, bins, quarter_size(&f->grid), power));
-    even_transform(f->even, power, power);
-  }
+  even_transform(even, power, power);
+  const double lowest = scale_correlation(f, pair, size, power);
+  if (!(lowest > -1)) return lowest;
+  f->kernels->logarithm(size, power);
+  even_transform(even, power, power);
+  power[0] = 0;
+  return lowest;
+}
+
+/* Likewise of a pair of which other ranks have parts. */
+static PetscErrorCode transform_slab(Field *f, PetscInt pair)
+{
+  double *const power = f->root + (size_t)pair * quarter_size(&f->grid);
+  size_t size;
+  double *const correlation = slab_to_correlation(f->slab, power, &size);
+  double lowest = scale_correlation(f, pair, size, correlation);
+
+  PetscFunctionBeginUser;
+  PetscCall(group_lowest(f, &lowest));
+  PetscCall(check_correlation(f, pair, lowest));
+  f->kernels->logarithm(size, correlation);
+  slab_from_correlation(f->slab, power);
   if (f->grid.first == 0 && f->grid.rows) power[0] = 0;
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
 PetscErrorCode lognormal_gaussian_power(Field *f)
 {
-  const PetscInt bins = f->shape.bins;
+  double lowest[NEPHRITE_MAX_PAIRS];
 
   PetscFunctionBeginUser;
-  for (PetscInt i = 0; i < bins; i++)
-    for (PetscInt j = i; j < bins; j++)
-      PetscCall(transform_power(f, (const PetscInt[]){i, j},
-                                f->root + (size_t)lensing_pair(bins, i, j) * quarter_size(&f->grid)));
+  if (f->slab) {
+    for (PetscInt pair = 0; pair < f->pairs; pair++) PetscCall(transform_slab(f, pair));
+    PetscFunctionReturn(PETSC_SUCCESS);
+  }
+#pragma omp parallel for schedule(dynamic) num_threads(f->threads)
+  for (PetscInt pair = 0; pair < f->pairs; pair++)
+    lowest[pair] = transform_whole(f, pair, f->even[omp_get_thread_num()]);
+  for (PetscInt pair = 0; pair < f->pairs; pair++) PetscCall(check_correlation(f, pair, lowest[pair]));
   PetscFunctionReturn(PETSC_SUCCESS);
 }

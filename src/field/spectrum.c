@@ -147,6 +147,7 @@ static void fill_quarter(const PairSplines *s, const FieldGrid *grid, double *qu
   const PetscInt columns = quarter_nx(grid);
   const double density = 1 / (grid->pixel * grid->pixel);
 
+#pragma omp parallel for schedule(dynamic)
   for (PetscInt y = 0; y < grid->rows; y++) {
     const PetscInt first = quarter_first(y, grid);
 
@@ -160,6 +161,7 @@ static void fill_quarter(const PairSplines *s, const FieldGrid *grid, double *qu
         for (PetscInt x = first; x < columns; x++) row[x] *= density;
     }
   }
+#pragma omp parallel for schedule(dynamic)
   for (PetscInt p = 0; p < s->pairs; p++) {
     quarter_mirror(grid, quarter + (size_t)p * quarter_size(grid));
     if (grid->first == 0 && grid->rows) quarter[(size_t)p * quarter_size(grid)] = 0; /* k = 0: the map's mean */

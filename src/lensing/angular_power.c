@@ -28,18 +28,23 @@ static double power_at(const double *power, double ln_k)
   return value > 0 ? value : PetscMin(p[0], p[1]);
 }
 
-/* C_ij(ell) = int dchi q_i q_j/chi^2 P((ell + 1/2)/chi, z(chi)), without extended-Limber factors of ell. */
-void angular_power_add(const LineOfSight *sight, PetscInt node, const double *power, const double *ln_ell,
-                       LensingSpectra *spectra, double *work)
+void angular_power_look_up(double chi, const double *power, PetscInt ell_count, const double *ln_ell, double *at_ell)
 {
-  const double chi = sight->chi[node], ln_chi = log(chi), measure = sight->dchi[node] / (chi * chi);
+  const double ln_chi = log(chi);
+
+  for (PetscInt l = 0; l < ell_count; l++) at_ell[l] = power_at(power, ln_ell[l] - ln_chi);
+}
+
+/* C_ij(ell) = int dchi q_i q_j/chi^2 P((ell + 1/2)/chi, z(chi)), without extended-Limber factors of ell. */
+void angular_power_add(const LineOfSight *sight, PetscInt node, const double *at_ell, LensingSpectra *spectra)
+{
+  const double chi = sight->chi[node], measure = sight->dchi[node] / (chi * chi);
   double *pair = spectra->power;
 
-  for (PetscInt l = 0; l < spectra->ell_count; l++) work[l] = power_at(power, ln_ell[l] - ln_chi);
   for (PetscInt i = 0; i < spectra->bins; i++)
     for (PetscInt j = i; j < spectra->bins; j++, pair += spectra->ell_count) {
       const double q = sight->kernel[i * sight->count + node] * sight->kernel[j * sight->count + node] * measure;
 
-      for (PetscInt l = 0; l < spectra->ell_count; l++) pair[l] += q * work[l];
+      for (PetscInt l = 0; l < spectra->ell_count; l++) pair[l] += q * at_ell[l];
     }
 }

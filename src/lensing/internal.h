@@ -45,11 +45,13 @@ PetscErrorCode efficiency_destroy(Efficiency **efficiency);
 
 /* ------------------------------------------------------------------ angular_power.c */
 
+/** Power at k = (ell + 1/2)/chi.
+ * \param power [POWER_POINTS] nonlinear power at the redshift of chi  \param ln_ell [ell_count] ln(ell + 1/2)
+ * \param[out] at_ell [ell_count] */
+void angular_power_look_up(double chi, const double *power, PetscInt ell_count, const double *ln_ell, double *at_ell);
 /** Add the contribution of one node to C_ij(ell) (Limber).
- * \param power [POWER_POINTS] nonlinear power at the node  \param ln_ell [spectra->ell_count] ln(ell + 1/2)
- * \param work [spectra->ell_count] */
-void angular_power_add(const LineOfSight *sight, PetscInt node, const double *power, const double *ln_ell,
-                       LensingSpectra *spectra, double *work);
+ * \param at_ell [spectra->ell_count] of angular_power_look_up() at the node */
+void angular_power_add(const LineOfSight *sight, PetscInt node, const double *at_ell, LensingSpectra *spectra);
 
 /* ------------------------------------------------------------------ shift.c */
 

@@ -25,8 +25,8 @@ struct LensingModel {
   /* Gauss-Legendre: lensing kernels are smooth, those of intrinsic alignment are as narrow as n(z) */
   gsl_integration_glfixed_table *lensing_rule, *alignment_rule;
   LineOfSight sight;
-  double *power; /* [POWER_POINTS] work: nonlinear power at a node */
-  double *at_ell; /* [ell_count] work */
+  double *power; /* [nodes][POWER_POINTS] work: nonlinear power at each node */
+  double *at_ell; /* [nodes][ell_count] work: the same, where each multipole sees it */
   PetscLogEvent event[PARTS];
 };
 
@@ -164,7 +164,7 @@ PetscErrorCode lensing_model_create(const SourceBins *bins, PetscInt ell_count, 
   m->ell_count = ell_count;
   m->shifts = PETSC_TRUE;
   for (int part = 0; part < PARTS; part++) PetscCall(log_event(part_names[part], &m->event[part]));
-  PetscCall(PetscMalloc4(ell_count, &m->ell, ell_count, &m->ln_ell, ell_count, &m->at_ell, POWER_POINTS, &m->power));
+  PetscCall(PetscMalloc2(ell_count, &m->ell, ell_count, &m->ln_ell));
   for (PetscInt l = 0; l < ell_count; l++) {
     m->ell[l] = ell[l];
     m->ln_ell[l] = log(ell[l] + 0.5);
@@ -176,6 +176,7 @@ PetscErrorCode lensing_model_create(const SourceBins *bins, PetscInt ell_count, 
   const size_t nodes = PetscMax(m->lensing_rule->n, m->alignment_rule->n);
   PetscCall(PetscMalloc4(nodes, &m->sight.z, nodes, &m->sight.chi, nodes, &m->sight.dchi, nodes * (size_t)bins->bins,
                          &m->sight.kernel));
+  PetscCall(PetscMalloc2(nodes * POWER_POINTS, &m->power, nodes * (size_t)ell_count, &m->at_ell));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -227,7 +228,8 @@ PetscErrorCode lensing_model_destroy(LensingModel **model)
   if (*model) {
     LensingModel *m = *model;
 
-    PetscCall(PetscFree4(m->ell, m->ln_ell, m->at_ell, m->power));
+    PetscCall(PetscFree2(m->ell, m->ln_ell));
+    PetscCall(PetscFree2(m->power, m->at_ell));
     PetscCall(PetscFree4(m->sight.z, m->sight.chi, m->sight.dchi, m->sight.kernel));
     if (m->lensing_rule) gsl_integration_glfixed_table_free(m->lensing_rule);
     if (m->alignment_rule) gsl_integration_glfixed_table_free(m->alignment_rule);
@@ -284,36 +286,51 @@ static PetscErrorCode fill_kernel(LensingModel *model, const Universe *universe,
 }
 
 /* What a node adds to the moments of the smoothed field, from which shifts come. */
-static PetscErrorCode add_moments(LensingModel *model, const Universe *universe, PetscInt node, PetscInt bins)
+static void add_moments(LensingModel *model, const Universe *universe, PetscInt node, PetscInt bins)
 {
   const double z = model->sight.z[node];
   const NodeMatter matter = {.linear_today = matter_power_linear_today(universe->power),
-                             .nonlinear = model->power,
+                             .nonlinear = model->power + node * POWER_POINTS,
                              .growth = growth_factor(universe->growth, z),
                              .epsilon = growth_epsilon(universe->growth, z)};
 
-  PetscFunctionBeginUser;
-  PetscCall(PetscLogEventBegin(model->event[PART_SHIFT], 0, 0, 0, 0));
   pixel_moments_add(model->moments, &model->sight, bins, node, &matter);
-  PetscCall(PetscLogEventEnd(model->event[PART_SHIFT], 0, 0, 0, 0));
-  PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-/* Sum over the line of sight. */
+/* Power along the line of sight.  \return at how many nodes it is linear */
+static PetscInt tabulate_power(LensingModel *model, const Universe *universe)
+{
+  const LineOfSight *sight = &model->sight;
+  PetscInt linear = 0;
+
+#pragma omp parallel for schedule(dynamic) reduction(+ : linear)
+  for (PetscInt n = 0; n < sight->count; n++) {
+    double *power = model->power + n * POWER_POINTS;
+
+    if (!matter_power_nonlinear_row(universe->power, sight->z[n], power)) linear++;
+    angular_power_look_up(sight->chi[n], power, model->ell_count, model->ln_ell, model->at_ell + n * model->ell_count);
+  }
+  return linear;
+}
+
+/* Sum over the line of sight, in the order of its nodes whatever the number of threads. */
 static PetscErrorCode integrate(LensingModel *model, const Universe *universe, LensingSpectra *spectra,
                                 PetscInt *linear_redshifts)
 {
+  const PetscInt nodes = model->sight.count;
+
   PetscFunctionBeginUser;
-  *linear_redshifts = 0;
+  PetscCall(PetscLogEventBegin(model->event[PART_POWER], 0, 0, 0, 0));
+  *linear_redshifts = tabulate_power(model, universe);
   PetscCall(PetscArrayzero(spectra->power, spectra->bins * (spectra->bins + 1) / 2 * spectra->ell_count));
+  for (PetscInt n = 0; n < nodes; n++)
+    angular_power_add(&model->sight, n, model->at_ell + n * model->ell_count, spectra);
+  PetscCall(PetscLogEventEnd(model->event[PART_POWER], 0, 0, 0, 0));
+  if (!model->shifts || model->shift_table) PetscFunctionReturn(PETSC_SUCCESS);
+  PetscCall(PetscLogEventBegin(model->event[PART_SHIFT], 0, 0, 0, 0));
   pixel_moments_clear(model->moments);
-  for (PetscInt n = 0; n < model->sight.count; n++) {
-    PetscCall(PetscLogEventBegin(model->event[PART_POWER], 0, 0, 0, 0));
-    if (!matter_power_nonlinear_row(universe->power, model->sight.z[n], model->power)) ++*linear_redshifts;
-    angular_power_add(&model->sight, n, model->power, model->ln_ell, spectra, model->at_ell);
-    PetscCall(PetscLogEventEnd(model->event[PART_POWER], 0, 0, 0, 0));
-    if (model->shifts && !model->shift_table) PetscCall(add_moments(model, universe, n, spectra->bins));
-  }
+  for (PetscInt n = 0; n < nodes; n++) add_moments(model, universe, n, spectra->bins);
+  PetscCall(PetscLogEventEnd(model->event[PART_SHIFT], 0, 0, 0, 0));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 

@@ -1,6 +1,8 @@
 #include "fixtures.h"
 #include "lensing/fourier.h"
 
+#include <omp.h>
+
 /* The realisation of an independent code: white noise, spectra and shifts in, maps out. */
 typedef struct {
   PetscInt bins, ny, nx;
@@ -370,6 +372,76 @@ static void a_field_without_spectra_or_with_others_is_refused(void **state)
   assert_ok(lensing_spectra_destroy(&spectra));
 }
 
+/* Spectra of three bins; a strong correlation makes eigenvalues negative. */
+static LensingSpectra *three_bins(double correlation)
+{
+  LensingSpectra *spectra = NULL;
+
+  assert_ok(lensing_spectra_create(3, 40, &spectra));
+  for (PetscInt l = 0; l < 40; l++) {
+    spectra->ell[l] = 10 * pow(1.2, (double)l);
+    for (PetscInt i = 0; i < 3; i++)
+      for (PetscInt j = i; j < 3; j++)
+        spectra->power[lensing_pair(3, i, j) * 40 + l] = 1e-9 * (i == j ? 1 : correlation) * pow(1 + l, -0.5);
+  }
+  for (PetscInt i = 0; i < 3; i++) spectra->shift[i] = 0.02 * (double)(i + 1);
+  return spectra;
+}
+
+static void nothing_depends_on_the_number_of_threads(void **state)
+{
+  enum { HEIGHT = 90, WIDTH = 96, COUNT = 3 * HEIGHT * WIDTH };
+  static const int threads[] = {1, 2, 3, 8};
+  static float map[4][COUNT];
+
+  (void)state;
+  for (int model = FIELD_LOGNORMAL; model <= FIELD_GAUSSIAN; model++) {
+    LensingSpectra *spectra = three_bins(1.02);
+    double variance[4][3], negative[4];
+
+    for (int t = 0; t < 4; t++) {
+      Field *field = NULL;
+
+      omp_set_num_threads(threads[t]);
+      assert_ok(field_create(PETSC_COMM_SELF, &(FieldShape){(FieldModel)model, 3, HEIGHT, WIDTH, 1e-3}, &field));
+      for (uint64_t again = 0; again < 12; again++) { /* threads that disturb each other need not do so at once */
+        assert_ok(field_set_spectra(field, spectra));
+        assert_ok(field_realise_keyed(field, (RandomKey){5, STREAM_FIELD, again}, map[t]));
+      }
+      assert_ok(field_gaussian_variance(field, variance[t]));
+      negative[t] = field_negative_fraction(field);
+      assert_ok(field_destroy(&field));
+      assert_memory_equal(map[t], map[0], sizeof *map);
+      assert_memory_equal(variance[t], variance[0], sizeof *variance);
+      assert_memory_equal(&negative[t], &negative[0], sizeof *negative);
+    }
+    omp_set_num_threads(1);
+    assert_true(negative[0] > 0);
+    assert_ok(lensing_spectra_destroy(&spectra));
+  }
+}
+
+/* Of several pairs without a field, the first is named. */
+static void threads_refuse_the_pair_that_one_thread_refuses(void **state)
+{
+  (void)state;
+  for (int threads = 1; threads <= 8; threads *= 2) {
+    LensingSpectra *spectra = three_bins(-0.9);
+    Field *field = NULL;
+
+    for (PetscInt i = 0; i < 3; i++) spectra->shift[i] = 1e-5;
+    omp_set_num_threads(threads);
+    assert_ok(field_create(PETSC_COMM_SELF, &(FieldShape){FIELD_LOGNORMAL, 3, 32, 32, 1e-3}, &field));
+    assert_fails(field_set_spectra(field, spectra), NEPHRITE_ERR_INPUT, "the correlation of bins 0 and 0 falls to");
+    spectra->shift[0] = 1;
+    spectra->shift[1] = 1e-4;
+    assert_fails(field_set_spectra(field, spectra), NEPHRITE_ERR_INPUT, "the correlation of bins 0 and 1 falls to");
+    omp_set_num_threads(1);
+    assert_ok(field_destroy(&field));
+    assert_ok(lensing_spectra_destroy(&spectra));
+  }
+}
+
 static void a_map_that_is_no_map_is_refused(void **state)
 {
   Field *field = NULL;
@@ -394,4 +466,6 @@ NEPHRITE_TEST_MAIN(
     cmocka_unit_test(negative_eigenvalues_are_counted_over_the_whole_grid),
     cmocka_unit_test(shifts_that_are_not_positive_are_refused_for_lognormal_fields_alone),
     cmocka_unit_test(a_field_without_spectra_or_with_others_is_refused),
+    cmocka_unit_test(nothing_depends_on_the_number_of_threads),
+    cmocka_unit_test(threads_refuse_the_pair_that_one_thread_refuses),
     cmocka_unit_test(a_map_that_is_no_map_is_refused))

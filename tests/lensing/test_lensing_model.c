@@ -1,6 +1,7 @@
 #include "theory_fixtures.h"
 
 #include <gsl/gsl_spline.h>
+#include <omp.h>
 
 static void the_ell_table_reaches_from_below_the_fundamental_mode_to_above_the_corner(void **state)
 {
@@ -162,6 +163,35 @@ static void an_evaluation_does_not_depend_on_the_one_before(void **state)
   reference_model_free(&r);
 }
 
+static void an_evaluation_does_not_depend_on_the_number_of_threads(void **state)
+{
+  const Systematics aligned = {.A_IA = 1}; /* more nodes */
+  const SurveyConfig survey = lsst_y10();
+  LensingModel *model = NULL;
+  LensingSpectra *one = NULL, *many = NULL;
+
+  (void)state;
+  assert_ok(lensing_model_for_survey(&survey, &model));
+  assert_ok(lensing_model_spectra_create(model, &one));
+  assert_ok(lensing_model_spectra_create(model, &many));
+  for (int u = 0; u < 2; u++) { /* of the second, power is linear at some redshifts */
+    const Cosmology universe = {0.2664, 0.0492, u ? 0.2 : 0.831, 0.6727, 0.9645, u ? -2 : -1, 0};
+    PetscInt linear = -1, linear_many = -1;
+
+    assert_ok(lensing_model_evaluate(model, &universe, u ? NULL : &aligned, one, &linear));
+    omp_set_num_threads(5);
+    assert_ok(lensing_model_evaluate(model, &universe, u ? NULL : &aligned, many, &linear_many));
+    omp_set_num_threads(1);
+    assert_int_equal(linear_many, linear);
+    assert_int_equal(linear > 0, u);
+    assert_memory_equal(many->power, one->power, 15 * (size_t)one->ell_count * sizeof *one->power);
+    assert_memory_equal(many->shift, one->shift, 5 * sizeof *one->shift);
+  }
+  assert_ok(lensing_spectra_destroy(&one));
+  assert_ok(lensing_spectra_destroy(&many));
+  assert_ok(lensing_model_destroy(&model));
+}
+
 static void one_bin_and_sixteen_bins_work_alike(void **state)
 {
   const Cosmology cosmology = FIDUCIAL;
@@ -244,6 +274,7 @@ NEPHRITE_TEST_MAIN(cmocka_unit_test(the_ell_table_reaches_from_below_the_fundame
                    cmocka_unit_test(the_corners_of_the_prior_have_finite_spectra_and_shifts),
                    cmocka_unit_test(redshifts_without_a_nonlinear_scale_are_counted),
                    cmocka_unit_test(an_evaluation_does_not_depend_on_the_one_before),
+                   cmocka_unit_test(an_evaluation_does_not_depend_on_the_number_of_threads),
                    cmocka_unit_test(one_bin_and_sixteen_bins_work_alike),
                    cmocka_unit_test(gaussian_fields_have_no_shifts),
                    cmocka_unit_test(arguments_out_of_range_are_refused),

@@ -118,6 +118,11 @@ class SimulateTest(unittest.TestCase):
             self.assertEnds(self.simulate(campaign, ranks=ranks), 0)
             self.assertWhole(campaign)
 
+    def test_files_are_the_same_on_any_number_of_threads(self):
+        campaign = self.root / "threads"
+        self.assertEnds(self.simulate(campaign, {"threads": 3}, ranks=2), 0)
+        self.assertWhole(campaign)
+
     def test_more_ranks_than_shards_are_no_trouble(self):
         few = {"simulate_realisations": 10, "simulate_shard_size": 6}
         alone, crowded = self.root / "alone", self.root / "crowded"
