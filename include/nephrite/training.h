@@ -24,6 +24,7 @@ typedef struct {
   int source; /**< ::TrainSource */
   int64_t held_out; /**< realisations kept for validation: the last ones of the campaign */
   int64_t validate_every, checkpoint_every;
+  int64_t patience; /**< validations without a better one after which training ends; 0 for never */
   int64_t validations; /**< held-out realisations used in a validation, at most */
   PetscInt keep; /**< newest checkpoints kept, beside the best */
   PetscBool shard_optimizer; /**< a rank keeps moments and averages of its part of the parameters only */
@@ -142,7 +143,8 @@ PetscErrorCode training_estimate(const TrainingSetup *setup, int ranks, Training
  *
  * Sample b of a step that begins at position n of the training sequence is item n + b of the source, whatever the
  * number of ranks; a rank takes a contiguous part of the batch.  The learning rate of a step depends on the step and on
- * train_steps alone. Errors: NEPHRITE_ERR_INTERRUPTED after a signal, with a checkpoint written; NEPHRITE_ERR_INTERNAL
+ * train_steps alone.  Training is complete after train_steps, or after train_patience validations without a better one.
+ * Errors: NEPHRITE_ERR_INTERRUPTED after a signal, with a checkpoint written; NEPHRITE_ERR_INTERNAL
  * if a loss, gradient or weight is not finite, naming step, tensor and last checkpoint; NEPHRITE_ERR_INPUT if
  * checkpoints are damaged or of another configuration; NEPHRITE_ERR_IO. */
 PetscErrorCode training_run(MPI_Comm comm, const TrainingSetup *setup);

@@ -170,6 +170,10 @@ static PetscErrorCode write_state(ProductWriter *writer, const TrainingState *st
                          "position of the next sample in the training sequence"));
   PetscCall(write_values(writer, "trained", H5T_NATIVE_INT64, SCALAR, &state->trained,
                          "realisations of the campaign, from the first, that may have been trained on"));
+  PetscCall(write_values(writer, "planned", H5T_NATIVE_INT64, SCALAR, &state->planned,
+                         "optimiser steps that the run was to make in all"));
+  PetscCall(write_values(writer, "patience_from", H5T_NATIVE_INT64, SCALAR, &state->patience_from,
+                         "step after which validations count for an early end"));
   PetscCall(write_values(writer, "map_std", H5T_NATIVE_DOUBLE, n->bins, n->map_std,
                          "standard deviation of the convergence per bin, which maps are divided by"));
   PetscCall(write_values(writer, "theta_mean", H5T_NATIVE_DOUBLE, n->parameters, n->theta_mean,
@@ -195,6 +199,20 @@ static PetscErrorCode read_values(ProductReader *reader, const char *path, const
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
+/* Since version 2. */
+static PetscErrorCode read_plan(ProductReader *reader, TrainingState *state)
+{
+  PetscBool has;
+
+  PetscFunctionBeginUser;
+  state->planned = state->patience_from = 0;
+  PetscCall(product_has(reader, "planned", &has));
+  if (!has) PetscFunctionReturn(PETSC_SUCCESS);
+  PetscCall(product_read(reader, "planned", H5T_NATIVE_INT64, 0, 1, &state->planned));
+  PetscCall(product_read(reader, "patience_from", H5T_NATIVE_INT64, 0, 1, &state->patience_from));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
 static PetscErrorCode read_state(ProductReader *reader, const char *path, const NetworkShape *shape,
                                  TrainingState *state)
 {
@@ -204,6 +222,7 @@ static PetscErrorCode read_state(ProductReader *reader, const char *path, const 
   PetscCall(product_read(reader, "step", H5T_NATIVE_INT64, 0, 1, &state->step));
   PetscCall(product_read(reader, "position", H5T_NATIVE_INT64, 0, 1, &state->position));
   PetscCall(product_read(reader, "trained", H5T_NATIVE_INT64, 0, 1, &state->trained));
+  PetscCall(read_plan(reader, state));
   n->bins = shape->bins;
   n->parameters = shape->parameters;
   PetscCall(read_values(reader, path, "map_std", n->bins, n->map_std));

@@ -34,6 +34,16 @@ const ValidationRecord *history_best(const History *history)
   return best;
 }
 
+int64_t history_validations_since_best(const History *history, int64_t from)
+{
+  const ValidationRecord *best = history_best(history);
+  int64_t count = 0;
+
+  for (int64_t i = 0; i < history->validations; i++)
+    if (history->validation[i].step > from && history->validation[i].step > best->step) count++;
+  return count;
+}
+
 PetscErrorCode history_clear(History *history)
 {
   PetscFunctionBeginUser;

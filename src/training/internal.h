@@ -93,6 +93,8 @@ PetscErrorCode history_add_step(History *history, const StepRecord *record);
 PetscErrorCode history_add_validation(History *history, const ValidationRecord *record);
 /** The validation with the least parameter part; NULL if there is none. */
 const ValidationRecord *history_best(const History *history);
+/** Validations after the best one that were made after step \p from. */
+int64_t history_validations_since_best(const History *history, int64_t from);
 /** Declare and write all columns under \p prefix ("" or "history/").  Collective on the writer's ranks. */
 PetscErrorCode history_write(const History *history, const char *prefix, ProductWriter *writer);
 PetscErrorCode history_read(ProductReader *reader, const char *prefix, History *history);
@@ -101,13 +103,15 @@ PetscErrorCode history_clear(History *history);
 /* ------------------------------------------------------------------ checkpoints */
 
 #define CHECKPOINT_KIND "checkpoint"
-enum { CHECKPOINT_VERSION = 1 };
+enum { CHECKPOINT_VERSION = 2 }; /* 1 had neither `planned` nor `patience_from` */
 
 /** Where a training stands, beside its arrays. */
 typedef struct {
   int64_t step; /**< steps done */
   int64_t position; /**< of the next sample in the training sequence */
   int64_t trained; /**< realisations 0 … trained-1 of the campaign may have been trained on */
+  int64_t planned; /**< train_steps of the run that got here */
+  int64_t patience_from; /**< step after which validations count for train_patience */
   Normalisation normalisation;
   History history; /**< complete on rank 0, empty elsewhere */
 } TrainingState;
@@ -191,6 +195,9 @@ PetscErrorCode clock_end(TrainingClock *clock, TrainingPart part);
 /** "data 4%, forward 30%, …" of the time in all parts. */
 void clock_summary(const TrainingClock *clock, size_t size, char *text);
 
+/** What brought a training to its end. */
+typedef enum { END_NOT_YET, END_STEPS, END_PATIENCE } TrainingEnd;
+
 /** A training under way. */
 typedef struct {
   MPI_Comm comm;
@@ -209,6 +216,7 @@ typedef struct {
   Scalar *x_hat, *x_bar; /* [micro_batch][bins][ny][nx] */
   Scalar *theta_hat, *theta_bar; /* [micro_batch][parameters] */
   TrainingState state;
+  TrainingEnd end;
   int64_t saved; /* step of the newest sound checkpoint; -1 if there is none */
   TrainingClock clock;
 } Training;
@@ -228,6 +236,14 @@ PetscErrorCode training_share_weights(Training *training);
 PetscErrorCode training_take(Training *training, TrainingArray array);
 /** One line on standard output of rank 0. */
 PetscErrorCode training_say(const Training *training, const char *format, ...) PETSC_ATTRIBUTE_FORMAT(2, 3);
+
+/** Take the plan of this run: where it has more steps than the one before, the patience begins anew.  Not collective.
+ */
+void training_plan(Training *training);
+/** Find whether this is the end: it follows from the step and the history alone.  Collective. */
+PetscErrorCode training_find_end(Training *training);
+/** Say what brought training to its end, if anything did. */
+PetscErrorCode training_say_end(const Training *training, const char *verb);
 
 /** Set weights, averages, moments and state from the newest sound checkpoint.  Collective.
  * \param[out] found  PETSC_FALSE if there is no checkpoint */

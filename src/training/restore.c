@@ -96,13 +96,15 @@ static PetscErrorCode check_held_out(const Training *t)
 PetscErrorCode training_share_state(Training *training)
 {
   TrainingState *state = &training->state;
-  int64_t numbers[] = {state->step, state->position, state->trained};
+  int64_t numbers[] = {state->step, state->position, state->trained, state->planned, state->patience_from};
 
   PetscFunctionBeginUser;
-  PetscCallMPI(MPI_Bcast(numbers, 3, MPI_INT64_T, 0, training->comm));
+  PetscCallMPI(MPI_Bcast(numbers, 5, MPI_INT64_T, 0, training->comm));
   state->step = numbers[0];
   state->position = numbers[1];
   state->trained = numbers[2];
+  state->planned = numbers[3];
+  state->patience_from = numbers[4];
   PetscCallMPI(MPI_Bcast(&state->normalisation, (int)sizeof state->normalisation, MPI_BYTE, 0, training->comm));
   PetscFunctionReturn(PETSC_SUCCESS);
 }

@@ -243,7 +243,7 @@ static PetscErrorCode steps(Training *t, Progress *progress)
   PetscBool stop = PETSC_FALSE;
 
   PetscFunctionBeginUser;
-  while (t->state.step < train->steps && !stop) {
+  while (!t->end && !stop) {
     PetscBool best = PETSC_FALSE;
     StepRecord record;
 
@@ -251,10 +251,12 @@ static PetscErrorCode steps(Training *t, Progress *progress)
     if (t->rank == 0) PetscCall(history_add_step(&t->state.history, &record));
     PetscCall(report(t, progress, &record));
     if (is_due(record.step, train->validate_every, train->steps)) PetscCall(training_validate(t, &best));
-    if (best || stop || is_due(record.step, train->checkpoint_every, train->steps)) PetscCall(training_save(t));
+    if (best || stop || t->end || is_due(record.step, train->checkpoint_every, train->steps))
+      PetscCall(training_save(t));
   }
   PetscCall(progress_finish(progress, t->state.step * train->batch));
-  PetscCheck(t->state.step == train->steps, PETSC_COMM_SELF, NEPHRITE_ERR_INTERRUPTED,
+  if (t->end == END_PATIENCE) PetscCall(training_say_end(t, "ends early"));
+  PetscCheck(t->end, PETSC_COMM_SELF, NEPHRITE_ERR_INTERRUPTED,
              "interrupted after step %" PRId64 " of %" PRId64 "; progress is saved, run again to go on", t->state.step,
              train->steps);
   PetscFunctionReturn(PETSC_SUCCESS);
@@ -288,11 +290,10 @@ static PetscErrorCode run(Training *t)
   PetscFunctionBeginUser;
   PetscCall(group_agree(t->comm, create_network(t))); /* one rank alone may lack memory */
   PetscCall(training_restore(t, &found));
-  if (t->state.step >= t->setup.train->steps) {
-    PetscCall(
-        training_say(t, "complete: %" PRId64 " of %" PRId64 " steps are done", t->state.step, t->setup.train->steps));
-    PetscFunctionReturn(PETSC_SUCCESS);
-  }
+  training_plan(t);
+  PetscCall(training_find_end(t));
+  PetscCall(training_say_end(t, "complete"));
+  if (t->end) PetscFunctionReturn(PETSC_SUCCESS);
   if (found) PetscCall(training_say(t, "goes on from step %" PRId64, t->state.step));
   PetscCall(open_sources(t));
   if (!found) PetscCall(start(t));

@@ -33,6 +33,7 @@ static PetscErrorCode check_agreement(Training *t)
 
 static PetscErrorCode write_history(const Training *t)
 {
+  static const char *const ends[] = {[END_NOT_YET] = "not yet", [END_STEPS] = "steps", [END_PATIENCE] = "patience"};
   const ProductInfo info = {"history", 1, t->configuration, t->setup.campaign->seed};
   ProductWriter *writer = NULL;
   char path[PETSC_MAX_PATH_LEN];
@@ -40,6 +41,7 @@ static PetscErrorCode write_history(const Training *t)
   PetscFunctionBeginUser;
   snprintf(path, sizeof path, "%s/training.h5", t->setup.campaign->campaign);
   PetscErrorCode error = product_create(PETSC_COMM_SELF, path, &info, 0, &writer);
+  if (!error) error = product_attribute_text(writer, NULL, "end", ends[t->end]);
   if (!error) error = history_write(&t->state.history, "", writer);
   if (!error) error = product_commit(writer, NULL);
   PetscCall(product_writer_destroy(&writer));

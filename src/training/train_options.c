@@ -49,6 +49,9 @@ static const OptionSpec specs[] = {
      "steps between validations of the averaged weights on the held-out realisations; the last step is validated too"},
     {"train_validations", VALUE_INT64, MEMBER(validations), "realisations", "1000", 1, 1e12, NULL, COURSE,
      "held-out realisations used in a validation, at most"},
+    {"train_patience", VALUE_INT64, MEMBER(patience), "validations", "0", 0, 1e12, NULL, COURSE,
+     "validations in a row, none with a smaller loss of the parameters than the best before them, after which training "
+     "ends early; 0 for never"},
     {"train_checkpoint_every", VALUE_INT64, MEMBER(checkpoint_every), "steps", "1000", 1, 1e12, NULL, SCOPE_RUN,
      "steps between checkpoints; there is one at the end and at an interruption too"},
     {"train_keep", VALUE_INT, MEMBER(keep), "checkpoints", "2", 1, 1 << 20, NULL, SCOPE_RUN,

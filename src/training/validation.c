@@ -80,6 +80,7 @@ PetscErrorCode training_validate(Training *training, PetscBool *best)
   const double samples = (double)total;
   const ValidationRecord record = {training->state.step, sums[0] / samples, sums[1] / samples, sums[2] / samples};
   PetscCall(keep_record(training, &record, best));
+  PetscCall(training_find_end(training));
   PetscCall(clock_end(&training->clock, PART_VALIDATION));
   PetscCall(training_say(training, "step %" PRId64 "  validation  loss %.5f  field %.5f  theta %.5f%s", record.step,
                          record.loss, record.field, record.theta, *best ? "  best" : ""));

@@ -46,7 +46,7 @@ static void add_history(History *history, int64_t steps)
 
 static Trained make_training(const NetworkShape *shape, int64_t steps)
 {
-  Trained e = {.state = {.step = steps, .position = 6 * steps, .trained = 40}};
+  Trained e = {.state = {.step = steps, .position = 6 * steps, .trained = 40, .planned = 90, .patience_from = 3}};
 
   e.state.normalisation = (Normalisation){.bins = shape->bins, .parameters = shape->parameters};
   for (PetscInt i = 0; i < shape->bins; i++) e.state.normalisation.map_std[i] = 0.01 * (i + 1) / 3;
@@ -148,6 +148,7 @@ static void what_was_written_is_read_back_bit_for_bit(void **state)
   for (size_t i = 0; i < ARRAYS; i++)
     assert_memory_equal(read.values[i], written.values[i], read.count * sizeof(Scalar));
   assert_true(read.state.step == 5 && read.state.position == 30 && read.state.trained == 40);
+  assert_true(read.state.planned == 90 && read.state.patience_from == 3);
   assert_memory_equal(&read.state.normalisation, &written.state.normalisation, sizeof read.state.normalisation);
   assert_same_history(&read.state.history, &written.state.history);
   free_training(&written);

@@ -1,0 +1,121 @@
+"""A small campaign to train on, and what tests of nephrite-train ask of it."""
+
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+import unittest
+
+import h5py
+import numpy as np
+
+SOURCE = pathlib.Path(os.environ.get("NEPHRITE_SOURCE", pathlib.Path(__file__).resolve().parents[2]))
+BUILD = pathlib.Path(os.environ.get("NEPHRITE_BUILD", SOURCE / "build"))
+USAGE, INPUT, INTERNAL, IO, INTERRUPTED = 64, 65, 70, 74, 75
+
+CONFIG = """
+seed: 3
+survey: {map_size: 16, field_of_view: 2, bins: 2}
+simulate: {realisations: 40, shard_size: 16}
+network: {depth: 4, width: 16, heads: 2, patch: 4, observation_patch: 8, observation_start: 1, cosmology_tokens: 2,
+          bottleneck: 8, time_frequencies: 16, dropout: 0.3}
+train: {steps: 20, batch: 6, micro_batch: 4, held_out: 8, checkpoint_every: 10, validate_every: 10, learning_rate: 3e-3,
+        final_learning_rate: 1e-3, warmup: 3, ema_decay: 0.9}
+"""
+
+
+class Run:
+    """A finished program."""
+
+    def __init__(self, process):
+        self.code, self.out, self.err = process.returncode, process.stdout, process.stderr
+
+
+def command(program, campaign, options, ranks, file_kib=None):
+    words = ["sh", "-c", f'ulimit -f {2 * file_kib}; exec "$0" "$@"'] if file_kib else []
+    words += [str(BUILD / program), "-config", str(campaign.parent / "tiny.yaml"), "-campaign", str(campaign)]
+    for name, value in options.items():
+        words += ["-" + name, str(value)]
+    return (["mpirun", "-n", str(ranks)] if ranks > 1 else []) + words
+
+
+class TrainCase(unittest.TestCase):
+    """Maps, and a training of 20 steps that nothing disturbed: cls.whole."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.root = pathlib.Path(tempfile.mkdtemp(prefix="nephrite-train-"))
+        (cls.root / "tiny.yaml").write_text(CONFIG)
+        cls.maps = cls.root / "maps"
+        subprocess.run(command("nephrite-simulate", cls.maps, {}, 1), check=True, capture_output=True)
+        cls.whole = cls.new_campaign("whole")
+        run = cls.train(cls.whole)
+        assert run.code == 0, run.err
+
+    @classmethod
+    def tearDownClass(cls):
+        shutil.rmtree(cls.root)
+
+    @classmethod
+    def new_campaign(cls, name, checkpoints=()):
+        """A campaign with the maps of all, and checkpoints of the uninterrupted one."""
+        campaign = cls.root / name
+        (campaign / "checkpoints").mkdir(parents=True)
+        (campaign / "sims").symlink_to(cls.maps / "sims")
+        for step in checkpoints:
+            shutil.copy(cls.checkpoint(cls.whole, step), campaign / "checkpoints")
+        return campaign
+
+    @staticmethod
+    def checkpoint(campaign, step):
+        return campaign / "checkpoints" / f"step-{step:08d}.h5"
+
+    @staticmethod
+    def steps(campaign):
+        return sorted(int(p.name[5:-3]) for p in (campaign / "checkpoints").glob("step-*.h5"))
+
+    @staticmethod
+    def run_program(program, campaign, options={}, ranks=1):
+        words = command(program, campaign, options, ranks)
+        return Run(subprocess.run(words, capture_output=True, text=True, timeout=300))
+
+    @staticmethod
+    def train(campaign, options={}, ranks=1, file_kib=None):
+        """file_kib: no file may grow beyond this, as on a full disk; MPI is then told to do without files"""
+        words = command("nephrite-train", campaign, options, ranks, file_kib)
+        environment = dict(os.environ, **({"OMPI_MCA_btl": "self,tcp", "PMIX_MCA_gds": "hash"} if file_kib else {}))
+        return Run(subprocess.run(words, capture_output=True, text=True, timeout=300, env=environment))
+
+    def assertEnds(self, run, code, *words):
+        self.assertEqual(run.code, code, run.err or run.out)
+        for word in words:
+            self.assertIn(word, run.err)
+        lines = [line for line in run.err.splitlines() if line.startswith("nephrite-train:")]
+        self.assertEqual(len(lines), 1 if code else 0, run.err)
+
+    def assertSameTraining(self, first, second):
+        """Every number that training goes on from, bit for bit; times are another matter."""
+        differing = []
+
+        def compare(name, item):
+            timed = name.endswith(("samples_per_second", "seconds"))
+            if isinstance(item, h5py.Dataset) and not timed and not np.array_equal(item[()], b[name][()]):
+                differing.append(name)
+
+        with h5py.File(first) as a, h5py.File(second) as b:
+            a.visititems(compare)
+            for group in ("weights", "ema", "m", "v", "history"):
+                self.assertGreater(len(a[group]), 5)
+        self.assertEqual(differing, [])
+
+    @staticmethod
+    def loss(campaign):
+        with h5py.File(campaign / "training.h5") as file:
+            return file["loss"][:]
+
+    @staticmethod
+    def flip_byte(path, share=0.3):
+        data = bytearray(path.read_bytes())
+        data[int(share * len(data))] ^= 0x10
+        path.write_bytes(data)
