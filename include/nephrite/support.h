@@ -150,10 +150,17 @@ PetscErrorCode progress_destroy(Progress **progress);
 
 /** Take SIGUSR1, SIGTERM and SIGHUP as "finish the unit at hand and stop".  Once, after PetscInitialize(). */
 PetscErrorCode interrupt_install(void);
+/** Ask this rank to stop \p seconds from now, as a signal would.  After interrupt_install(). */
+PetscErrorCode interrupt_after(double seconds);
 /** Has this rank been asked to stop?  Not collective. */
 PetscBool interrupt_seen(void);
+/** Has this rank been asked to stop, or will interrupt_after() do so within \p seconds?  What takes so long is then not
+ * to be begun.  Not collective. */
+PetscBool interrupt_within(double seconds);
 /** Has any rank been asked to stop?  Collective. */
 PetscErrorCode interrupt_agreed(MPI_Comm comm, PetscBool *stop);
+/** interrupt_within() on any rank?  Collective; \p seconds may differ between ranks. */
+PetscErrorCode interrupt_agreed_within(MPI_Comm comm, double seconds, PetscBool *stop);
 
 /* ------------------------------------------------------------------ options */
 

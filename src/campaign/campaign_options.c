@@ -1,6 +1,9 @@
 /** \file campaign_options.c  What every program shares: where a campaign is, its seed, threads.  \ingroup campaign */
 #include "nephrite/campaign.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 static const OptionSpec specs[] = {
     {"config", VALUE_TEXT, offsetof(CampaignConfig, config), "", "", 0, 0, NULL, SCOPE_RUN,
      "campaign file (YAML); the command line overrides it"},
@@ -10,8 +13,53 @@ static const OptionSpec specs[] = {
      SCOPE_SIMULATION | SCOPE_TRAINING | SCOPE_POSTERIOR, "seed of every random number of the campaign"},
     {"threads", VALUE_INT, offsetof(CampaignConfig, threads), "", "0", 0, 4096, NULL, SCOPE_RUN,
      "OpenMP threads per rank; 0 for OMP_NUM_THREADS, or 1 where that is not set"},
+    {"time_limit", VALUE_TEXT, offsetof(CampaignConfig, time_limit), "", "", 0, 0, NULL, SCOPE_RUN,
+     "time from the program's start, in seconds or [days-]hours:minutes:seconds, before which it ends, with its "
+     "progress "
+     "saved and exit code 75; empty for none"},
     {"dry_run", VALUE_FLAG, offsetof(CampaignConfig, dry_run), "", "false", 0, 0, NULL, SCOPE_RUN,
      "check the configuration, say what the run would need, and end"},
 };
 
 const OptionTable campaign_options = {"campaign", specs, sizeof specs / sizeof *specs};
+
+/* \returns where the text goes on after the number; NULL if there is none, or too long a one */
+static const char *read_number(const char *text, int64_t *number)
+{
+  const size_t digits = strspn(text, "0123456789");
+
+  if (digits < 1 || digits > 9) return NULL;
+  *number = strtoll(text, NULL, 10);
+  return text + digits;
+}
+
+static PetscBool read_time(const char *text, double *seconds)
+{
+  int64_t days = 0, hours, minute[2]; /* and second */
+  const char *at = read_number(text, &hours);
+
+  if (at && !*at) {
+    *seconds = (double)hours; /* a bare number */
+    return *seconds > 0 ? PETSC_TRUE : PETSC_FALSE;
+  }
+  if (at && *at == '-') {
+    days = hours;
+    at = read_number(at + 1, &hours);
+  }
+  for (int i = 0; i < 2; i++) {
+    at = at && *at == ':' ? read_number(at + 1, &minute[i]) : NULL;
+    if (!at || minute[i] >= 60) return PETSC_FALSE;
+  }
+  *seconds = (double)(((24 * days + hours) * 60 + minute[0]) * 60 + minute[1]);
+  return !*at && *seconds > 0 ? PETSC_TRUE : PETSC_FALSE;
+}
+
+PetscErrorCode campaign_time_limit(const CampaignConfig *campaign, double *seconds)
+{
+  PetscFunctionBeginUser;
+  *seconds = 0;
+  PetscCheck(!campaign->time_limit[0] || read_time(campaign->time_limit, seconds), PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
+             "time_limit is %s; it must be a number of seconds, or [days-]hours:minutes:seconds, and more than 0",
+             campaign->time_limit);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}

@@ -159,17 +159,20 @@ static PetscErrorCode write_rows(const ShardMaker *maker, PetscInt shard, Produc
 {
   const int64_t first = (int64_t)shard * maker->layout->shard_size;
   const hsize_t leader = maker->groups.leaders == MPI_COMM_NULL ? 0 : 1;
+  double longest = 0; /* seconds of a map */
 
   PetscFunctionBeginUser;
   for (PetscInt row = 0; row < shard_rows(maker->layout, shard); row++) {
+    const double begun = MPI_Wtime();
     PetscBool stop;
 
-    PetscCall(interrupt_agreed(maker->groups.members, &stop));
+    PetscCall(interrupt_agreed_within(maker->groups.members, 2 * longest, &stop));
     PetscCheck(!stop, PETSC_COMM_SELF, NEPHRITE_ERR_INTERRUPTED, "interrupted");
     PetscCall(make_map(maker, first + row, slab, counts));
     PetscCall(product_write_slabs(writer, "kappa", (hsize_t)row, (hsize_t)slab->lines, slab->kappa));
     PetscCall(product_write(writer, "theta", (hsize_t)row, leader, slab->theta));
     PetscCall(report(maker, row + 1));
+    longest = PetscMax(longest, MPI_Wtime() - begun);
   }
   PetscFunctionReturn(PETSC_SUCCESS);
 }

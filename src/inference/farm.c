@@ -71,11 +71,13 @@ static PetscErrorCode account_update(const Account *account, int64_t units)
 static PetscErrorCode draw_unit(Worker *w, const Todo *todo, int64_t unit)
 {
   const int64_t which = todo->unit[unit];
+  const double begun = MPI_Wtime();
 
   PetscFunctionBeginUser;
-  PetscCheck(!interrupt_seen(), PETSC_COMM_SELF, NEPHRITE_ERR_INTERRUPTED,
+  PetscCheck(!interrupt_within(1.2 * w->longest), PETSC_COMM_SELF, NEPHRITE_ERR_INTERRUPTED,
              "interrupted; finished draws are kept, run again to go on");
   PetscCall(part_write(w, todo->observation[which / w->blocks], (PetscInt)(which % w->blocks)));
+  w->longest = PetscMax(w->longest, MPI_Wtime() - begun);
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 

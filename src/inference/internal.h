@@ -28,6 +28,7 @@ typedef struct {
   float *raw, *channels; /* [observer_raw_size()], [observer_channels()][ny][nx] */
   float *mask; /* [ny][nx], NULL where the survey has none */
   double *noise_std; /* [bins], or with survey_counts [bins][ny][nx] */
+  double longest; /* seconds that a block has taken, at most */
 } Worker;
 
 /** Model and observer; enough to look for what is done already.  Errors: those of posterior_farm(). */

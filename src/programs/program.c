@@ -106,12 +106,15 @@ static PetscErrorCode run_program(MPI_Comm comm, int argc, char **argv, const Pr
   Options *options = NULL;
   Configuration *configuration = NULL;
   PetscMPIInt rank, size;
+  double seconds;
 
   PetscFunctionBeginUser;
   PetscCallMPI(MPI_Comm_rank(comm, &rank));
   PetscCallMPI(MPI_Comm_size(comm, &size));
   PetscCall(PetscNew(&configuration));
   PetscCall(read_configuration(comm, argc, argv, program, &options, configuration));
+  PetscCall(campaign_time_limit(&configuration->campaign, &seconds));
+  if (seconds > 0) PetscCall(interrupt_after(seconds));
   const int threads = set_threads(options);
   ProgramTask task = program->run;
   if (configuration->campaign.dry_run) {

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/time.h>
 
 /* A signal handler can reach nothing but a global. */
 static volatile sig_atomic_t stop_requested = 0;
@@ -16,7 +17,7 @@ static void request_stop(int signal_number)
 
 PetscErrorCode interrupt_install(void)
 {
-  static const int signals[] = {SIGUSR1, SIGTERM, SIGHUP};
+  static const int signals[] = {SIGUSR1, SIGTERM, SIGHUP, SIGALRM};
   struct sigaction action, before;
 
   PetscFunctionBeginUser;
@@ -36,12 +37,40 @@ PetscBool interrupt_seen(void)
   return stop_requested ? PETSC_TRUE : PETSC_FALSE;
 }
 
-PetscErrorCode interrupt_agreed(MPI_Comm comm, PetscBool *stop)
+/* The timer is the process's own, so that the moment needs no memory of ours. */
+PetscErrorCode interrupt_after(double seconds)
 {
-  int mine = stop_requested ? 1 : 0, any = 0;
+  const time_t whole = (time_t)seconds;
+  const struct itimerval timer = {.it_value = {whole, (suseconds_t)((seconds - (double)whole) * 1e6)}};
+
+  PetscFunctionBeginUser;
+  if (setitimer(ITIMER_REAL, &timer, NULL)) PetscCall(error_from_errno(errno, "set", "the timer of the time limit"));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscBool interrupt_within(double seconds)
+{
+  struct itimerval timer;
+
+  if (stop_requested) return PETSC_TRUE;
+  if (getitimer(ITIMER_REAL, &timer)) return PETSC_FALSE;
+  const double left = (double)timer.it_value.tv_sec + 1e-6 * (double)timer.it_value.tv_usec; /* 0: no timer is set */
+  return left > 0 && left <= seconds ? PETSC_TRUE : PETSC_FALSE;
+}
+
+PetscErrorCode interrupt_agreed_within(MPI_Comm comm, double seconds, PetscBool *stop)
+{
+  int mine = interrupt_within(seconds) ? 1 : 0, any = 0;
 
   PetscFunctionBeginUser;
   PetscCallMPI(MPI_Allreduce(&mine, &any, 1, MPI_INT, MPI_MAX, comm));
   *stop = any ? PETSC_TRUE : PETSC_FALSE;
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode interrupt_agreed(MPI_Comm comm, PetscBool *stop)
+{
+  PetscFunctionBeginUser;
+  PetscCall(interrupt_agreed_within(comm, 0, stop));
   PetscFunctionReturn(PETSC_SUCCESS);
 }

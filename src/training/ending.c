@@ -46,3 +46,27 @@ PetscErrorCode training_say_end(const Training *training, const char *verb)
     PetscCall(training_say(training, "%s: %" PRId64 " of %" PRId64 " steps are done", verb, step, steps));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
+
+PetscBool training_is_due(const Training *training, int64_t step, int64_t every)
+{
+  return step % every == 0 || step == training->setup.train->steps ? PETSC_TRUE : PETSC_FALSE;
+}
+
+double training_seconds_to_safety(const Training *training)
+{
+  const double written_per_second = 100e6; /* bytes; a slow disk's, until a checkpoint has been written */
+  const double margin = 1.2; /* what takes longer than it ever did */
+  const TrainConfig *train = training->setup.train;
+  const double validated = (double)(train->validations < train->held_out ? train->validations : train->held_out);
+  double validation = training->longest.validation, checkpoint = training->longest.checkpoint, seconds;
+
+  if (!(validation > 0)) validation = training->longest.step * validated / train->batch;
+  if (!(checkpoint > 0))
+    checkpoint = (double)checkpoint_bytes(network_parameter_count(training->network),
+                                          network_tensor_count(training->network), training->state.step) /
+                 written_per_second;
+  seconds = training->longest.step + 2 * checkpoint; /* the step under way may have one too: a best validation's */
+  for (int64_t step = training->state.step + 1; step <= training->state.step + 2; step++)
+    if (training_is_due(training, step, train->validate_every)) seconds += validation;
+  return margin * seconds;
+}

@@ -217,6 +217,9 @@ typedef struct {
   Scalar *theta_hat, *theta_bar; /* [micro_batch][parameters] */
   TrainingState state;
   TrainingEnd end;
+  struct {
+    double step, validation, checkpoint;
+  } longest; /* seconds that one has taken in this run, at most; 0 before the first */
   int64_t saved; /* step of the newest sound checkpoint; -1 if there is none */
   TrainingClock clock;
 } Training;
@@ -244,6 +247,11 @@ void training_plan(Training *training);
 PetscErrorCode training_find_end(Training *training);
 /** Say what brought training to its end, if anything did. */
 PetscErrorCode training_say_end(const Training *training, const char *verb);
+/** Is something due after step \p step that is done every so many steps, and after the last one? */
+PetscBool training_is_due(const Training *training, int64_t step, int64_t every);
+/** Seconds until a checkpoint would be safe if another step were begun after the one under way, by what steps,
+ * validations and checkpoints have taken so far.  Not collective. */
+double training_seconds_to_safety(const Training *training);
 
 /** Set weights, averages, moments and state from the newest sound checkpoint.  Collective.
  * \param[out] found  PETSC_FALSE if there is no checkpoint */

@@ -221,11 +221,6 @@ static PetscErrorCode start(Training *t)
 
 /* ---- the course ---- */
 
-static PetscBool is_due(int64_t step, int64_t every, int64_t last)
-{
-  return step % every == 0 || step == last ? PETSC_TRUE : PETSC_FALSE;
-}
-
 static PetscErrorCode report(const Training *t, Progress *progress, const StepRecord *record)
 {
   char note[160];
@@ -250,11 +245,14 @@ static PetscErrorCode steps(Training *t, Progress *progress)
     PetscCall(training_step(t, &record, &stop));
     if (t->rank == 0) PetscCall(history_add_step(&t->state.history, &record));
     PetscCall(report(t, progress, &record));
-    if (is_due(record.step, train->validate_every, train->steps)) PetscCall(training_validate(t, &best));
-    if (best || stop || t->end || is_due(record.step, train->checkpoint_every, train->steps))
-      PetscCall(training_save(t));
+    if (training_is_due(t, record.step, train->validate_every)) PetscCall(training_validate(t, &best));
+    if (best || stop || t->end || training_is_due(t, record.step, train->checkpoint_every)) PetscCall(training_save(t));
   }
   PetscCall(progress_finish(progress, t->state.step * train->batch));
+  if (!t->end && !interrupt_seen()) /* before a signal could */
+    PetscCall(
+        training_say(t, "stops after step %" PRId64 ": another one, and a checkpoint, could end after the time limit",
+                     t->state.step));
   if (t->end == END_PATIENCE) PetscCall(training_say_end(t, "ends early"));
   PetscCheck(t->end, PETSC_COMM_SELF, NEPHRITE_ERR_INTERRUPTED,
              "interrupted after step %" PRId64 " of %" PRId64 "; progress is saved, run again to go on", t->state.step,

@@ -99,11 +99,14 @@ static PetscErrorCode write_checkpoint(Training *t)
 
 PetscErrorCode training_save(Training *training)
 {
+  const double begun = MPI_Wtime();
+
   PetscFunctionBeginUser;
   PetscCall(clock_begin(&training->clock, PART_CHECKPOINT));
   PetscCall(check_agreement(training));
   PetscCall(write_checkpoint(training));
   training->saved = training->state.step;
   PetscCall(clock_end(&training->clock, PART_CHECKPOINT));
+  training->longest.checkpoint = PetscMax(training->longest.checkpoint, MPI_Wtime() - begun);
   PetscFunctionReturn(PETSC_SUCCESS);
 }

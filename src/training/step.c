@@ -92,7 +92,7 @@ static PetscErrorCode reduce(Training *t, const Loss *loss, PetscErrorCode local
   sums[SUM_FIELD] = loss->field;
   sums[SUM_THETA] = loss->theta;
   sums[SUM_FAILED] = local ? 1 : 0;
-  sums[SUM_STOP] = interrupt_seen() ? 1 : 0;
+  sums[SUM_STOP] = interrupt_within(training_seconds_to_safety(t)) ? 1 : 0;
   PetscCallMPI(MPI_Allreduce(MPI_IN_PLACE, sums, SUMS, MPI_DOUBLE, MPI_SUM, t->comm));
   PetscCall(clock_end(&t->clock, PART_REDUCE));
   PetscFunctionReturn(PETSC_SUCCESS);
@@ -131,6 +131,7 @@ PetscErrorCode training_step(Training *training, StepRecord *record, PetscBool *
 
   PetscFunctionBeginUser;
   PetscErrorCode error = own_share(training, &loss);
+  training->longest.step = PetscMax(training->longest.step, MPI_Wtime() - begun); /* so that the first one knows it */
   PetscCall(reduce(training, &loss, error, sums));
   if (sums[SUM_FAILED] > 0) error = group_agree(training->comm, error);
   if (!error) error = update(training, rate, &norm);
@@ -139,6 +140,7 @@ PetscErrorCode training_step(Training *training, StepRecord *record, PetscBool *
   training->state.position += train->batch;
 
   const double seconds = MPI_Wtime() - begun;
+  training->longest.step = PetscMax(training->longest.step, seconds);
   *record = (StepRecord){.step = training->state.step,
                          .loss = sums[SUM_TOTAL] / train->batch,
                          .field = sums[SUM_FIELD] / train->batch,

@@ -65,6 +65,7 @@ PetscErrorCode training_validate(Training *training, PetscBool *best)
   const int64_t total = train->validations < train->held_out ? train->validations : train->held_out;
   const size_t count = network_parameter_count(training->network);
   Scalar *const weights = network_weights(training->network), *average = NULL;
+  const double begun = MPI_Wtime();
   Loss loss = {0};
 
   PetscFunctionBeginUser;
@@ -82,6 +83,7 @@ PetscErrorCode training_validate(Training *training, PetscBool *best)
   PetscCall(keep_record(training, &record, best));
   PetscCall(training_find_end(training));
   PetscCall(clock_end(&training->clock, PART_VALIDATION));
+  training->longest.validation = PetscMax(training->longest.validation, MPI_Wtime() - begun);
   PetscCall(training_say(training, "step %" PRId64 "  validation  loss %.5f  field %.5f  theta %.5f%s", record.step,
                          record.loss, record.field, record.theta, *best ? "  best" : ""));
   PetscFunctionReturn(PETSC_SUCCESS);

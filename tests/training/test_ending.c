@@ -72,6 +72,23 @@ static void a_new_training_counts_from_its_start(void **state)
   assert_true(t.state.planned == 100 && t.state.patience_from == 0);
 }
 
+static void time_for_another_step_counts_all_that_is_due_until_a_checkpoint_is_safe(void **state)
+{
+  const TrainConfig train = {.steps = 100, .batch = 8, .validate_every = 10, .validations = 80, .held_out = 1000};
+  Training t = {.setup.train = &train, .longest = {.step = 2, .validation = 30, .checkpoint = 5}};
+
+  (void)state;
+  t.state.step = 3; /* the fourth is under way */
+  assert_close(training_seconds_to_safety(&t), 1.2 * (2 + 2 * 5), 1e-12);
+  t.state.step = 8; /* one validation: after the tenth */
+  assert_close(training_seconds_to_safety(&t), 1.2 * (2 + 2 * 5 + 30), 1e-12);
+  t.state.step = 9;
+  assert_close(training_seconds_to_safety(&t), 1.2 * (2 + 2 * 5 + 30), 1e-12);
+  t.longest.validation = 0; /* none yet: as long as training on so many */
+  assert_close(training_seconds_to_safety(&t), 1.2 * (2 + 2 * 5 + 20), 1e-12);
+}
+
 NEPHRITE_TEST_MAIN(cmocka_unit_test(the_end_comes_with_the_last_step_or_when_patience_is_at_its_end),
                    cmocka_unit_test(a_plan_of_more_steps_begins_the_count_anew),
-                   cmocka_unit_test(a_new_training_counts_from_its_start))
+                   cmocka_unit_test(a_new_training_counts_from_its_start),
+                   cmocka_unit_test(time_for_another_step_counts_all_that_is_due_until_a_checkpoint_is_safe))
