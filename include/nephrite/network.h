@@ -74,7 +74,9 @@ const NetworkTensor *network_tensor(const Network *network, PetscInt tensor);
 size_t network_arena_bytes(const Network *network); /**< all memory of this network */
 double network_forward_flops(const Network *network); /**< per sample; a training sample costs three times that */
 Scalar *network_weights(Network *network); /**< [network_parameter_count()], tensors in order of ::NetworkTensor */
-Scalar *network_gradient(Network *network); /**< the same order; NULL in NETWORK_INFERENCE */
+/** [network_parameter_count()] in the same order; NULL in NETWORK_INFERENCE.  After network_zero_gradient() the numbers
+ * are not there before this call or the next network_backward(). */
+Scalar *network_gradient(Network *network);
 /** Starting values, each tensor with its own random numbers (doc/network.md, section 5). */
 PetscErrorCode network_initialise(Network *network, int64_t seed);
 
@@ -110,6 +112,7 @@ typedef struct {
  * Errors: NEPHRITE_ERR_INTERNAL without a forward pass in training; whatever \p ready returns. */
 PetscErrorCode network_backward(Network *network, const Scalar *x_bar, const Scalar *theta_bar, GradientReady ready,
                                 void *context, const NetworkInputGradient *input_gradient);
+/** Let the gradient be zero; what backward overwrites all the same is not written for it. */
 PetscErrorCode network_zero_gradient(Network *network);
 
 /** Activations by the names of the reference file ("time", "tokens", "observation_tokens", "block.0", …), copied out

@@ -323,6 +323,19 @@ static PetscErrorCode announce(Announcer *announcer, size_t begin)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
+/* A gradient that starts from zero: the products of linear_gradient() overwrite it, everything else adds to it. */
+static void begin_gradient(Network *n)
+{
+  for (PetscInt i = 0; i < n->tensor_count && n->gradient_is_zero; i++) {
+    const NetworkTensor *tensor = &n->tensors[i];
+    const size_t length = strlen(tensor->name), suffix = strlen(".weight");
+    const PetscBool of_product =
+        tensor->rank == 2 && length > suffix && !strcmp(tensor->name + length - suffix, ".weight");
+
+    if (!of_product) memset(n->gradient + tensor->offset, 0, tensor->size * sizeof *n->gradient);
+  }
+}
+
 static size_t offset_of(const Network *n, const Scalar *weight)
 {
   return (size_t)(weight - n->values);
@@ -337,6 +350,7 @@ PetscErrorCode network_backward(Network *n, const Scalar *x_bar, const Scalar *t
   PetscFunctionBeginUser;
   PetscCheck(n->mode == NETWORK_TRAINING && n->batch, PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL,
              "backward needs a network for training that has run forward");
+  begin_gradient(n);
   memset(n->c_hat_bar, 0, n->batch * n->dims.W * sizeof *n->c_hat_bar);
   heads_backward(n, x_bar, theta_bar);
   PetscCall(announce(&announcer, offset_of(n, n->weights.head_field_norm)));
@@ -348,6 +362,7 @@ PetscErrorCode network_backward(Network *n, const Scalar *x_bar, const Scalar *t
   embed_backward(n, wanted);
   PetscCall(announce(&announcer, offset_of(n, n->weights.cosmology_embed.weight)));
   time_backward(n, wanted->t);
+  n->gradient_is_zero = PETSC_FALSE;
   PetscCall(announce(&announcer, 0));
   PetscFunctionReturn(PETSC_SUCCESS);
 }

@@ -97,7 +97,7 @@ static inline size_t logit_stride(const NetworkKernels *kernels, size_t tokens)
 
 /** Rows of the batch that one task works on: at most ROWS tokens, of one sample.  Blocks begin at multiples of
  * ROW_UNIT, since products dislike odd numbers of rows; the last one may so have a unit more than its share. */
-enum { ROWS = 128, ROW_UNIT = 4, ROW_SHARE = ROWS - ROW_UNIT };
+enum { ROWS = 184, ROW_UNIT = 4, ROW_SHARE = ROWS - ROW_UNIT };
 
 struct Network {
   NetworkShape shape;
@@ -117,6 +117,7 @@ struct Network {
   void *arena;
   size_t arena_bytes;
   Scalar *values, *gradient; /* [parameter_count] */
+  PetscBool gradient_is_zero; /* whatever it holds: the next backward pass overwrites instead of adding */
   BlockStore *stores; /* [L] */
   ThreadScratch *scratch; /* [threads] */
   Scalar *rotation[2]; /* [T][D] without and with the observation's tokens */

@@ -34,7 +34,11 @@ __attribute__((always_inline)) static inline void tile(const int rows, const int
   Vector sum[TILE][2];
 
 #pragma GCC unroll 16
-  for (int i = 0; i < rows; i++) sum[i][0] = sum[i][1] = vector_all(0);
+  for (int i = 0; i < rows; i++) {
+    vector_ask(t->c + (size_t)i * t->c_row);
+    if (vectors == 2) vector_ask(t->c + (size_t)i * t->c_row + LANES);
+    sum[i][0] = sum[i][1] = vector_all(0);
+  }
   for (size_t l = 0; l < t->k; l++) {
     const Vector b0 = vector_load(t->b + l * t->b_row);
     const Vector b1 = vectors == 2 ? vector_load(t->b + l * t->b_row + LANES) : b0;
@@ -184,7 +188,7 @@ static void pack_rows(const MatrixPack *p, size_t column, size_t columns, Scalar
 /* Columns of B contiguous: a transposition, in squares that fit the nearest cache. */
 static void pack_columns(const MatrixPack *p, size_t column, size_t columns, Scalar *restrict panel)
 {
-  enum { SQUARE = 16 };
+  enum { SQUARE = 32 };
 
   for (size_t l0 = 0; l0 < p->k; l0 += SQUARE) {
     const size_t l1 = l0 + SQUARE < p->k ? l0 + SQUARE : p->k;

@@ -177,7 +177,7 @@ void linear_gradient(const Network *n, const Linear *linear, size_t rows, const 
                        .b_column = 1,
                        .c = weight_bar + begin * linear->in,
                        .c_row = linear->in,
-                       .add = PETSC_TRUE};
+                       .add = n->gradient_is_zero ? PETSC_FALSE : PETSC_TRUE};
 
     product(n, &p, &n->scratch[omp_get_thread_num()]);
   }

@@ -104,6 +104,8 @@ Scalar *network_weights(Network *network)
 
 Scalar *network_gradient(Network *network)
 {
+  if (network->gradient_is_zero) memset(network->gradient, 0, network->parameter_count * sizeof *network->gradient);
+  network->gradient_is_zero = PETSC_FALSE;
   return network->gradient;
 }
 
@@ -129,7 +131,7 @@ PetscErrorCode network_zero_gradient(Network *network)
 {
   PetscFunctionBeginUser;
   PetscCheck(network->gradient, PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL, "a network for inference has no gradient");
-  memset(network->gradient, 0, network->parameter_count * sizeof *network->gradient);
+  network->gradient_is_zero = PETSC_TRUE;
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 

@@ -71,6 +71,12 @@ static inline void vector_store_some(Scalar *x, Vector v, size_t count)
   memcpy(x, whole, count * sizeof *x);
 }
 
+/** Ask for what lies at x, to be there when it is wanted. */
+static inline void vector_ask(const Scalar *x)
+{
+  _mm_prefetch((const char *)x, _MM_HINT_T0);
+}
+
 static inline Vector vector_all(Scalar x)
 {
   return SIMD(_set1)(x);

@@ -44,6 +44,7 @@ static PetscErrorCode own_share(Training *t, Loss *sum)
   PetscFunctionBeginUser;
   PetscCall(network_zero_gradient(t->network));
   share_of(t->comm, t->setup.train->batch, &first, &count);
+  if (count == 0) (void)network_gradient(t->network); /* no backward pass will write the zeros */
   for (int64_t done = 0; done < count;) {
     const PetscInt take = (PetscInt)(count - done < t->micro_batch ? count - done : t->micro_batch);
     const MicroBatch place = done + take == count ? LAST_OF_STEP : MORE_TO_COME;
