@@ -30,52 +30,45 @@ size_t panels_size(const Network *n, size_t columns, size_t rows)
 
 /* ------------------------------------------------------------------ products that pack on the way */
 
-/* Columns of B at a time, as many as fit the cache beside what is read of A. */
-static void product_of_columns(const Network *n, const Product *p, MatrixProduct block, ThreadScratch *scratch)
+/* C = A B for the columns from `column` on that fit the cache beside what is read of A. */
+static void product_of_columns(const Network *n, const Product *p, size_t column, ThreadScratch *scratch)
 {
-  const Scalar *b = block.b;
-  Scalar *c = block.c;
+  const size_t pieces = pieces_of(p->k, PRODUCT_DEPTH), panel = n->kernels->panel;
+  const PetscBool in_panels = p->b_column == 1 && p->n % panel == 0; /* rows are panels side by side */
 
-  for (size_t column = 0; column < p->n; column += PRODUCT_COLUMNS) {
-    block.n = minimum(PRODUCT_COLUMNS, p->n - column);
-    block.b = scratch->panels;
-    block.b_row = n->kernels->panel;
-    block.b_panel = block.k * block.b_row;
-    block.c = c + column;
-    n->kernels->pack(&(MatrixPack){.n = block.n,
-                                   .k = block.k,
-                                   .b = b + column * p->b_column,
-                                   .b_row = p->b_row,
-                                   .b_column = p->b_column,
-                                   .panels = scratch->panels});
+  for (size_t i = 0; i < pieces; i++) {
+    const size_t begin = piece_begin(p->k, pieces, i);
+    MatrixProduct block = {.m = p->m,
+                           .n = minimum(PRODUCT_COLUMNS, p->n - column),
+                           .k = piece_begin(p->k, pieces, i + 1) - begin,
+                           .a = p->a + begin * p->a_column,
+                           .a_row = p->a_row,
+                           .a_column = p->a_column,
+                           .b = p->b + begin * p->b_row + column * p->b_column,
+                           .b_panel = panel,
+                           .b_row = p->b_row,
+                           .c = p->c + column,
+                           .c_row = p->c_row,
+                           .add = p->add || i > 0 ? PETSC_TRUE : PETSC_FALSE};
+
+    if (!in_panels) {
+      n->kernels->pack(&(MatrixPack){.n = block.n,
+                                     .k = block.k,
+                                     .b = block.b,
+                                     .b_row = p->b_row,
+                                     .b_column = p->b_column,
+                                     .panels = scratch->panels});
+      block.b = scratch->panels;
+      block.b_row = panel;
+      block.b_panel = block.k * panel;
+    }
     n->kernels->multiply(&block);
   }
 }
 
 void product(const Network *n, const Product *p, ThreadScratch *scratch)
 {
-  const size_t pieces = pieces_of(p->k, PRODUCT_DEPTH), panel = n->kernels->panel;
-
-  for (size_t i = 0; i < pieces; i++) {
-    const size_t begin = piece_begin(p->k, pieces, i);
-    MatrixProduct block = {.m = p->m,
-                           .n = p->n,
-                           .k = piece_begin(p->k, pieces, i + 1) - begin,
-                           .a = p->a + begin * p->a_column,
-                           .a_row = p->a_row,
-                           .a_column = p->a_column,
-                           .b = p->b + begin * p->b_row,
-                           .b_panel = panel,
-                           .b_row = p->b_row,
-                           .c = p->c,
-                           .c_row = p->c_row,
-                           .add = p->add || i > 0 ? PETSC_TRUE : PETSC_FALSE};
-
-    if (p->b_column == 1 && p->n % panel == 0)
-      n->kernels->multiply(&block); /* such rows are panels side by side */
-    else
-      product_of_columns(n, p, block, scratch);
-  }
+  for (size_t column = 0; column < p->n; column += PRODUCT_COLUMNS) product_of_columns(n, p, column, scratch);
 }
 
 /* ------------------------------------------------------------------ products with packed weights */
@@ -112,22 +105,26 @@ void linear_pack_backward(const Network *n, const Linear *const *maps, size_t co
   pack_maps(n, maps, count, PETSC_FALSE);
 }
 
+/* Some columns at a time: their sums stay in the cache until they are complete. */
 static void multiply_packed(const Network *n, MatrixProduct whole)
 {
   const size_t pieces = pieces_of(whole.k, PRODUCT_DEPTH), panel = n->kernels->panel;
 
-  for (size_t i = 0; i < pieces; i++) {
-    const size_t begin = piece_begin(whole.k, pieces, i);
-    MatrixProduct part = whole;
+  for (size_t column = 0; column < whole.n; column += PRODUCT_COLUMNS)
+    for (size_t i = 0; i < pieces; i++) {
+      const size_t begin = piece_begin(whole.k, pieces, i);
+      MatrixProduct part = whole;
 
-    part.k = piece_begin(whole.k, pieces, i + 1) - begin;
-    part.a += begin;
-    part.b += begin * panel;
-    part.b_row = panel;
-    part.b_panel = whole.k * panel;
-    part.add = i > 0 ? PETSC_TRUE : PETSC_FALSE;
-    n->kernels->multiply(&part);
-  }
+      part.n = minimum(PRODUCT_COLUMNS, whole.n - column);
+      part.k = piece_begin(whole.k, pieces, i + 1) - begin;
+      part.a += begin;
+      part.b += column * whole.k + begin * panel;
+      part.b_row = panel;
+      part.b_panel = whole.k * panel;
+      part.c += column;
+      part.add = i > 0 ? PETSC_TRUE : PETSC_FALSE;
+      n->kernels->multiply(&part);
+    }
 }
 
 void linear_forward(const Network *n, const Linear *linear, size_t rows, const Scalar *x, Scalar *y)
