@@ -185,10 +185,12 @@ static void pack_rows(const MatrixPack *p, size_t column, size_t columns, Scalar
   }
 }
 
-/* Columns of B contiguous: a transposition, in squares that fit the nearest cache. */
+/* Columns of B contiguous: a transposition, in squares that fit the nearest cache.  So many columns at once are more
+ * than processors foresee; those of the next panel are asked for here. */
 static void pack_columns(const MatrixPack *p, size_t column, size_t columns, Scalar *restrict panel)
 {
-  enum { SQUARE = 32 };
+  enum { SQUARE = 32, LINE = 64 / sizeof(Scalar) };
+  const size_t known = p->n + p->more;
 
   for (size_t l0 = 0; l0 < p->k; l0 += SQUARE) {
     const size_t l1 = l0 + SQUARE < p->k ? l0 + SQUARE : p->k;
@@ -196,6 +198,8 @@ static void pack_columns(const MatrixPack *p, size_t column, size_t columns, Sca
     for (size_t j = 0; j < PANEL; j++) {
       const Scalar *restrict b = p->b + (column + j) * p->b_column;
 
+      if (column + j + PANEL < known)
+        for (size_t l = l0; l < l1; l += LINE) vector_ask(b + PANEL * p->b_column + l);
       if (j < columns)
         for (size_t l = l0; l < l1; l++) panel[l * PANEL + j] = b[l];
       else
