@@ -80,6 +80,20 @@ Scalar *network_gradient(Network *network);
 /** Starting values, each tensor with its own random numbers (doc/network.md, section 5). */
 PetscErrorCode network_initialise(Network *network, int64_t seed);
 
+/** What the time of forward and backward is spent on. */
+typedef enum {
+  NETWORK_LINEAR, /**< packing weights and multiplying by them, forward and backward */
+  NETWORK_ATTENTION,
+  NETWORK_GRADIENT, /**< of the weights of linear maps */
+  NETWORK_ROWS, /**< norms, gates, SwiGLU and their like */
+  NETWORK_WAITING, /**< for other threads */
+  NETWORK_ENDS, /**< embeddings, heads, modulation */
+  NETWORK_PARTS
+} NetworkPart;
+const char *network_part_name(NetworkPart part);
+/** Seconds that the first thread has spent on a part in all calls so far. */
+double network_part_seconds(const Network *network, NetworkPart part);
+
 /** What goes in, normalised; maps are [batch][channel][ny][nx]. */
 typedef struct {
   PetscInt batch;

@@ -290,6 +290,7 @@ static void block_backward(Network *n, size_t block)
       middle_backward(n, block, row_block(i, T), i, scratch);
     }
   }
+  lap(n, NETWORK_WAITING);
   linear_gradient(n, &weights->w3, rows, n->f2_bar, n->a);
   linear_gradient(n, &weights->w12, rows, n->gu_bar, n->h);
   linear_gradient(n, &weights->proj, rows, n->f1_bar, n->stores[block].o);
@@ -298,18 +299,28 @@ static void block_backward(Network *n, size_t block)
     ThreadScratch *scratch = &n->scratch[omp_get_thread_num()];
 
 #pragma omp for schedule(dynamic)
-    for (size_t i = 0; i < heads; i++) attention_backward(n, (HeadTask){block, i / H, i % H}, scratch);
+    for (size_t i = 0; i < heads; i++) {
+      attention_backward(n, (HeadTask){block, i / H, i % H}, scratch);
+      lap(n, NETWORK_ATTENTION);
+    }
+    lap(n, NETWORK_WAITING);
 #pragma omp for schedule(dynamic)
-    for (size_t i = 0; i < row_blocks; i++) queries_keys_values_backward(n, block, row_block(i, T), i, scratch);
+    for (size_t i = 0; i < row_blocks; i++) {
+      queries_keys_values_backward(n, block, row_block(i, T), i, scratch);
+      lap(n, NETWORK_ROWS);
+    }
   }
+  lap(n, NETWORK_WAITING);
   linear_gradient(n, &weights->qkv, rows, n->qkv_bar, n->h);
   small_gradients(n, block, pieces);
+  lap(n, NETWORK_ENDS);
 }
 
 /* ------------------------------------------------------------------ the whole */
 
 /** Whom to tell that the gradient is final from `end` on. */
 typedef struct {
+  const Network *network;
   GradientReady ready;
   void *context;
   size_t end;
@@ -320,6 +331,7 @@ static PetscErrorCode announce(Announcer *announcer, size_t begin)
   PetscFunctionBeginUser;
   if (announcer->ready) PetscCall(announcer->ready(announcer->context, begin, announcer->end - begin));
   announcer->end = begin;
+  laps_begin(announcer->network); /* whoever was told had time of his own */
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -345,14 +357,16 @@ PetscErrorCode network_backward(Network *n, const Scalar *x_bar, const Scalar *t
                                 void *context, const NetworkInputGradient *input_gradient)
 {
   const NetworkInputGradient nothing = {0}, *wanted = input_gradient ? input_gradient : &nothing;
-  Announcer announcer = {ready, context, n->parameter_count};
+  Announcer announcer = {n, ready, context, n->parameter_count};
 
   PetscFunctionBeginUser;
   PetscCheck(n->mode == NETWORK_TRAINING && n->batch, PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL,
              "backward needs a network for training that has run forward");
+  laps_begin(n);
   begin_gradient(n);
   memset(n->c_hat_bar, 0, n->batch * n->dims.W * sizeof *n->c_hat_bar);
   heads_backward(n, x_bar, theta_bar);
+  lap(n, NETWORK_ENDS);
   PetscCall(announce(&announcer, offset_of(n, n->weights.head_field_norm)));
   for (size_t block = n->dims.L; block-- > 0;) {
     block_backward(n, block);
@@ -362,7 +376,9 @@ PetscErrorCode network_backward(Network *n, const Scalar *x_bar, const Scalar *t
   embed_backward(n, wanted);
   PetscCall(announce(&announcer, offset_of(n, n->weights.cosmology_embed.weight)));
   time_backward(n, wanted->t);
+  lap(n, NETWORK_ENDS);
   n->gradient_is_zero = PETSC_FALSE;
   PetscCall(announce(&announcer, 0));
+  PetscCall(PetscLogFlops(2 * network_forward_flops(n) * (double)n->batch));
   PetscFunctionReturn(PETSC_SUCCESS);
 }

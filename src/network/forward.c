@@ -113,6 +113,7 @@ static void block_forward(Network *n, size_t block)
   const Linear *const maps[] = {&weights->qkv, &weights->proj, &weights->w12, &weights->w3};
 
   block_modulation(n, block);
+  lap(n, NETWORK_ENDS);
 #pragma omp parallel num_threads(n->threads)
   {
     ThreadScratch *scratch = &n->scratch[omp_get_thread_num()];
@@ -120,14 +121,21 @@ static void block_forward(Network *n, size_t block)
     linear_pack_forward(n, maps, sizeof maps / sizeof *maps);
 #pragma omp for schedule(dynamic)
     for (size_t i = 0; i < row_blocks; i++) queries_keys_values(n, block, row_block(i, T), scratch);
+    lap(n, NETWORK_WAITING);
 #pragma omp for schedule(dynamic)
-    for (size_t i = 0; i < heads; i++) attention_forward(n, (HeadTask){block, i / H, i % H}, scratch);
+    for (size_t i = 0; i < heads; i++) {
+      attention_forward(n, (HeadTask){block, i / H, i % H}, scratch);
+      lap(n, NETWORK_ATTENTION);
+    }
+    lap(n, NETWORK_WAITING);
 #pragma omp for schedule(dynamic)
     for (size_t i = 0; i < row_blocks; i++) {
       attention_output(n, block, row_block(i, T), scratch);
       mlp(n, block, row_block(i, T), scratch);
+      lap(n, NETWORK_ROWS);
     }
   }
+  lap(n, NETWORK_WAITING);
 }
 
 /* x_hat = Wf (norm_f(x) (1 + gamma) + beta) + bf on the field's tokens */
@@ -219,6 +227,7 @@ PetscErrorCode network_forward(Network *n, const NetworkInput *input, Scalar *x,
              n->observed_batch);
   PetscCheck(!input->dropout || n->mode == NETWORK_TRAINING, PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL,
              "dropout in a network for inference");
+  laps_begin(n);
   remember(n, input);
   if (input->observation) {
     embed_observation(n, input->observation);
@@ -232,5 +241,7 @@ PetscErrorCode network_forward(Network *n, const NetworkInput *input, Scalar *x,
     block_forward(n, block);
   }
   heads_forward(n, x, theta);
+  lap(n, NETWORK_ENDS);
+  PetscCall(PetscLogFlops(network_forward_flops(n) * (double)n->batch));
   PetscFunctionReturn(PETSC_SUCCESS);
 }

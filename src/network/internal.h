@@ -99,6 +99,11 @@ static inline size_t logit_stride(const NetworkKernels *kernels, size_t tokens)
  * ROW_UNIT, since products dislike odd numbers of rows; the last one may so have a unit more than its share. */
 enum { ROWS = 184, ROW_UNIT = 4, ROW_SHARE = ROWS - ROW_UNIT };
 
+/** Time of the first thread, which alone writes it: the clock is read where one part ends and the next begins. */
+typedef struct {
+  double last, seconds[NETWORK_PARTS];
+} Laps;
+
 struct Network {
   NetworkShape shape;
   Dimensions dims;
@@ -106,6 +111,7 @@ struct Network {
   size_t capacity; /* batch that the arena is laid out for */
   int threads;
   const NetworkKernels *kernels;
+  Laps *laps;
 
   PetscInt tensor_count;
   NetworkTensor *tensors;
@@ -216,6 +222,12 @@ static inline const Scalar *modulation_of(const Network *network, const Scalar *
   return all + (network->modulation_rows == 1 ? 0 : sample * size);
 }
 
+/* ------------------------------------------------------------------ laps.c */
+
+void laps_begin(const Network *network);
+/** The time since the last lap was spent on \p part.  For any thread to call: the first one's counts. */
+void lap(const Network *network, NetworkPart part);
+
 /* ------------------------------------------------------------------ linear.c */
 
 /** C (+)= A B with A(i, l) = a[i a_row + l a_column], B(l, j) = b[l b_row + j b_column], C(i, j) = c[i c_row + j]; of
@@ -233,6 +245,7 @@ void product(const Network *network, const Product *p, ThreadScratch *scratch);
 /** Numbers in panels of a matrix [rows][columns]. */
 size_t panels_size(const Network *network, size_t columns, size_t rows);
 
+/* In all of these the time before a map or a gradient is that of work row by row, unless told otherwise by lap(). */
 /** Pack the weights of some maps for linear_forward() or for linear_backward(): to be called by all threads of a
  * parallel region, who go on when all is packed. */
 void linear_pack_forward(const Network *network, const Linear *const *maps, size_t count);

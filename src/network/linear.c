@@ -94,6 +94,7 @@ static void pack_maps(const Network *n, const Linear *const *maps, size_t count,
                                      .panels = map->panels + first * rows});
   }
 #pragma omp barrier
+  lap(n, NETWORK_LINEAR);
 }
 
 void linear_pack_forward(const Network *n, const Linear *const *maps, size_t count)
@@ -130,6 +131,7 @@ static void multiply_packed(const Network *n, MatrixProduct whole)
 
 void linear_forward(const Network *n, const Linear *linear, size_t rows, const Scalar *x, Scalar *y)
 {
+  lap(n, NETWORK_ROWS);
   multiply_packed(n, (MatrixProduct){.m = rows,
                                      .n = linear->out,
                                      .k = linear->in,
@@ -139,10 +141,12 @@ void linear_forward(const Network *n, const Linear *linear, size_t rows, const S
                                      .b = linear->panels,
                                      .c = y,
                                      .c_row = linear->out});
+  lap(n, NETWORK_LINEAR);
 }
 
 void linear_backward(const Network *n, const Linear *linear, size_t rows, const Scalar *y_bar, Scalar *x_bar)
 {
+  lap(n, NETWORK_ROWS);
   multiply_packed(n, (MatrixProduct){.m = rows,
                                      .n = linear->in,
                                      .k = linear->out,
@@ -152,6 +156,7 @@ void linear_backward(const Network *n, const Linear *linear, size_t rows, const 
                                      .b = linear->panels,
                                      .c = x_bar,
                                      .c_row = linear->in});
+  lap(n, NETWORK_LINEAR);
 }
 
 void linear_gradient(const Network *n, const Linear *linear, size_t rows, const Scalar *y_bar, const Scalar *x)
@@ -179,6 +184,7 @@ void linear_gradient(const Network *n, const Linear *linear, size_t rows, const 
 
     product(n, &p, &n->scratch[omp_get_thread_num()]);
   }
+  lap(n, NETWORK_GRADIENT);
 }
 
 /* ------------------------------------------------------------------ small maps outside the blocks */
@@ -207,6 +213,7 @@ void affine_forward(const Network *n, const Linear *linear, size_t rows, const S
       memcpy(y + row * linear->out + first, linear->bias + first, columns * sizeof *y);
     product(n, &p, &n->scratch[omp_get_thread_num()]);
   }
+  lap(n, NETWORK_ENDS);
 }
 
 void affine_backward(const Network *n, const Linear *linear, size_t rows, const Scalar *y_bar, Scalar *x_bar)
@@ -230,6 +237,7 @@ void affine_backward(const Network *n, const Linear *linear, size_t rows, const 
 
     product(n, &p, &n->scratch[omp_get_thread_num()]);
   }
+  lap(n, NETWORK_ENDS);
 }
 
 void affine_gradient(const Network *n, const Linear *linear, size_t rows, const Scalar *y_bar, const Scalar *x)

@@ -28,6 +28,7 @@ static PetscErrorCode plan(const NetworkShape *shape, PetscInt batch, NetworkMod
   PetscCall(PetscCalloc1(n->dims.L, &n->blocks));
   PetscCall(PetscCalloc1(n->dims.L, &n->stores));
   PetscCall(PetscCalloc1((size_t)n->threads, &n->scratch));
+  PetscCall(PetscNew(&n->laps));
   PetscCall(layout_bind(&n->dims, NULL, n->parameter_count, &n->weights, n->blocks)); /* sizes */
   PetscFunctionReturn(PETSC_SUCCESS);
 }
@@ -68,6 +69,7 @@ PetscErrorCode network_destroy(Network **network)
   PetscCall(PetscFree((*network)->blocks));
   PetscCall(PetscFree((*network)->stores));
   PetscCall(PetscFree((*network)->scratch));
+  PetscCall(PetscFree((*network)->laps));
   PetscCall(PetscFree(*network));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
