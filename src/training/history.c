@@ -59,28 +59,38 @@ typedef struct {
   enum { COLUMN_STEP, COLUMN_REAL } kind; /* int64_t or double */
   size_t member; /* its offset in the record */
   const char *units, *description;
+  PetscBool later; /* came to the table later: files of before do without, and it is 0 in them */
 } Column;
 enum { MEMBER_SIZE = 8 };
 
 #define STEP(member) offsetof(StepRecord, member)
 static const Column step_columns[] = {
-    {"step", COLUMN_STEP, STEP(step), "1", "optimiser step"},
-    {"loss", COLUMN_REAL, STEP(loss), "1", "mean loss of the batch"},
-    {"field", COLUMN_REAL, STEP(field), "1", "field part of the loss per pixel"},
-    {"theta", COLUMN_REAL, STEP(theta), "1", "parameter part of the loss per parameter"},
-    {"gradient_norm", COLUMN_REAL, STEP(gradient_norm), "1", "norm of the gradient before clipping"},
-    {"learning_rate", COLUMN_REAL, STEP(learning_rate), "1", "learning rate"},
-    {"samples_per_second", COLUMN_REAL, STEP(samples_per_second), "s^-1", "training samples per second of all ranks"},
-    {"seconds", COLUMN_REAL, STEP(seconds), "s", "wall time of the step"},
+    {"step", COLUMN_STEP, STEP(step), "1", "optimiser step", PETSC_FALSE},
+    {"loss", COLUMN_REAL, STEP(loss), "1", "mean loss of the batch", PETSC_FALSE},
+    {"field", COLUMN_REAL, STEP(field), "1", "field part of the loss per pixel", PETSC_FALSE},
+    {"theta", COLUMN_REAL, STEP(theta), "1", "parameter part of the loss per parameter", PETSC_FALSE},
+    {"gradient_norm", COLUMN_REAL, STEP(gradient_norm), "1", "norm of the gradient before clipping", PETSC_FALSE},
+    {"learning_rate", COLUMN_REAL, STEP(learning_rate), "1", "learning rate", PETSC_FALSE},
+    {"samples_per_second", COLUMN_REAL, STEP(samples_per_second), "s^-1", "training samples per second of all ranks",
+     PETSC_FALSE},
+    {"seconds", COLUMN_REAL, STEP(seconds), "s", "wall time of the step", PETSC_FALSE},
+    {"compute_seconds", COLUMN_REAL, STEP(compute_seconds), "s",
+     "rank 0: network, objective and optimiser, without communication", PETSC_TRUE},
+    {"communication_seconds", COLUMN_REAL, STEP(communication_seconds), "s",
+     "rank 0: starting and awaiting the communication that computation does not hide", PETSC_TRUE},
+    {"data_seconds", COLUMN_REAL, STEP(data_seconds), "s", "rank 0: reading or simulating samples", PETSC_TRUE},
+    {"checkpoint_seconds", COLUMN_REAL, STEP(checkpoint_seconds), "s",
+     "rank 0: checkpoints between the step before and this one", PETSC_TRUE},
 };
 #undef STEP
 
 #define VALIDATION(member) offsetof(ValidationRecord, member)
 static const Column validation_columns[] = {
-    {"validation/step", COLUMN_STEP, VALIDATION(step), "1", "optimiser step whose averaged weights were validated"},
-    {"validation/loss", COLUMN_REAL, VALIDATION(loss), "1", "mean loss over held-out realisations"},
-    {"validation/field", COLUMN_REAL, VALIDATION(field), "1", "field part of the loss per pixel"},
-    {"validation/theta", COLUMN_REAL, VALIDATION(theta), "1", "parameter part of the loss per parameter"},
+    {"validation/step", COLUMN_STEP, VALIDATION(step), "1", "optimiser step whose averaged weights were validated",
+     PETSC_FALSE},
+    {"validation/loss", COLUMN_REAL, VALIDATION(loss), "1", "mean loss over held-out realisations", PETSC_FALSE},
+    {"validation/field", COLUMN_REAL, VALIDATION(field), "1", "field part of the loss per pixel", PETSC_FALSE},
+    {"validation/theta", COLUMN_REAL, VALIDATION(theta), "1", "parameter part of the loss per parameter", PETSC_FALSE},
 };
 #undef VALIDATION
 
@@ -137,7 +147,11 @@ static PetscErrorCode write_column(const Table *table, const Column *column, con
 static PetscErrorCode read_column(const Table *table, const Column *column, const char *name, char *values,
                                   ProductReader *reader)
 {
+  PetscBool has = PETSC_TRUE;
+
   PetscFunctionBeginUser;
+  if (column->later) PetscCall(product_has(reader, name, &has));
+  if (!has) PetscFunctionReturn(PETSC_SUCCESS); /* the records begin as 0 */
   PetscCall(product_read(reader, name, column_type(column), 0, (hsize_t)table->rows, values));
   for (int64_t i = 0; i < table->rows; i++) memcpy(cell(table, column, i), values + i * MEMBER_SIZE, MEMBER_SIZE);
   PetscFunctionReturn(PETSC_SUCCESS);

@@ -78,6 +78,8 @@ typedef struct {
   int64_t step;
   double loss, field, theta; /* means over the batch */
   double gradient_norm, learning_rate, samples_per_second, seconds;
+  double compute_seconds, communication_seconds, data_seconds; /**< of rank 0, in the step */
+  double checkpoint_seconds; /**< of the checkpoint between the step before and this one */
 } StepRecord;
 typedef struct {
   int64_t step;
@@ -183,17 +185,20 @@ typedef enum {
   PARTS
 } TrainingPart;
 
-/** Where the time goes: PETSc events for -log_view, and sums for the closing line. */
+/** Where the time goes: PETSc events for -log_view, and sums for the record of a step and the closing lines.  A part
+ * may lie within another, whose time is then without it. */
 typedef struct {
   PetscLogStage stage;
   PetscLogEvent event[PARTS];
-  double begun, seconds[PARTS];
+  double begun[PARTS], seconds[PARTS];
+  double within, around[PARTS]; /* time of the parts within the present one; of those before a part in its outer one */
+  double recorded[PARTS]; /* seconds up to the last clock_record() */
 } TrainingClock;
 PetscErrorCode clock_create(TrainingClock *clock);
 PetscErrorCode clock_begin(TrainingClock *clock, TrainingPart part);
 PetscErrorCode clock_end(TrainingClock *clock, TrainingPart part);
-/** "data 4%, forward 30%, …" of the time in all parts. */
-void clock_summary(const TrainingClock *clock, size_t size, char *text);
+/** Put into a step's record what the time since the last record was spent on. */
+void clock_record(TrainingClock *clock, StepRecord *record);
 
 /** What brought a training to its end. */
 typedef enum { END_NOT_YET, END_STEPS, END_PATIENCE } TrainingEnd;
@@ -239,6 +244,8 @@ PetscErrorCode training_share_weights(Training *training);
 PetscErrorCode training_take(Training *training, TrainingArray array);
 /** One line on standard output of rank 0. */
 PetscErrorCode training_say(const Training *training, const char *format, ...) PETSC_ATTRIBUTE_FORMAT(2, 3);
+/** On standard output of rank 0: its time in all parts, its first thread's in the parts of the network, its memory. */
+PetscErrorCode training_say_costs(const Training *training);
 
 /** Take the plan of this run: where it has more steps than the one before, the patience begins anew.  Not collective.
  */

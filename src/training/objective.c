@@ -75,5 +75,6 @@ PetscErrorCode objective_loss(const NetworkShape *shape, double theta_weight, co
     loss->field += field / (double)pixels;
     loss->theta += theta / (double)parameters;
   }
+  PetscCall(PetscLogFlops((x_bar ? 5. : 3.) * terms * batch->batch)); /* difference, square and sum; gradient */
   PetscFunctionReturn(PETSC_SUCCESS);
 }

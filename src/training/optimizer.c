@@ -9,6 +9,9 @@
 /* The norm is summed over a fixed number of pieces, so that it does not depend on the number of threads. */
 enum { PIECES = 256 };
 
+/* For PETSc's log: 20 of update(), a square root among them, and 2 of the norm. */
+#define FLOPS_PER_WEIGHT 22.
+
 struct Optimizer {
   OptimizerConfig config;
   size_t count;
@@ -144,6 +147,8 @@ PetscErrorCode optimizer_apply(Optimizer *optimizer, int64_t step, double learni
   const StepFactors factors = step_factors(&optimizer->config, step, learning_rate, norm);
   update_range(optimizer, &factors, 0, optimizer->frozen_from, weights, gradient);
   update_range(optimizer, &factors, optimizer->frozen_to, optimizer->count, weights, gradient);
+  PetscCall(
+      PetscLogFlops(FLOPS_PER_WEIGHT * (double)(optimizer->count - (optimizer->frozen_to - optimizer->frozen_from))));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 

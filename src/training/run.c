@@ -223,11 +223,14 @@ static PetscErrorCode start(Training *t)
 
 static PetscErrorCode report(const Training *t, Progress *progress, const StepRecord *record)
 {
-  char note[160];
+  char note[240];
 
   PetscFunctionBeginUser;
-  snprintf(note, sizeof note, "step %" PRId64 "  loss %.5f  field %.5f  theta %.5f  gradient %.3g", record->step,
-           record->loss, record->field, record->theta, record->gradient_norm);
+  snprintf(note, sizeof note,
+           "step %" PRId64 "  loss %.5f  field %.5f  theta %.5f  gradient %.3g  rate %.3g  "
+           "compute %.3g s  communication %.2g s  I/O %.2g s",
+           record->step, record->loss, record->field, record->theta, record->gradient_norm, record->learning_rate,
+           record->compute_seconds, record->communication_seconds, record->data_seconds + record->checkpoint_seconds);
   PetscCall(progress_update(progress, t->state.step * t->setup.train->batch, note));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
@@ -264,7 +267,6 @@ static PetscErrorCode all_steps(Training *t)
 {
   const TrainConfig *train = t->setup.train;
   Progress *progress = NULL;
-  char summary[256];
 
   PetscFunctionBeginUser;
   PetscErrorCode error =
@@ -276,8 +278,7 @@ static PetscErrorCode all_steps(Training *t)
   error = steps(t, progress);
   PetscCall(PetscLogStagePop());
   PetscCall(progress_destroy(&progress));
-  clock_summary(&t->clock, sizeof summary, summary);
-  PetscCall(training_say(t, "time of rank 0: %s", summary));
+  PetscCall(training_say_costs(t));
   PetscFunctionReturn(error);
 }
 

@@ -8,6 +8,18 @@
 /* Does backward come to an end for this step, so that gradients may be sent off? */
 typedef enum { MORE_TO_COME, LAST_OF_STEP } MicroBatch;
 
+/* A ::GradientReady: what this costs backward is communication that shows. */
+static PetscErrorCode send_off(void *training, size_t offset, size_t count)
+{
+  Training *const t = training;
+
+  PetscFunctionBeginUser;
+  PetscCall(clock_begin(&t->clock, PART_REDUCE));
+  PetscCall(reducer_ready(t->reducer, offset, count));
+  PetscCall(clock_end(&t->clock, PART_REDUCE));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
 static PetscErrorCode micro_batch(Training *t, int64_t first, PetscInt count, MicroBatch place, Loss *loss)
 {
   const int64_t seed = t->setup.campaign->seed;
@@ -30,8 +42,7 @@ static PetscErrorCode micro_batch(Training *t, int64_t first, PetscInt count, Mi
   PetscCall(clock_end(&t->clock, PART_OBJECTIVE));
 
   PetscCall(clock_begin(&t->clock, PART_BACKWARD));
-  PetscCall(network_backward(t->network, t->x_bar, t->theta_bar, place == LAST_OF_STEP ? reducer_ready : NULL,
-                             t->reducer, NULL));
+  PetscCall(network_backward(t->network, t->x_bar, t->theta_bar, place == LAST_OF_STEP ? send_off : NULL, t, NULL));
   PetscCall(clock_end(&t->clock, PART_BACKWARD));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
@@ -99,17 +110,32 @@ static PetscErrorCode reduce(Training *t, const Loss *loss, PetscErrorCode local
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
+/* Of the gradient of all parameters, from what each rank has of it. */
+static PetscErrorCode gradient_norm(Training *t, const Scalar *gradient, double *norm)
+{
+  double squared = optimizer_norm_squared(t->optimizer, gradient);
+
+  PetscFunctionBeginUser;
+  if (t->part_count) {
+    PetscCall(clock_begin(&t->clock, PART_REDUCE));
+    PetscCallMPI(MPI_Allreduce(MPI_IN_PLACE, &squared, 1, MPI_DOUBLE, MPI_SUM, t->comm));
+    PetscCall(clock_end(&t->clock, PART_REDUCE));
+  }
+  *norm = sqrt(squared);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
 /* Each rank updates its own parameters, which may be all. */
 static PetscErrorCode update_own(Training *t, double rate, double *norm)
 {
   const Scalar *gradient = network_gradient(t->network) + t->own_first;
-  double squared = optimizer_norm_squared(t->optimizer, gradient);
 
   PetscFunctionBeginUser;
-  if (t->part_count) PetscCallMPI(MPI_Allreduce(MPI_IN_PLACE, &squared, 1, MPI_DOUBLE, MPI_SUM, t->comm));
-  *norm = sqrt(squared);
+  PetscCall(gradient_norm(t, gradient, norm));
   PetscCall(optimizer_apply(t->optimizer, t->state.step + 1, rate, *norm, training_own(t, ARRAY_WEIGHTS), gradient));
+  PetscCall(clock_begin(&t->clock, PART_REDUCE));
   PetscCall(training_share_weights(t));
+  PetscCall(clock_end(&t->clock, PART_REDUCE));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -150,6 +176,7 @@ PetscErrorCode training_step(Training *training, StepRecord *record, PetscBool *
                          .learning_rate = rate,
                          .samples_per_second = train->batch / seconds,
                          .seconds = seconds};
+  clock_record(&training->clock, record);
   *stop = sums[SUM_STOP] > 0 ? PETSC_TRUE : PETSC_FALSE;
   PetscFunctionReturn(PETSC_SUCCESS);
 }

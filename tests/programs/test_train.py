@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """nephrite-train end to end on tiny maps and a tiny network: ranks, resuming, faults."""
 
+import csv
 import re
 import shutil
 import signal
@@ -70,6 +71,35 @@ class TrainTest(TrainCase):
                 self.assertIn("units", file[name].attrs)
             np.testing.assert_allclose(file["learning_rate"][:4], np.array([1, 2, 3, 4]) * 3e-3 / 4)
             self.assertAlmostEqual(file["learning_rate"][-1], 1e-3)
+
+    def test_the_history_tells_the_time_of_a_step_apart(self):
+        campaign = self.new_campaign("times")
+        self.assertEnds(self.train(campaign, ranks=2), 0)
+        with h5py.File(campaign / "training.h5") as file:
+            times = {name: file[name + "_seconds"][:] for name in ("compute", "communication", "data", "checkpoint")}
+            step = file["seconds"][:]
+        for name in ("compute", "communication", "data"):
+            self.assertTrue(np.all(times[name] > 0), name)
+        self.assertTrue(np.all(times["compute"] + times["communication"] + times["data"] < step))
+        np.testing.assert_array_equal(np.flatnonzero(times["checkpoint"]), [10])  # of step 10, counted with step 11
+
+    def test_the_log_of_petsc_counts_the_operations_of_every_part(self):
+        campaign, log = self.new_campaign("log"), self.root / "log.csv"
+        options = {"train_steps": 4, "train_warmup": 0, "log_view": f":{log}:ascii_csv"}
+        plan = self.train(campaign, {**options, "dry_run": "true"})
+        per_sample = float(re.search(r"([\d.e+-]+) GFLOP forward", plan.out)[1]) * 1e9
+        run = self.train(campaign, options)
+        self.assertEnds(run, 0)
+        with open(log) as file:
+            rows = csv.DictReader(file)
+            flops = {row["Event Name"]: float(row["FLOP"]) for row in rows if row["Stage Name"] == "Training"}
+        self.assertAlmostEqual(flops["train forward"] / (4 * 6 * per_sample), 1, delta=0.01)
+        self.assertAlmostEqual(flops["train backward"] / flops["train forward"], 2, delta=1e-6)
+        for part in ("train optimiser", "train objective", "train validation"):
+            self.assertGreater(flops[part], 0, part)
+        shares = re.search(r"network of rank 0: (.*)", run.out)[1]
+        self.assertAlmostEqual(sum(map(float, re.findall(r"([\d.]+)%", shares))), 100, delta=0.5)
+        self.assertRegex(run.out, r"memory of rank 0: [\d.]+ GB at most")
 
     def test_training_learns(self):
         losses = []

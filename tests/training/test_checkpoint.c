@@ -39,7 +39,8 @@ static void add_history(History *history, int64_t steps)
   for (int64_t step = 1; step <= steps; step++) {
     const double s = (double)step;
 
-    assert_ok(history_add_step(history, &(StepRecord){step, s + .1, s + .2, s + .3, s + .4, s + .5, s + .6, s + .7}));
+    assert_ok(history_add_step(history, &(StepRecord){step, s + .1, s + .2, s + .3, s + .4, s + .5, s + .6, s + .7,
+                                                      s + .8, s + .9, s + .91, s + .92}));
     if (step % 2 == 0) assert_ok(history_add_validation(history, &(ValidationRecord){step, s, -s, fabs(s - 4) + 1}));
   }
 }
