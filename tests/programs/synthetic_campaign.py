@@ -2,6 +2,7 @@
 
 import h5py
 import numpy as np
+import xxhash
 
 NAMES = "Omega_c,Omega_b,sigma_8,h,n_s,w_0"
 CONFIGURATION = """seed: 1
@@ -38,7 +39,9 @@ def create(path, kind):
 def put(file, name, values, units="1"):
     values = np.asarray(values)
     dataset = file.create_dataset(name, data=values, chunks=values.shape or None, fletcher32=bool(values.shape))
-    file.create_dataset(f"digest/{name}", data=np.array([12345], "u8"), chunks=(1,), fletcher32=True)
+    rows = values if values.ndim > 1 else [values]
+    digests = [xxhash.xxh3_64_intdigest(r.tobytes(), xxhash.xxh64_intdigest(name, i)) for i, r in enumerate(rows)]
+    file.create_dataset(f"digest/{name}", data=np.array(digests, "u8"), chunks=(len(rows),), fletcher32=True)
     dataset.attrs.update(units=units, description=name)
     return dataset
 

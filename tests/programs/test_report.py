@@ -286,6 +286,20 @@ class Inspect(unittest.TestCase):
         self.assertEqual(done.returncode, 65)
         self.assertIn("DAMAGED: theta", done.stdout)
 
+    def test_rows_that_changed_places_are_found(self):
+        with h5py.File(self.product, "a") as file:
+            file["theta"][2:4] = file["theta"][2:4][::-1]  # every chunk has the right checksum
+        done = run("inspect", "--verify", self.product)
+        self.assertEqual(done.returncode, 65)
+        self.assertIn("DAMAGED: theta: row 2 does not match its digest", done.stdout)
+
+    def test_a_dataset_without_digest_is_found(self):
+        with h5py.File(self.product, "a") as file:
+            del file["digest/theta"]
+        done = run("inspect", "--verify", self.product)
+        self.assertEqual(done.returncode, 65)
+        self.assertIn("theta: no digest", done.stdout)
+
     def test_a_truncated_product_is_found(self):
         with open(self.product, "r+b") as file:
             file.truncate(self.product.stat().st_size // 2)

@@ -9,6 +9,7 @@ import sys
 
 import h5py
 import numpy as np
+import xxhash
 
 from .products import dataset_names, text
 
@@ -36,13 +37,42 @@ def pieces(shape, bytes_each, limit=READ_AT_ONCE):
             yield (slice(start, start + step),)
 
 
-def read_everything(dataset):
-    """Read a dataset in pieces, so that HDF5 recomputes the Fletcher32 of every chunk; OSError where one differs."""
-    if dataset.shape == () or dataset.size == 0:
-        dataset[()]
+def rows_in_pieces(dataset):
+    """(row, values) of all of a dataset in the order in which it is stored, a part of a row at a time where rows are large."""
+    if dataset.shape == ():
+        yield 0, dataset[()]
+        return
+    if dataset.size == 0:
         return
     for piece in pieces(dataset.shape, dataset.dtype.itemsize):
-        dataset[piece]
+        values = dataset[piece]
+        if isinstance(piece[0], slice):
+            yield from enumerate(values, piece[0].start)
+        else:
+            yield piece[0], values
+
+
+def row_digest(name, row):
+    return xxhash.xxh3_64(seed=xxhash.xxh64_intdigest(name, row))
+
+
+def content_fault(file, name):
+    """Read a dataset, so that HDF5 recomputes the Fletcher32 of every chunk (OSError where one differs), and compare the
+    digests that tie each row, or the whole, to its place.  None, or what is wrong."""
+    dataset, stored = file[name], file.get(f"digest/{name}")
+    stored = None if stored is None or dataset.is_virtual else np.ravel(stored[()])
+    by_row = stored is not None and dataset.shape != () and len(stored) == dataset.shape[0]
+    current, digest = 0, row_digest(name, 0)
+    for row, values in rows_in_pieces(dataset):
+        if by_row and row != current:
+            if digest.intdigest() != stored[current]:
+                return f"row {current} does not match its digest"
+            current, digest = row, row_digest(name, row)
+        if stored is not None:
+            digest.update(np.ascontiguousarray(values).tobytes())
+    if stored is not None and digest.intdigest() != stored[current if by_row else 0]:
+        return f"row {current} does not match its digest" if by_row else "does not match its digest"
+    return None
 
 
 def faults_of(path, file, verify):
@@ -59,10 +89,14 @@ def faults_of(path, file, verify):
         stored_in_chunks = not dataset.is_virtual and dataset.shape != ()  # a scalar has the checksum of its header
         if ours and stored_in_chunks and dataset.size and not dataset.fletcher32:
             faults.append(f"{name}: no checksum")
+        if ours and not name.startswith("digest/") and not dataset.is_virtual and f"digest/{name}" not in file:
+            faults.append(f"{name}: no digest")
         try:
-            read_everything(dataset)
+            fault = content_fault(file, name)
         except OSError as error:
-            faults.append(f"{name}: {str(error).splitlines()[0]}")
+            fault = str(error).splitlines()[0]
+        if fault:
+            faults.append(f"{name}: {fault}")
     return faults
 
 
