@@ -128,6 +128,26 @@ PetscErrorCode lensing_model_evaluate(LensingModel *model, const Cosmology *cosm
                                       LensingSpectra *spectra, PetscInt *linear_redshifts);
 PetscErrorCode lensing_model_destroy(LensingModel **model);
 
+/** The discrete Fourier transform of a periodic real map, on one rank: one map, its modes, and two plans between them.
+ *
+ * Unnormalised both ways: inverse(forward(map)) is ny nx times the map.  Plans are FFTW_ESTIMATE, which are the same in
+ * every run; plans chosen by timing would change the last bit of a map from one run to the next. */
+typedef struct Fourier Fourier;
+/** FFTW's planner is not safe in threads: create such objects, and whatever contains one, from one thread at a time.
+ * Errors: NEPHRITE_ERR_INTERNAL if FFTW has no memory or no plan. */
+PetscErrorCode fourier_create(PetscInt ny, PetscInt nx, Fourier **fourier);
+double *fourier_map(Fourier *fourier); /**< [ny][nx], borrowed */
+/** The modes with k_x >= 0, [ny][nx/2+1]; the others are their complex conjugates.  Borrowed. */
+double _Complex *fourier_modes(Fourier *fourier);
+void fourier_forward(Fourier *fourier); /**< modes = transform of the map */
+void fourier_inverse(Fourier *fourier); /**< map = inverse transform of the modes, which are destroyed */
+PetscErrorCode fourier_destroy(Fourier **fourier);
+/** Signed frequency of index i of n, in cycles per n pixels: 0, 1, … -2, -1 (NumPy's fftfreq times n). */
+static inline PetscInt fourier_frequency(PetscInt i, PetscInt n)
+{
+  return i < (n + 1) / 2 ? i : i - n;
+}
+
 /** Shear of a periodic convergence map and back, on one rank (Kaiser & Squires 1993): per mode gamma = (c + i s) kappa
  * with c = (k_x^2 - k_y^2)/k^2, s = 2 k_x k_y/k^2, both 0 at k = 0 and s = 0 on the Nyquist lines, where it would not
  * be real. Work space for one thread; create from one thread at a time (FFTW's planner). */

@@ -2,9 +2,10 @@
  *
  * Of an observation d = kappa + n the mean is C (C + N)^-1 d (Wiener 1949; for maps of the sky Bunn et al. 1994).
  */
-#include "lensing/fourier.h"
 #include "nephrite/field.h"
 #include "nephrite/inference.h"
+
+#include <complex.h>
 
 /* LAPACK's solution of a positive definite system with several right-hand sides. */
 void dposv_(const char *triangle, const int *n, const int *sides, double *a, const int *lda, double *b, const int *ldb,

@@ -1,6 +1,7 @@
 /** \file fourier.c  Two FFTW plans and their arrays.  \ingroup lensing */
-#include "lensing/fourier.h"
+#include "nephrite/lensing.h"
 
+#include <complex.h>
 #include <fftw3.h>
 
 struct Fourier {

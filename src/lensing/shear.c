@@ -2,8 +2,9 @@
  *
  * Per mode, gamma = (c + i s) kappa with c = (k_x^2 - k_y^2)/k^2 and s = 2 k_x k_y/k^2.
  */
-#include "lensing/fourier.h"
 #include "nephrite/lensing.h"
+
+#include <complex.h>
 
 struct ShearTransform {
   PetscInt columns; /* nx/2+1 */

@@ -1,6 +1,6 @@
 #include "fixtures.h"
-#include "lensing/fourier.h"
 
+#include <complex.h>
 #include <omp.h>
 
 /* The realisation of an independent code: white noise, spectra and shifts in, maps out. */

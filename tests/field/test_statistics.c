@@ -1,10 +1,10 @@
 /* nephrite-test: long */
 /* A thousand maps of each of four universes have the statistics of theory: C_ij(ell) of all pairs of bins, and each
  * bin's skewness. */
-#include "lensing/fourier.h"
 #include "nephrite/field.h"
 #include "nephrite_test.h"
 
+#include <complex.h>
 #include <gsl/gsl_blas.h>
 #include <gsl/gsl_cdf.h>
 #include <gsl/gsl_linalg.h>

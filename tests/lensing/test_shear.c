@@ -1,6 +1,7 @@
 #include "fixtures.h"
-#include "lensing/fourier.h"
 #include "reference_file.h"
+
+#include <complex.h>
 
 static double rms(const double *map, size_t count)
 {
