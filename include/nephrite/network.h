@@ -46,13 +46,15 @@ typedef struct {
   size_t offset, size;
 } NetworkTensor;
 
-typedef enum { NETWORK_INFERENCE, NETWORK_TRAINING } NetworkMode;
+/** NETWORK_RECOMPUTING trains like NETWORK_TRAINING, bit for bit, in less memory: of each block only the input is kept,
+ * and backward runs the block forward again. */
+typedef enum { NETWORK_INFERENCE, NETWORK_TRAINING, NETWORK_RECOMPUTING } NetworkMode;
 
 typedef struct Network Network;
 
 /** Lay out parameters and arena for batches of at most \p batch samples; weights are zero until initialised or copied
  * in. Its calls use as many OpenMP threads as there are now; results do not depend on their number.  Not collective.
- * \param mode  NETWORK_TRAINING also holds gradients and what backward needs
+ * \param mode  all but NETWORK_INFERENCE also hold gradients and what backward needs
  * \param[out] network  owned by the caller; give it back with network_destroy()
  * Errors: NEPHRITE_ERR_CONFIG: as network_shape_check(), or more memory than there is. */
 PetscErrorCode network_create(const NetworkShape *shape, PetscInt batch, NetworkMode mode, Network **network);
@@ -130,7 +132,7 @@ PetscErrorCode network_backward(Network *network, const Scalar *x_bar, const Sca
 PetscErrorCode network_zero_gradient(Network *network);
 
 /** Activations by the names of the reference file ("time", "tokens", "observation_tokens", "block.0", …), copied out
- * for checks.  NETWORK_TRAINING only.  \param[out] values may be NULL to learn the count */
+ * for checks.  Not in NETWORK_INFERENCE.  \param[out] values may be NULL to learn the count */
 PetscErrorCode network_activation(const Network *network, const char *name, size_t *count, Scalar *values);
 
 #endif

@@ -28,6 +28,7 @@ typedef struct {
   int64_t validations; /**< held-out realisations used in a validation, at most */
   PetscInt keep; /**< newest checkpoints kept, beside the best */
   PetscBool shard_optimizer; /**< a rank keeps moments and averages of its part of the parameters only */
+  PetscBool recompute; /**< activations again in backward instead of keeping them */
   PetscBool freeze_position;
   char start_from[OPTION_TEXT_SIZE]; /**< checkpoint whose averaged weights a new training starts with, or "" */
 } TrainConfig;

@@ -37,7 +37,7 @@ static void place_parameters(Network *n, Arena *arena)
 {
   const ArenaItem items[] = {
       SCALARS(n->values, n->parameter_count),
-      SCALARS(n->gradient, n->mode == NETWORK_TRAINING ? n->parameter_count : 0),
+      SCALARS(n->gradient, n->mode != NETWORK_INFERENCE ? n->parameter_count : 0),
   };
 
   PLACE(arena, items);
@@ -47,7 +47,7 @@ static void place_parameters(Network *n, Arena *arena)
 static void place_store(const Network *n, Arena *arena, BlockStore *store, size_t T)
 {
   const Dimensions *d = &n->dims;
-  const size_t B = n->capacity, kept = n->mode == NETWORK_TRAINING ? B * T : 0;
+  const size_t B = n->capacity, kept = n->mode != NETWORK_INFERENCE ? B * T : 0;
   const ArenaItem items[] = {
       SCALARS(store->x, B * T * d->W),
       SCALARS(store->x_mid, B * T * d->W),
@@ -66,6 +66,14 @@ static void place_store(const Network *n, Arena *arena, BlockStore *store, size_
   PLACE(arena, items);
 }
 
+/* Instead of the x that the store has from the shared one. */
+static void place_input(const Network *n, Arena *arena, BlockStore *store, size_t T)
+{
+  const ArenaItem items[] = {SCALARS(store->x, n->capacity * T * n->dims.W)};
+
+  PLACE(arena, items);
+}
+
 static void place_stores(Network *n, Arena *arena)
 {
   if (n->mode == NETWORK_TRAINING) {
@@ -73,7 +81,10 @@ static void place_stores(Network *n, Arena *arena)
     return;
   }
   place_store(n, arena, &n->stores[0], n->dims.T);
-  for (size_t l = 1; l < n->dims.L; l++) n->stores[l] = n->stores[0];
+  for (size_t l = 1; l < n->dims.L; l++) {
+    n->stores[l] = n->stores[0];
+    if (n->mode == NETWORK_RECOMPUTING) place_input(n, arena, &n->stores[l], tokens_in_block(&n->dims, l));
+  }
 }
 
 static void place_forward(Network *n, Arena *arena)
@@ -96,7 +107,7 @@ static void place_forward(Network *n, Arena *arena)
       SCALARS(n->theta, B * d->P),
       SCALARS(n->cosmology, B * d->K * W),
       SCALARS(n->before, d->start ? B * (d->K + d->F) * W : 0),
-      SCALARS(n->final, n->mode == NETWORK_TRAINING ? B * d->T * W : 0),
+      SCALARS(n->final, n->mode != NETWORK_INFERENCE ? B * d->T * W : 0),
       SCALARS(n->head_modulation, B * 2 * W),
       SCALARS(n->head_gain, B * W),
       SCALARS(n->head_r, B * d->F),
@@ -116,7 +127,7 @@ static void place_forward(Network *n, Arena *arena)
 static void place_panels(const Network *n, Arena *arena, Linear *linear)
 {
   const size_t forward = panels_size(n, linear->out, linear->in);
-  const size_t backward = n->mode == NETWORK_TRAINING ? panels_size(n, linear->in, linear->out) : 0;
+  const size_t backward = n->mode != NETWORK_INFERENCE ? panels_size(n, linear->in, linear->out) : 0;
   const ArenaItem items[] = {SCALARS(linear->panels, forward > backward ? forward : backward)};
 
   PLACE(arena, items);
@@ -178,7 +189,7 @@ static void place_backward(Network *n, Arena *arena)
 static void place_scratch(const Network *n, Arena *arena, ThreadScratch *scratch)
 {
   const Dimensions *d = &n->dims;
-  const size_t training = n->mode == NETWORK_TRAINING ? 1 : 0, stride = logit_stride(n->kernels, d->T);
+  const size_t training = n->mode != NETWORK_INFERENCE ? 1 : 0, stride = logit_stride(n->kernels, d->T);
   const ArenaItem items[] = {
       SCALARS(scratch->h, ROWS * d->W),
       SCALARS(scratch->f, ROWS * d->W),
@@ -213,7 +224,7 @@ static size_t lay_out(Network *network, char *memory)
   place_stores(network, &arena);
   place_forward(network, &arena);
   place_all_panels(network, &arena);
-  if (network->mode == NETWORK_TRAINING) place_backward(network, &arena);
+  if (network->mode != NETWORK_INFERENCE) place_backward(network, &arena);
   for (int thread = 0; thread < network->threads; thread++) place_scratch(network, &arena, &network->scratch[thread]);
   return arena.used;
 }

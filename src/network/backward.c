@@ -353,6 +353,17 @@ static size_t offset_of(const Network *n, const Scalar *weight)
   return (size_t)(weight - n->values);
 }
 
+/* Have a block's activations in the store that it shares with others.  On the way the input of the block after it is
+ * written again, the same as it is. */
+static PetscErrorCode hold(Network *n, size_t block)
+{
+  PetscFunctionBeginUser;
+  if (n->mode != NETWORK_RECOMPUTING || n->held == block) PetscFunctionReturn(PETSC_SUCCESS);
+  block_forward(n, block);
+  PetscCall(PetscLogFlops(block_forward_flops(&n->dims, block) * (double)n->batch));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
 PetscErrorCode network_backward(Network *n, const Scalar *x_bar, const Scalar *theta_bar, GradientReady ready,
                                 void *context, const NetworkInputGradient *input_gradient)
 {
@@ -360,7 +371,7 @@ PetscErrorCode network_backward(Network *n, const Scalar *x_bar, const Scalar *t
   Announcer announcer = {n, ready, context, n->parameter_count};
 
   PetscFunctionBeginUser;
-  PetscCheck(n->mode == NETWORK_TRAINING && n->batch, PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL,
+  PetscCheck(n->mode != NETWORK_INFERENCE && n->batch, PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL,
              "backward needs a network for training that has run forward");
   laps_begin(n);
   begin_gradient(n);
@@ -369,6 +380,7 @@ PetscErrorCode network_backward(Network *n, const Scalar *x_bar, const Scalar *t
   lap(n, NETWORK_ENDS);
   PetscCall(announce(&announcer, offset_of(n, n->weights.head_field_norm)));
   for (size_t block = n->dims.L; block-- > 0;) {
+    PetscCall(hold(n, block));
     block_backward(n, block);
     if (block == n->dims.start && n->dims.O) split_observation(n);
     PetscCall(announce(&announcer, offset_of(n, n->blocks[block].norm1)));

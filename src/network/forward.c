@@ -105,13 +105,14 @@ static void mlp(const Network *n, size_t block, RowBlock rows, ThreadScratch *sc
                                           .y = stream_after(n, block) + at * W});
 }
 
-static void block_forward(Network *n, size_t block)
+void block_forward(Network *n, size_t block)
 {
   const size_t T = tokens_in_block(&n->dims, block), H = n->dims.H;
   const size_t row_blocks = n->batch * row_blocks_per_sample(T), heads = n->batch * H;
   const BlockWeights *weights = &n->blocks[block];
   const Linear *const maps[] = {&weights->qkv, &weights->proj, &weights->w12, &weights->w3};
 
+  n->held = block;
   block_modulation(n, block);
   lap(n, NETWORK_ENDS);
 #pragma omp parallel num_threads(n->threads)
@@ -225,7 +226,7 @@ PetscErrorCode network_forward(Network *n, const NetworkInput *input, Scalar *x,
   PetscCheck(input->observation || n->observed_batch == (size_t)input->batch, PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL,
              "a batch of %d samples without observation; the last observation was of %zu", (int)input->batch,
              n->observed_batch);
-  PetscCheck(!input->dropout || n->mode == NETWORK_TRAINING, PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL,
+  PetscCheck(!input->dropout || n->mode != NETWORK_INFERENCE, PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL,
              "dropout in a network for inference");
   laps_begin(n);
   remember(n, input);

@@ -58,7 +58,8 @@ PetscErrorCode layout_bind(const Dimensions *dims, Scalar *values, size_t count,
 
 /* ------------------------------------------------------------------ memory */
 
-/** What a block's forward pass leaves for its backward pass; at inference all blocks share one. */
+/** What a block's forward pass leaves for its backward pass.  At inference all blocks share one; where backward runs
+ * blocks forward again, all but `x`. */
 typedef struct {
   Scalar *x, *x_mid; /* [B][T][W] into the block, and between its halves */
   Scalar *r1, *r2; /* [B][T] inverse root mean squares of norm1 and norm2 */
@@ -158,6 +159,7 @@ struct Network {
   size_t observed_batch; /* samples whose observation is embedded */
   size_t modulation_rows; /* batch, or 1 when all its times are equal */
   PetscBool dropping;
+  size_t held; /* the block that was last to run forward: what a shared store holds */
   int64_t dropout_seed;
 };
 
@@ -266,6 +268,13 @@ void affine_gradient(const Network *network, const Linear *linear, size_t rows, 
 void add_bias(size_t rows, size_t width, const Scalar *bias, Scalar *y);
 /** sum[j] += Σ_row x[row][j], in double: rows may be many. */
 void add_column_sums(size_t rows, size_t width, const Scalar *x, Scalar *sum);
+
+/* ------------------------------------------------------------------ forward.c */
+
+/** One block, from its store's x to the input of what follows it. */
+void block_forward(Network *network, size_t block);
+/** Per sample. */
+double block_forward_flops(const Dimensions *dims, size_t block);
 
 /* ------------------------------------------------------------------ dropout.c */
 

@@ -112,20 +112,23 @@ Scalar *network_gradient(Network *network)
 }
 
 /* Multiply-adds count twice; what is not a matrix product is left out. */
+double block_forward_flops(const Dimensions *d, size_t block)
+{
+  const double W = (double)d->W, M = (double)d->M, T = (double)tokens_in_block(d, block);
+
+  return 2 * T * (4 * W * W + 3 * M * W) + 4 * T * T * W + 12 * W * W;
+}
+
 double network_forward_flops(const Network *network)
 {
   const Dimensions *d = &network->dims;
-  const double W = (double)d->W, M = (double)d->M, K = (double)d->K, F = (double)d->F, O = (double)d->O;
+  const double W = (double)d->W, K = (double)d->K, F = (double)d->F, O = (double)d->O;
   const double bottleneck = (double)d->bottleneck, values = (double)(d->field.patch * d->field.patch * d->bins);
   double flops = 2 * W * ((double)d->E + W);
 
   flops += 2 * K * W * (double)d->P + 2 * F * bottleneck * ((double)d->field.values + W);
   flops += 2 * O * bottleneck * ((double)d->observation.values + W);
-  for (size_t l = 0; l < d->L; l++) {
-    const double T = (double)tokens_in_block(d, l);
-
-    flops += 2 * T * (4 * W * W + 3 * M * W) + 4 * T * T * W + 12 * W * W;
-  }
+  for (size_t l = 0; l < d->L; l++) flops += block_forward_flops(d, l);
   return flops + 4 * W * W + 2 * F * W * values + 2 * W * (double)d->P;
 }
 
@@ -185,7 +188,7 @@ PetscErrorCode network_activation(const Network *network, const char *name, size
   size_t written = 0;
 
   PetscFunctionBeginUser;
-  PetscCheck(network->mode == NETWORK_TRAINING && network->batch, PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL,
+  PetscCheck(network->mode != NETWORK_INFERENCE && network->batch, PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL,
              "activations are kept by a network for training that has run forward");
   PetscCall(find_activation(network, name, &view));
   for (size_t row = 0; row < network->batch * view.tokens; row++) {

@@ -231,6 +231,8 @@ typedef struct {
 
 /** Samples that a rank has in memory at once. */
 PetscInt training_micro_batch(const TrainConfig *train, int ranks);
+/** Does backward compute activations again? */
+NetworkMode training_mode(const TrainConfig *train);
 /** Find which parameters are whose. */
 PetscErrorCode training_parts(Training *training);
 /** This rank's own part of an array, [own_count]. */

@@ -32,6 +32,11 @@ PetscInt training_micro_batch(const TrainConfig *train, int ranks)
   return share < train->micro_batch ? share : train->micro_batch;
 }
 
+NetworkMode training_mode(const TrainConfig *train)
+{
+  return train->recompute ? NETWORK_RECOMPUTING : NETWORK_TRAINING;
+}
+
 PetscErrorCode training_estimate(const TrainingSetup *setup, int ranks, TrainingEstimate *estimate)
 {
   const TrainConfig *train = setup->train;
@@ -42,13 +47,14 @@ PetscErrorCode training_estimate(const TrainingSetup *setup, int ranks, Training
   const PetscInt samples = training_micro_batch(train, ranks);
   const double pixels = (double)shape.ny * (double)shape.nx, bins = shape.bins;
   *estimate = (TrainingEstimate){.micro_batch = samples};
-  PetscCall(network_estimate(&shape, samples, NETWORK_TRAINING, &estimate->network));
+  PetscCall(network_estimate(&shape, samples, training_mode(train), &estimate->network));
   estimate->optimizer_bytes = 3. * (double)estimate->network.parameters * sizeof(Scalar); /* m, v, average */
   if (train->shard_optimizer) estimate->optimizer_bytes /= ranks;
   /* clean and noisy map, answer and its gradient, observation; the map as it comes */
   estimate->batch_bytes =
       samples * pixels * ((4 * bins + shape.observation_channels) * sizeof(Scalar) + bins * sizeof(float));
-  estimate->step_flops = 3 * estimate->network.forward_flops * train->batch;
+  /* backward costs twice what forward does, and forward may be made twice (but for the last block and the heads) */
+  estimate->step_flops = (train->recompute ? 4 : 3) * estimate->network.forward_flops * train->batch;
   estimate->checkpoint_bytes =
       (double)checkpoint_bytes(estimate->network.parameters, estimate->network.tensors, train->steps);
   PetscFunctionReturn(PETSC_SUCCESS);
@@ -93,7 +99,7 @@ static PetscErrorCode create_network(Training *t)
   const size_t samples = (size_t)t->micro_batch, parameters = (size_t)t->shape.parameters;
 
   PetscFunctionBeginUser;
-  PetscCall(network_create(&t->shape, t->micro_batch, NETWORK_TRAINING, &t->network));
+  PetscCall(network_create(&t->shape, t->micro_batch, training_mode(t->setup.train), &t->network));
   PetscCall(training_parts(t));
   PetscCall(create_optimizer(t));
   PetscCall(PetscMalloc1(samples * pixels, &t->x_hat));

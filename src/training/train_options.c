@@ -56,6 +56,9 @@ static const OptionSpec specs[] = {
      "steps between checkpoints; there is one at the end and at an interruption too"},
     {"train_keep", VALUE_INT, MEMBER(keep), "checkpoints", "2", 1, 1 << 20, NULL, SCOPE_RUN,
      "newest checkpoints kept, beside the best one"},
+    {"train_recompute", VALUE_FLAG, MEMBER(recompute), "", "false", 0, 0, NULL, SCOPE_RUN,
+     "compute activations a second time in backward instead of keeping them: less memory, a third more arithmetic, the "
+     "same result"},
     {"train_shard_optimizer", VALUE_FLAG, MEMBER(shard_optimizer), "", "false", 0, 0, NULL, SCOPE_RUN,
      "share the optimiser's moments and the averaged weights among the ranks: less memory and arithmetic for each"},
     {"train_freeze_position", VALUE_FLAG, MEMBER(freeze_position), "", "false", 0, 0, NULL, COURSE,

@@ -170,6 +170,18 @@ class TrainTest(TrainCase):
             parameters = sum(item.size for item in file["weights"].values())
         self.assertIn(f"network   {parameters} parameters", run.out)
 
+    def test_computing_activations_again_takes_less_memory_and_changes_no_bit(self):
+        memory = []
+        for recompute in ("false", "true"):
+            run = self.train(
+                self.root / "dry2", {"dry_run": "true", "network_width": 256, "train_recompute": recompute}
+            )
+            memory.append(float(re.search(r"network ([0-9.]+),", run.out).group(1)))
+        self.assertLess(memory[1], memory[0])
+        campaign = self.new_campaign("recompute", [10])  # goes on from where activations were kept
+        self.assertEnds(self.train(campaign, {"train_recompute": "true"}), 0)
+        self.assertSameTraining(self.checkpoint(campaign, 20), self.checkpoint(self.whole, 20))
+
     # ---- going on
 
     def test_a_resumed_training_equals_the_uninterrupted_one_bit_for_bit(self):

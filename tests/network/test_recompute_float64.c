@@ -1,0 +1,2 @@
+/* nephrite-test: float64 */
+#include "test_recompute.c"
