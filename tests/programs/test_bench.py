@@ -1,18 +1,26 @@
 #!/usr/bin/env python3
 """tools/bench says what it measured of each program; how fast that was is no test."""
 
+import argparse
+import ctypes
 import os
 import pathlib
 import re
 import subprocess
+import sys
 import tempfile
 import unittest
 
+import numpy as np
+
 SOURCE = pathlib.Path(os.environ.get("NEPHRITE_SOURCE", pathlib.Path(__file__).resolve().parents[2]))
 BUILD = pathlib.Path(os.environ.get("NEPHRITE_BUILD", SOURCE / "build"))
+sys.path.insert(0, str(SOURCE / "tools"))
+from nephrite_tools import bench_train, sgemm  # noqa: E402
+
 CONFIG = """
 survey: {map_size: 16, field_of_view: 2, bins: 2}
-network: {depth: 1, width: 16, heads: 1, patch: 4, bottleneck: 16, cosmology_tokens: 1}
+network: {depth: 1, width: 16, heads: 1, patch: 4, bottleneck: 16, cosmology_tokens: 1, dropout: 0}
 infer: {evaluations: 5}
 """
 
@@ -43,10 +51,83 @@ class Bench(unittest.TestCase):
         done = self.bench("simulate", "--work", 512, "--repeats", 1)
         self.assertTable(done, "maps", "cosmology", "angular power", "shifts", "field spectra", "field maps")
 
-    def test_training(self):
-        self.assertTable(
-            self.bench("train", "--work", 40, "--repeats", 1), "samples", "train forward", "train backward"
+    def assertRow(self, done, name):
+        """The two numbers of a row of the table of train."""
+        self.assertEqual(done.returncode, 0, done.stderr)
+        found = re.search(rf"^ *{re.escape(name)} +([\d.e+]+)%? +([\d.e+]+)%?$", done.stdout, re.M)
+        self.assertTrue(found, f"{name}: {done.stdout}")
+        return np.array([float(found[1]), float(found[2])])
+
+    def test_training_beside_the_blas(self):
+        done = self.bench("train", "--work", 10, "--repeats", 1)
+        self.assertRegex(done.stdout, r"ranks x threads +1 x 1 +2 x 1\n")
+        model, sgemm = self.assertRow(done, "model GFLOP/s"), self.assertRow(done, "sgemm GFLOP/s")
+        np.testing.assert_allclose(self.assertRow(done, "model / sgemm"), model / sgemm, atol=2e-3)
+        flops = model / self.assertRow(done, "samples/s")
+        self.assertAlmostEqual(flops[0] / flops[1], 1, delta=5e-3)  # of a sample
+        self.assertTrue(np.all(self.assertRow(done, "GB per rank") > 0.01))
+        self.assertEqual(self.assertRow(done, "communication")[0] < self.assertRow(done, "compute")[0], True)
+        parts = ("linear maps", "attention", "weight gradients", "row by row", "waiting", "embeddings and heads")
+        np.testing.assert_allclose(sum(self.assertRow(done, part) for part in parts), 100, atol=0.5)
+
+    def pytorch(self, answer, *words):
+        """Runs with a Python that gives these answers, as if it had torch."""
+        with tempfile.TemporaryDirectory() as folder:
+            python = pathlib.Path(folder) / "python"
+            python.write_text(
+                f"#!{sys.executable}\nimport json, sys\ntask = json.load(sys.stdin)\nprint(json.dumps({answer}))\n"
+            )
+            python.chmod(0o755)
+            return self.bench("train", "--work", 10, "--repeats", 1, "--pytorch", python, *words)
+
+    def test_training_beside_pytorch(self):
+        answer = """{"check": {"forward": 1e-15, "version": "3"}, "time": {"parameters": task["shape"].get("weights"),
+                     "samples_per_second": 10.0 * len(task.get("mode", ""))}}[task["do"]]"""
+        done = self.pytorch(answer.replace("\n", " "), "--threads", "1,2", "--ranks", 1)
+        self.assertIn("difference from network.h5 in float64: forward 1.0e-15", done.stdout)
+        np.testing.assert_array_equal(self.assertRow(done, "PyTorch eager, samples/s"), 50)
+        np.testing.assert_array_equal(self.assertRow(done, "PyTorch compiled, samples/s"), 80)
+        ratio = self.assertRow(done, "samples/s") / 80
+        np.testing.assert_allclose(self.assertRow(done, "nephrite / best PyTorch"), ratio, rtol=2e-3)
+
+    def test_another_network_is_not_compared_with(self):
+        done = self.pytorch('{"forward": 1e-3, "version": "3"}')
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("PyTorch's network is another one", done.stderr)
+        done = self.pytorch(
+            '{"check": {"forward": 1e-15, "version": "3"}, "time": {"parameters": 5, "samples_per_second": 1}}[task["do"]]'
         )
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(done.stderr, r"PyTorch's network has 5 parameters, ours \d+")
+        done = self.pytorch('{"forward": 1e-15, "version": "3"}', "--", "-network_dropout", 0.1)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("-network_dropout 0", done.stderr)
+
+    def test_a_python_without_torch_is_refused(self):
+        done = self.bench("train", "--pytorch", "/bin/false")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("/bin/false", done.stderr)
+
+    @unittest.skipUnless(os.environ.get("NEPHRITE_TORCH"), "NEPHRITE_TORCH names no Python with torch")
+    def test_the_network_in_pytorch_is_that_of_the_reference_file(self):
+        done = self.bench("train", "--work", 2, "--repeats", 1, "--ranks", 1, "--pytorch", os.environ["NEPHRITE_TORCH"])
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(done.stdout, r"in float64: forward .*, loss .*, gradient ")
+
+    def test_the_products_timed_are_those_of_the_network(self):
+        shape = bench_train.shape_of(SOURCE / "tests/reference/network.h5")
+        W, M, B = 48, 128, 3
+        maps = [tuple(map(int, words.split(","))) for words in bench_train.linear_maps(shape, B)]
+        tokens = 1 * 20 + 2 * 24  # of three blocks, the first without the observation's
+        self.assertEqual(sum(m * n * k * count for m, n, k, count in maps), B * tokens * (4 * W * W + 3 * M * W))
+        blas = ctypes.CDLL(bench_train.blas_library(argparse.Namespace(build=BUILD)))
+        random = np.random.default_rng(1)
+        x, w, y = (random.random(size, dtype=np.float32) for size in ((7, 5), (3, 5), (7, 3)))
+        expected = [(x, w, x @ w.T), (y, w, y @ w), (y, x, y.T @ x)]
+        for product, (a, b, right) in zip(sgemm.products(7, 3, 5), expected):
+            c = np.zeros(right.shape, dtype=np.float32)
+            sgemm.multiply(blas, product, a, b, c)
+            np.testing.assert_allclose(c, right, rtol=1e-5)
 
     def test_inference(self):
         self.assertTable(self.bench("infer", "--work", 256, "--repeats", 2), "draws", "draw network")

@@ -1,4 +1,4 @@
-"""tools/bench: rates of the programs, weak scaling, and the share of each part of the work.
+"""tools/bench: rates of the programs, weak scaling, and the share of each part of the work; train is in bench_train.
 
 Runs of different numbers of ranks alternate, and the best of each counts: other work on a machine only ever slows a run.
 """
@@ -19,17 +19,13 @@ def settings(what, ranks, work):
     """Options of a run whose work grows with its ranks."""
     if what == "simulate":
         return ["-simulate_realisations", work * ranks, "-simulate_shard_size", max(1, work // 8), "-train_held_out", 1]
-    if what == "train":
-        return ["-train_steps", work, "-train_batch", 8 * ranks, "-train_validate_every", work, "-train_source", "online",
-                "-simulate_realisations", 64, "-train_held_out", 8, "-train_validations", 8,
-                "-train_checkpoint_every", work, "-train_warmup", 0]  # fmt: skip
     return ["-infer_draws", work * ranks, "-infer_observations", 1, "-infer_batch", max(1, work // 4)]
 
 
-def execute(words):
+def execute(words, environment=None):
     """What a program prints; ends the benchmark where it fails."""
     words = [*map(str, words)]
-    done = subprocess.run(words, capture_output=True, text=True)
+    done = subprocess.run(words, capture_output=True, text=True, env=environment)
     if done.returncode:
         sys.exit(f"bench: {' '.join(words)} ended with {done.returncode}\n{done.stderr}")
     return done.stdout
@@ -56,8 +52,9 @@ def trained(arguments, folder):
     """A campaign with a network to draw with: of random weights all but untrained, which draw as fast as any."""
     campaign = folder / "trained"
     words = [arguments.build / "nephrite-train", "-config", arguments.config, "-campaign", campaign]
-    words += [*settings("train", 1, 1), *arguments.options]
-    execute(words)
+    words += ["-train_steps", 1, "-train_batch", 8, "-train_validate_every", 1, "-train_checkpoint_every", 1]
+    words += ["-train_warmup", 0, "-train_source", "online", "-simulate_realisations", 64, "-train_held_out", 8]
+    execute([*words, "-train_validations", 8, *arguments.options])
     return campaign
 
 
@@ -107,8 +104,10 @@ def main():
     parser.add_argument("--config", type=pathlib.Path, help="campaign file (default config/lsst_y10.yaml)")
     parser.add_argument("--build", type=pathlib.Path, help="where the programs are (default build/release)")
     parser.add_argument("--ranks", default="1,2", help="numbers of ranks to compare (default 1,2)")
+    parser.add_argument("--threads", default="1", help="train: numbers of threads per rank to compare (default 1)")
+    parser.add_argument("--pytorch", metavar="PYTHON", help="train: a Python with torch, to compare with on one rank")
     parser.add_argument("--repeats", type=int, default=3, help="runs of each, of which the best counts (default 3)")
-    parser.add_argument("--work", type=int, help="maps, steps or draws of a rank (default 1024, 4 or 8)")
+    parser.add_argument("--work", type=int, help="maps, steps or draws of a rank (default 1024, 6 or 8)")
     parser.add_argument("--scratch", help="directory for what the runs write (default: that of temporary files)")
     parser.add_argument("--root", type=pathlib.Path, help=argparse.SUPPRESS)
     parser.epilog = "Options after -- go to the program."
@@ -119,8 +118,14 @@ def main():
     arguments.config = arguments.config or arguments.root / "config/lsst_y10.yaml"
     arguments.build = arguments.build or arguments.root / "build/release"
     arguments.ranks = [int(ranks) for ranks in arguments.ranks.split(",")]
-    arguments.work = arguments.work or {"simulate": 1024, "train": 4, "infer": 8}[arguments.what]
-    table(arguments, measure(arguments))
+    arguments.threads = [int(threads) for threads in arguments.threads.split(",")]
+    arguments.work = arguments.work or {"simulate": 1024, "train": 6, "infer": 8}[arguments.what]
+    if arguments.what == "train":
+        from . import bench_train
+
+        bench_train.run(arguments)
+    else:
+        table(arguments, measure(arguments))
 
 
 if __name__ == "__main__":
