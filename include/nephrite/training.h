@@ -61,9 +61,18 @@ PetscErrorCode optimizer_freeze(Optimizer *optimizer, size_t offset, size_t coun
  * Errors: NEPHRITE_ERR_INTERNAL if the norm is not finite; nothing is changed then. */
 PetscErrorCode optimizer_step(Optimizer *optimizer, int64_t step, double learning_rate, Scalar *weights,
                               const Scalar *gradient, double *norm);
-/** The two halves of a step, for an optimiser that has a part of the parameters only: first the square of its part of
- * the norm, then, with the norm of all parts together, the update.  Parameters as of optimizer_step(). */
-double optimizer_norm_squared(const Optimizer *optimizer, const Scalar *gradient);
+/** The norm of the gradient is summed over pieces of all parameters, which are cut alike whoever holds them: it is the
+ * same bit for bit however parameters are shared among ranks. */
+enum { NORM_PIECES = 4096 };
+/** Where piece 0 … NORM_PIECES of \p total parameters begins; the last one is their end. */
+size_t norm_piece_begin(size_t total, int piece);
+/** The two halves of a step, for an optimiser that has some pieces of the parameters only: first the squares of its
+ * pieces of the gradient, then, with the norm of all, the update.  Parameters as of optimizer_step().
+ * \param first  the optimiser's first parameter, of \p total; it begins and ends with a piece
+ * \param[out] squares  of each piece; 0 for those of others, so that they can be summed over ranks */
+void optimizer_squares(const Optimizer *optimizer, size_t first, size_t total, const Scalar *gradient,
+                       double squares[NORM_PIECES]);
+double optimizer_norm(const double squares[NORM_PIECES]); /**< of all pieces */
 PetscErrorCode optimizer_apply(Optimizer *optimizer, int64_t step, double learning_rate, double norm, Scalar *weights,
                                const Scalar *gradient);
 Scalar *optimizer_ema(Optimizer *optimizer); /**< [count] averaged weights */

@@ -12,16 +12,12 @@ double schedule_learning_rate(const TrainConfig *train, int64_t step);
 
 /* ------------------------------------------------------------------ reduction */
 
-/** Who is given the sum: every rank, or of each part of the vector, as share_of() cuts it, the rank whose part it is.
- */
-typedef enum { REDUCE_TO_ALL, REDUCE_TO_OWNER } ReduceTo;
-
 /** Sums a vector over ranks in buckets, each started as soon as it is final on this rank, so that the communication
- * overlaps with the rest of backward.  Buckets have fixed boundaries. */
+ * overlaps with the rest of backward.  Buckets have fixed boundaries, so that on as many ranks sums are the same bits.
+ */
 typedef struct Reducer Reducer;
-/** \param values [count] borrowed for the life of the reducer; holds the sum after reducer_finish(), and elsewhere than
- * in the own part of REDUCE_TO_OWNER nothing of use */
-PetscErrorCode reducer_create(MPI_Comm comm, ReduceTo target, size_t count, Scalar *values, Reducer **reducer);
+/** \param values [count] borrowed for the life of the reducer; holds the sum after reducer_finish() */
+PetscErrorCode reducer_create(MPI_Comm comm, size_t count, Scalar *values, Reducer **reducer);
 /** A ::GradientReady: values[offset, …) are final.  \param reducer a Reducer */
 PetscErrorCode reducer_ready(void *reducer, size_t offset, size_t count);
 /** Start what has not been started and wait for everything; then ready for the next step.  Collective. */

@@ -6,8 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-/* The norm is summed over a fixed number of pieces, so that it does not depend on the number of threads. */
-enum { PIECES = 256 };
+enum { PIECES = 256 }; /* of the parameters, for the threads */
 
 /* For PETSc's log: 20 of update(), a square root among them, and 2 of the norm. */
 #define FLOPS_PER_WEIGHT 22.
@@ -59,18 +58,41 @@ static double sum_of_squares(size_t count, const Scalar *restrict g)
   return sum;
 }
 
-static double norm_squared(size_t count, const Scalar *gradient)
+size_t norm_piece_begin(size_t total, int piece)
 {
-  double partial[PIECES], sum = 0;
+  return total / NORM_PIECES * (size_t)piece + total % NORM_PIECES * (size_t)piece / NORM_PIECES;
+}
 
-#pragma omp parallel for schedule(static)
-  for (int piece = 0; piece < PIECES; piece++) {
-    const size_t first = count * (size_t)piece / PIECES, end = count * (size_t)(piece + 1) / PIECES;
+/* Of own parameters [begin, end), without those that are frozen. */
+static double piece_squares(const Optimizer *o, const Scalar *gradient, size_t begin, size_t end)
+{
+  const size_t before = end < o->frozen_from ? end : o->frozen_from;
+  const size_t after = begin > o->frozen_to ? begin : o->frozen_to;
+  double sum = 0;
 
-    partial[piece] = sum_of_squares(end - first, gradient + first);
-  }
-  for (int piece = 0; piece < PIECES; piece++) sum += partial[piece];
+  if (begin < before) sum += sum_of_squares(before - begin, gradient + begin);
+  if (after < end) sum += sum_of_squares(end - after, gradient + after);
   return sum;
+}
+
+void optimizer_squares(const Optimizer *optimizer, size_t first, size_t total, const Scalar *gradient,
+                       double squares[NORM_PIECES])
+{
+#pragma omp parallel for schedule(static)
+  for (int piece = 0; piece < NORM_PIECES; piece++) {
+    const size_t begin = norm_piece_begin(total, piece), end = norm_piece_begin(total, piece + 1);
+    const PetscBool own = begin >= first && end <= first + optimizer->count ? PETSC_TRUE : PETSC_FALSE;
+
+    squares[piece] = own ? piece_squares(optimizer, gradient, begin - first, end - first) : 0;
+  }
+}
+
+double optimizer_norm(const double squares[NORM_PIECES])
+{
+  double sum = 0;
+
+  for (int piece = 0; piece < NORM_PIECES; piece++) sum += squares[piece];
+  return sqrt(sum);
 }
 
 /* What is the same for every element of a step. */
@@ -131,13 +153,6 @@ static void update_range(Optimizer *o, const StepFactors *factors, size_t from, 
   }
 }
 
-double optimizer_norm_squared(const Optimizer *optimizer, const Scalar *gradient)
-{
-  const size_t from = optimizer->frozen_from, to = optimizer->frozen_to;
-
-  return norm_squared(from, gradient) + norm_squared(optimizer->count - to, gradient + to);
-}
-
 PetscErrorCode optimizer_apply(Optimizer *optimizer, int64_t step, double learning_rate, double norm, Scalar *weights,
                                const Scalar *gradient)
 {
@@ -155,8 +170,11 @@ PetscErrorCode optimizer_apply(Optimizer *optimizer, int64_t step, double learni
 PetscErrorCode optimizer_step(Optimizer *optimizer, int64_t step, double learning_rate, Scalar *weights,
                               const Scalar *gradient, double *norm)
 {
+  double squares[NORM_PIECES];
+
   PetscFunctionBeginUser;
-  *norm = sqrt(optimizer_norm_squared(optimizer, gradient));
+  optimizer_squares(optimizer, 0, optimizer->count, gradient, squares);
+  *norm = optimizer_norm(squares);
   PetscCall(optimizer_apply(optimizer, step, learning_rate, *norm, weights, gradient));
   PetscFunctionReturn(PETSC_SUCCESS);
 }

@@ -18,10 +18,12 @@ PetscErrorCode training_parts(Training *training)
   training->own_count = (size_t)count;
   if (!training->setup.train->shard_optimizer) PetscFunctionReturn(PETSC_SUCCESS);
   PetscCall(PetscMalloc2(training->size, &training->part_count, training->size, &training->part_first));
-  for (int rank = 0; rank < training->size; rank++) {
-    share_of_rank(rank, training->size, count, &first, &own);
-    training->part_first[rank] = (int)first;
-    training->part_count[rank] = (int)own;
+  for (int rank = 0; rank < training->size; rank++) { /* whole pieces, whose squares are then the same as ever */
+    share_of_rank(rank, training->size, NORM_PIECES, &first, &own);
+    const size_t begin = norm_piece_begin((size_t)count, (int)first);
+
+    training->part_first[rank] = (int)begin;
+    training->part_count[rank] = (int)(norm_piece_begin((size_t)count, (int)(first + own)) - begin);
   }
   training->own_first = (size_t)training->part_first[training->rank];
   training->own_count = (size_t)training->part_count[training->rank];

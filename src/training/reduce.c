@@ -4,20 +4,13 @@
 /* Elements of a bucket: 1 MiB of floats, enough to reach the network's bandwidth, little enough to start early. */
 enum { BUCKET = 1 << 18 };
 
-/* What is summed in one message. */
-typedef struct {
-  size_t first;
-  int count, owner; /* the rank that needs the sum, where only one does */
-} Piece;
-
 struct Reducer {
   MPI_Comm comm;
-  int size, rank;
-  ReduceTo target;
-  PetscInt pieces, started; /* started: pieces already sent off in this step */
-  Piece *piece; /* [pieces] in order of starting, from the end of the vector down */
+  int size;
+  size_t count;
+  PetscInt buckets, started; /* started: buckets already sent off in this step, from the end of the vector down */
   Scalar *values; /* [count] borrowed */
-  MPI_Request *requests; /* [pieces] */
+  MPI_Request *requests; /* [buckets] */
 };
 
 void share_of_rank(int rank, int size, int64_t total, int64_t *first, int64_t *count)
@@ -37,32 +30,7 @@ void share_of(MPI_Comm comm, int64_t total, int64_t *first, int64_t *count)
   share_of_rank(rank, size, total, first, count);
 }
 
-/* Where the piece that ends at \p end begins: at a whole number of buckets, and within one owner's share. */
-static size_t piece_begin(size_t end, size_t share_begin)
-{
-  const size_t bucket = (end - 1) / BUCKET * BUCKET;
-
-  return bucket > share_begin ? bucket : share_begin;
-}
-
-static PetscErrorCode cut(Reducer *r, size_t count)
-{
-  int owner = r->target == REDUCE_TO_OWNER ? r->size - 1 : 0;
-  int64_t share_begin = 0, share_count;
-
-  PetscFunctionBeginUser;
-  if (r->target == REDUCE_TO_OWNER) share_of_rank(owner, r->size, (int64_t)count, &share_begin, &share_count);
-  for (size_t end = count; end > 0;) {
-    while ((size_t)share_begin >= end) share_of_rank(--owner, r->size, (int64_t)count, &share_begin, &share_count);
-    const size_t begin = piece_begin(end, (size_t)share_begin);
-
-    r->piece[r->pieces++] = (Piece){begin, (int)(end - begin), owner};
-    end = begin;
-  }
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
-
-PetscErrorCode reducer_create(MPI_Comm comm, ReduceTo target, size_t count, Scalar *values, Reducer **reducer)
+PetscErrorCode reducer_create(MPI_Comm comm, size_t count, Scalar *values, Reducer **reducer)
 {
   Reducer *r = NULL;
 
@@ -70,38 +38,27 @@ PetscErrorCode reducer_create(MPI_Comm comm, ReduceTo target, size_t count, Scal
   PetscCall(PetscNew(&r));
   *reducer = r;
   r->comm = comm;
-  r->target = target;
   PetscCallMPI(MPI_Comm_size(comm, &r->size));
-  PetscCallMPI(MPI_Comm_rank(comm, &r->rank));
   r->values = values;
-  const size_t most = count / BUCKET + 1 + (size_t)r->size;
-  PetscCheck(most < PETSC_MPI_INT_MAX, PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG, "%zu values are too many to be reduced",
-             count);
-  PetscCall(PetscMalloc1(most, &r->piece));
-  PetscCall(PetscMalloc1(most, &r->requests));
-  PetscCall(cut(r, count));
+  r->count = count;
+  PetscCheck(count / BUCKET < PETSC_MPI_INT_MAX, PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
+             "%zu values are too many to be reduced", count);
+  r->buckets = (PetscInt)((count + BUCKET - 1) / BUCKET);
+  PetscCall(PetscMalloc1(r->buckets, &r->requests));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-static PetscErrorCode start_piece(Reducer *r, const Piece *piece, MPI_Request *request)
-{
-  Scalar *const values = r->values + piece->first;
-  const void *const own = r->rank == piece->owner ? MPI_IN_PLACE : values;
-
-  PetscFunctionBeginUser;
-  if (r->target == REDUCE_TO_ALL)
-    PetscCallMPI(MPI_Iallreduce(MPI_IN_PLACE, values, piece->count, NEPHRITE_MPI_SCALAR, MPI_SUM, r->comm, request));
-  else
-    PetscCallMPI(MPI_Ireduce(own, values, piece->count, NEPHRITE_MPI_SCALAR, MPI_SUM, piece->owner, r->comm, request));
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
-
-/* Every rank starts the pieces in the same order: MPI matches them by that order. */
+/* Every rank starts the buckets in the same order: MPI matches them by that order. */
 static PetscErrorCode start_down_to(Reducer *r, size_t offset)
 {
   PetscFunctionBeginUser;
-  for (; r->started < r->pieces && r->piece[r->started].first >= offset; r->started++)
-    PetscCall(start_piece(r, &r->piece[r->started], &r->requests[r->started]));
+  for (; r->started < r->buckets; r->started++) {
+    const size_t first = (size_t)(r->buckets - 1 - r->started) * BUCKET, left = r->count - first;
+
+    if (first < offset) break;
+    PetscCallMPI(MPI_Iallreduce(MPI_IN_PLACE, r->values + first, (int)(left < BUCKET ? left : BUCKET),
+                                NEPHRITE_MPI_SCALAR, MPI_SUM, r->comm, &r->requests[r->started]));
+  }
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -133,7 +90,6 @@ PetscErrorCode reducer_destroy(Reducer **reducer)
 {
   PetscFunctionBeginUser;
   if (!*reducer) PetscFunctionReturn(PETSC_SUCCESS);
-  PetscCall(PetscFree((*reducer)->piece));
   PetscCall(PetscFree((*reducer)->requests));
   PetscCall(PetscFree(*reducer));
   PetscFunctionReturn(PETSC_SUCCESS);

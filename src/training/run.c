@@ -83,13 +83,11 @@ static PetscErrorCode create_optimizer(Training *t)
   const TrainConfig *train = t->setup.train;
   const OptimizerConfig config = {train->beta1,        train->beta2, train->epsilon,
                                   train->weight_decay, train->clip,  train->ema_decay};
-  const ReduceTo target = t->part_count ? REDUCE_TO_OWNER : REDUCE_TO_ALL;
 
   PetscFunctionBeginUser;
   PetscCall(optimizer_create(&config, t->own_count, network_weights(t->network) + t->own_first, &t->optimizer));
   PetscCall(freeze_position(t));
-  PetscCall(
-      reducer_create(t->comm, target, network_parameter_count(t->network), network_gradient(t->network), &t->reducer));
+  PetscCall(reducer_create(t->comm, network_parameter_count(t->network), network_gradient(t->network), &t->reducer));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 

@@ -113,15 +113,16 @@ static PetscErrorCode reduce(Training *t, const Loss *loss, PetscErrorCode local
 /* Of the gradient of all parameters, from what each rank has of it. */
 static PetscErrorCode gradient_norm(Training *t, const Scalar *gradient, double *norm)
 {
-  double squared = optimizer_norm_squared(t->optimizer, gradient);
+  double squares[NORM_PIECES];
 
   PetscFunctionBeginUser;
+  optimizer_squares(t->optimizer, t->own_first, network_parameter_count(t->network), gradient, squares);
   if (t->part_count) {
     PetscCall(clock_begin(&t->clock, PART_REDUCE));
-    PetscCallMPI(MPI_Allreduce(MPI_IN_PLACE, &squared, 1, MPI_DOUBLE, MPI_SUM, t->comm));
+    PetscCallMPI(MPI_Allreduce(MPI_IN_PLACE, squares, NORM_PIECES, MPI_DOUBLE, MPI_SUM, t->comm));
     PetscCall(clock_end(&t->clock, PART_REDUCE));
   }
-  *norm = sqrt(squared);
+  *norm = optimizer_norm(squares);
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 

@@ -56,10 +56,28 @@ class TrainTest(TrainCase):
                     for name, tensor in one[group].items():
                         scale = np.abs(tensor[:]).max() + 1e-12
                         np.testing.assert_allclose(shared[group][name][:] / scale, tensor[:] / scale, atol=1e-4)
-        again = self.new_campaign("shared-again")
-        shutil.copy(self.checkpoint(self.root / "shared-optimizer2", 10), again / "checkpoints")
-        self.assertEnds(self.train(again, options, 2), 0)
-        self.assertSameTraining(self.checkpoint(again, 20), self.checkpoint(self.root / "shared-optimizer2", 20))
+
+    def test_sharing_the_optimiser_changes_no_bit_nor_does_switching_it_on_or_off(self):
+        frozen = {"train_freeze_position": "true"}
+        shared = {**frozen, "train_shard_optimizer": "true"}
+        for ranks in (2, 4):
+            whole = self.new_campaign(f"unshared{ranks}")
+            self.assertEnds(self.train(whole, frozen, ranks), 0)
+            for name, begun_by, options in (
+                ("on", None, shared),
+                ("later-on", "unshared", shared),
+                ("off", "on", frozen),
+            ):
+                campaign = self.new_campaign(f"{name}{ranks}")
+                if begun_by:
+                    shutil.copy(self.checkpoint(self.root / f"{begun_by}{ranks}", 10), campaign / "checkpoints")
+                self.assertEnds(self.train(campaign, options, ranks), 0)
+                self.assertSameTraining(self.checkpoint(campaign, 20), self.checkpoint(whole, 20))
+
+    def test_threads_change_no_bit(self):
+        campaign = self.new_campaign("threads")
+        self.assertEnds(self.train(campaign, {"threads": 2}), 0)
+        self.assertSameTraining(self.checkpoint(campaign, 20), self.checkpoint(self.whole, 20))
 
     def test_the_history_has_every_step_and_validation(self):
         with h5py.File(self.whole / "training.h5") as file:

@@ -44,7 +44,7 @@ static void values_are_summed_over_ranks_though_they_become_ready_in_pieces(void
 
   (void)state;
   assert_ok(PetscCalloc1(COUNT, &values));
-  assert_ok(reducer_create(MPI_COMM_WORLD, REDUCE_TO_ALL, COUNT, values, &reducer));
+  assert_ok(reducer_create(MPI_COMM_WORLD, COUNT, values, &reducer));
   for (int step = 0; step < 2; step++) {
     for (size_t i = 1; i < sizeof cuts / sizeof *cuts; i++) { /* a range is filled no sooner than it is announced */
       fill(values, cuts[i], cuts[i - 1]);
@@ -65,7 +65,7 @@ static void a_rank_without_samples_takes_part_all_the_same(void **state)
   (void)state;
   assert_ok(PetscCalloc1(COUNT, &values));
   fill(values, 0, COUNT);
-  assert_ok(reducer_create(MPI_COMM_WORLD, REDUCE_TO_ALL, COUNT, values, &reducer));
+  assert_ok(reducer_create(MPI_COMM_WORLD, COUNT, values, &reducer));
   if (rank_of() == 0) assert_ok(reducer_ready(reducer, 1 << 18, COUNT - (1 << 18)));
   assert_ok(reducer_finish(reducer));
   assert_summed(values, 0, COUNT);
@@ -73,38 +73,16 @@ static void a_rank_without_samples_takes_part_all_the_same(void **state)
   assert_ok(PetscFree(values));
 }
 
-static void of_a_sum_to_owners_each_rank_has_its_share(void **state)
-{
-  Scalar *values = NULL;
-  Reducer *reducer = NULL;
-  int64_t first, count;
-
-  (void)state;
-  share_of(MPI_COMM_WORLD, COUNT, &first, &count);
-  assert_ok(PetscCalloc1(COUNT, &values));
-  assert_ok(reducer_create(MPI_COMM_WORLD, REDUCE_TO_OWNER, COUNT, values, &reducer));
-  for (int step = 0; step < 2; step++) {
-    fill(values, 0, COUNT);
-    assert_ok(reducer_ready(reducer, COUNT / 2, COUNT - COUNT / 2));
-    assert_ok(reducer_finish(reducer));
-    assert_summed(values, (size_t)first, (size_t)(first + count));
-  }
-  assert_ok(reducer_destroy(&reducer));
-  assert_ok(PetscFree(values));
-}
-
-static void fewer_values_than_ranks_are_summed_to_their_owners(void **state)
+static void fewer_values_than_ranks_are_summed(void **state)
 {
   Scalar values[2];
   Reducer *reducer = NULL;
-  int64_t first, count;
 
   (void)state;
-  share_of(MPI_COMM_WORLD, 2, &first, &count);
+  assert_ok(reducer_create(MPI_COMM_WORLD, 2, values, &reducer));
   fill(values, 0, 2);
-  assert_ok(reducer_create(MPI_COMM_WORLD, REDUCE_TO_OWNER, 2, values, &reducer));
   assert_ok(reducer_finish(reducer));
-  assert_summed(values, (size_t)first, (size_t)(first + count));
+  assert_summed(values, 0, 2);
   assert_ok(reducer_destroy(&reducer));
 }
 
@@ -127,6 +105,5 @@ static void shares_are_contiguous_cover_everything_and_differ_by_at_most_one(voi
 
 NEPHRITE_TEST_MAIN(cmocka_unit_test(values_are_summed_over_ranks_though_they_become_ready_in_pieces),
                    cmocka_unit_test(a_rank_without_samples_takes_part_all_the_same),
-                   cmocka_unit_test(of_a_sum_to_owners_each_rank_has_its_share),
-                   cmocka_unit_test(fewer_values_than_ranks_are_summed_to_their_owners),
+                   cmocka_unit_test(fewer_values_than_ranks_are_summed),
                    cmocka_unit_test(shares_are_contiguous_cover_everything_and_differ_by_at_most_one))
