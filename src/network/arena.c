@@ -60,7 +60,7 @@ static void place_store(const Network *n, Arena *arena, BlockStore *store, size_
       SCALARS(store->gain, B * 2 * d->W),
       SCALARS(store->f1, kept * d->W),
       SCALARS(store->f2, kept * d->W),
-      SCALARS(store->gu, kept * 2 * d->M),
+      SCALARS(store->gu, kept * d->G_row),
   };
 
   PLACE(arena, items);
@@ -166,8 +166,8 @@ static void place_backward(Network *n, Arena *arena)
       SCALARS(n->f2_bar, BT * W),
       SCALARS(n->o_bar, BT * W),
       SCALARS(n->h, BT * W),
-      SCALARS(n->a, BT * d->M),
-      SCALARS(n->gu_bar, BT * 2 * d->M),
+      SCALARS(n->a, BT * d->M_row),
+      SCALARS(n->gu_bar, BT * d->G_row),
       SCALARS(n->qkv_bar, BT * 3 * W),
       SCALARS(n->observation_bar, B * d->O * W),
       SCALARS(n->partial, B * row_blocks_per_sample(d->T) * partial_size(d)),
@@ -193,8 +193,8 @@ static void place_scratch(const Network *n, Arena *arena, ThreadScratch *scratch
   const ArenaItem items[] = {
       SCALARS(scratch->h, ROWS * d->W),
       SCALARS(scratch->f, ROWS * d->W),
-      SCALARS(scratch->gu, ROWS * 2 * d->M),
-      SCALARS(scratch->a, ROWS * d->M),
+      SCALARS(scratch->gu, ROWS * d->G_row),
+      SCALARS(scratch->a, ROWS * d->M_row),
       SCALARS(scratch->q, d->T * d->D),
       SCALARS(scratch->k, d->T * d->D),
       SCALARS(scratch->v, d->T * d->D),

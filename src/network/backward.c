@@ -167,7 +167,8 @@ static void mlp_backward(const Network *n, size_t block, RowBlock rows, size_t i
   const size_t W = n->dims.W, M = n->dims.M, at = first_row(n, block, rows);
   const BlockStore *store = &n->stores[block];
   const BlockWeights *weights = &n->blocks[block];
-  const DropRows a_bar = {M, scratch->a, scratch->factors};
+  const size_t M_row = n->dims.M_row, G_row = n->dims.G_row;
+  const DropRows a_bar = {M, M_row, scratch->a, scratch->factors}, a = {M, M_row, n->a + at * M_row, scratch->factors};
 
   n->kernels->gate_backward(&(GateBackward){.rows = rows.rows,
                                             .width = W,
@@ -177,18 +178,20 @@ static void mlp_backward(const Network *n, size_t block, RowBlock rows, size_t i
                                             .bias = weights->w3.bias,
                                             .f_bar = n->f2_bar + at * W,
                                             .alpha_bar = partial_of(n, index, PARTIAL_ALPHA2 * W)});
-  n->kernels->column_sum(rows.rows, W, n->f2_bar + at * W, partial_of(n, index, PARTIAL_W3 * W));
+  n->kernels->column_sum(rows.rows, W, W, n->f2_bar + at * W, partial_of(n, index, PARTIAL_W3 * W));
   linear_backward(n, &weights->w3, rows.rows, n->f2_bar + at * W, scratch->a);
   if (dropout_acts(n, block)) dropout_rows(n, DROP_HIDDEN, block, rows, a_bar);
   n->kernels->swiglu_backward(&(SwigluBackward){.rows = rows.rows,
                                                 .hidden = M,
-                                                .gu = store->gu + at * 2 * M,
+                                                .gu_stride = G_row,
+                                                .a_stride = M_row,
+                                                .gu = store->gu + at * G_row,
                                                 .bias = weights->w12.bias,
                                                 .a_bar = scratch->a,
-                                                .gu_bar = n->gu_bar + at * 2 * M,
-                                                .a = n->a + at * M});
-  if (dropout_acts(n, block)) n->kernels->scale(rows.rows * M, scratch->factors, n->a + at * M);
-  n->kernels->column_sum(rows.rows, 2 * M, n->gu_bar + at * 2 * M, partial_of(n, index, PARTIAL_W12 * W));
+                                                .gu_bar = n->gu_bar + at * G_row,
+                                                .a = a.values});
+  if (dropout_acts(n, block)) drop_rows(n, rows.rows, a);
+  n->kernels->column_sum(rows.rows, 2 * M, G_row, n->gu_bar + at * G_row, partial_of(n, index, PARTIAL_W12 * W));
 }
 
 /* Through the MLP's first map and norm2 into x_bar between the halves; then the gate of attention: f1_bar, o_bar. */
@@ -200,7 +203,7 @@ static void middle_backward(const Network *n, size_t block, RowBlock rows, size_
   const Scalar *modulation = store->modulation + rows.sample * 6 * W;
   const PetscBool drops = dropout_acts(n, block);
 
-  linear_backward(n, &weights->w12, rows.rows, n->gu_bar + at * 2 * n->dims.M, scratch->h);
+  linear_backward(n, &weights->w12, rows.rows, n->gu_bar + at * n->dims.G_row, scratch->h);
   n->kernels->norm_backward(&(NormBackward){.rows = rows.rows,
                                             .width = W,
                                             .x = store->x_mid + at * W,
@@ -220,8 +223,8 @@ static void middle_backward(const Network *n, size_t block, RowBlock rows, size_
                                             .bias = drops ? n->zeros : weights->proj.bias,
                                             .f_bar = n->f1_bar + at * W,
                                             .alpha_bar = partial_of(n, index, PARTIAL_ALPHA1 * W)});
-  if (drops) dropout_rows(n, DROP_PROJECTION, block, rows, (DropRows){W, n->f1_bar + at * W, scratch->factors});
-  n->kernels->column_sum(rows.rows, W, n->f1_bar + at * W, partial_of(n, index, PARTIAL_PROJ * W));
+  if (drops) dropout_rows(n, DROP_PROJECTION, block, rows, (DropRows){W, W, n->f1_bar + at * W, scratch->factors});
+  n->kernels->column_sum(rows.rows, W, W, n->f1_bar + at * W, partial_of(n, index, PARTIAL_PROJ * W));
   linear_backward(n, &weights->proj, rows.rows, n->f1_bar + at * W, n->o_bar + at * W);
 }
 
@@ -232,7 +235,7 @@ static void queries_keys_values_backward(const Network *n, size_t block, RowBloc
   const size_t W = n->dims.W, at = first_row(n, block, rows);
   const BlockStore *store = &n->stores[block];
 
-  n->kernels->column_sum(rows.rows, 3 * W, n->qkv_bar + at * 3 * W, partial_of(n, index, PARTIAL_QKV * W));
+  n->kernels->column_sum(rows.rows, 3 * W, 3 * W, n->qkv_bar + at * 3 * W, partial_of(n, index, PARTIAL_QKV * W));
   linear_backward(n, &n->blocks[block].qkv, rows.rows, n->qkv_bar + at * 3 * W, scratch->h);
   n->kernels->norm_backward(&(NormBackward){.rows = rows.rows,
                                             .width = W,

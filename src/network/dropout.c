@@ -48,10 +48,16 @@ void dropout_factors(const Network *network, DropPlace place, size_t block, size
   }
 }
 
+void drop_rows(const Network *network, size_t rows, DropRows target)
+{
+  for (size_t row = 0; row < rows; row++)
+    network->kernels->scale(target.width, target.factors + row * target.width, target.values + row * target.stride);
+}
+
 void dropout_rows(const Network *network, DropPlace place, size_t block, RowBlock rows, DropRows target)
 {
   const ElementRange range = {.first = rows.token * target.width, .count = rows.rows * target.width};
 
   dropout_factors(network, place, block, rows.sample, range, target.factors);
-  network->kernels->scale(range.count, target.factors, target.values);
+  drop_rows(network, rows.rows, target);
 }

@@ -56,7 +56,7 @@ static void attention_output(const Network *n, size_t block, RowBlock rows, Thre
   linear_forward(n, proj, rows.rows, store->o + at * W, f);
   if (dropout_acts(n, block)) {
     add_bias(rows.rows, W, bias, f);
-    dropout_rows(n, DROP_PROJECTION, block, rows, (DropRows){W, f, scratch->factors});
+    dropout_rows(n, DROP_PROJECTION, block, rows, (DropRows){W, W, f, scratch->factors});
     bias = n->zeros;
   }
   n->kernels->gate_forward(&(GateForward){.rows = rows.rows,
@@ -81,7 +81,8 @@ static void mlp(const Network *n, size_t block, RowBlock rows, ThreadScratch *sc
   const BlockStore *store = &n->stores[block];
   const BlockWeights *weights = &n->blocks[block];
   const Scalar *modulation = modulation_of(n, store->modulation, 6 * W, rows.sample);
-  Scalar *gu = store->gu ? store->gu + at * 2 * M : scratch->gu, *f = store->f2 ? store->f2 + at * W : scratch->f;
+  Scalar *gu = store->gu ? store->gu + at * n->dims.G_row : scratch->gu,
+         *f = store->f2 ? store->f2 + at * W : scratch->f;
 
   n->kernels->norm_forward(&(NormForward){.rows = rows.rows,
                                           .width = W,
@@ -92,9 +93,15 @@ static void mlp(const Network *n, size_t block, RowBlock rows, ThreadScratch *sc
                                           .h = scratch->h,
                                           .r = store->r2 + at});
   linear_forward(n, &weights->w12, rows.rows, scratch->h, gu);
-  n->kernels->swiglu_forward(
-      &(SwigluForward){.rows = rows.rows, .hidden = M, .gu = gu, .bias = weights->w12.bias, .a = scratch->a});
-  if (dropout_acts(n, block)) dropout_rows(n, DROP_HIDDEN, block, rows, (DropRows){M, scratch->a, scratch->factors});
+  n->kernels->swiglu_forward(&(SwigluForward){.rows = rows.rows,
+                                              .hidden = M,
+                                              .gu_stride = n->dims.G_row,
+                                              .a_stride = n->dims.M_row,
+                                              .gu = gu,
+                                              .bias = weights->w12.bias,
+                                              .a = scratch->a});
+  if (dropout_acts(n, block))
+    dropout_rows(n, DROP_HIDDEN, block, rows, (DropRows){M, n->dims.M_row, scratch->a, scratch->factors});
   linear_forward(n, &weights->w3, rows.rows, scratch->a, f);
   n->kernels->gate_forward(&(GateForward){.rows = rows.rows,
                                           .width = W,

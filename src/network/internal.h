@@ -19,6 +19,7 @@ typedef struct {
 
 typedef struct {
   size_t W, H, D, M, L;
+  size_t M_row, G_row; /* distances of the rows of arrays [..][M] and [..][2M] */
   size_t K, F, O; /* tokens; O = 0 when the observation comes in channels */
   size_t start; /* first block with the observation's tokens; 0 when there are none */
   size_t T; /* K + O + F, of the longest sequence */
@@ -32,6 +33,7 @@ void dimensions_of(const NetworkShape *shape, Dimensions *dims);
 /** A linear map y = W x + b. */
 typedef struct {
   size_t out, in;
+  size_t in_row, out_row; /* distances of the rows of x and y */
   Scalar *weight, *bias; /* [out][in], [out] or NULL */
   Scalar *panels; /* the weight packed, by linear_pack_forward() or linear_pack_backward(); blocks share theirs */
 } Linear;
@@ -66,7 +68,7 @@ typedef struct {
   Scalar *qkv, *o; /* [B][T][3W] without bias, [B][T][W] heads' outputs */
   Scalar *log_sum; /* [B][H][T] of the exponentials of each row of logits */
   Scalar *f1, *f2; /* [B][T][W] outputs of attention and MLP; without bias, unless dropout is on */
-  Scalar *gu; /* [B][T][2M] without bias */
+  Scalar *gu; /* [B][T][G_row], 2M of each row, without bias */
   Scalar *modulation; /* [B][6W] beta1 gamma1 alpha1 beta2 gamma2 alpha2 */
   Scalar *gain; /* [B][2W] norm1 (1 + gamma1), norm2 (1 + gamma2) */
 } BlockStore;
@@ -77,7 +79,7 @@ enum { PRODUCT_DEPTH = 256, PRODUCT_COLUMNS = 256, PRODUCT_ROWS = 256 };
 /** What one thread works in. */
 typedef struct {
   Scalar *h, *f; /* [ROWS][W] */
-  Scalar *gu, *a; /* [ROWS][2M], [ROWS][M] */
+  Scalar *gu, *a; /* [ROWS][G_row], [ROWS][M_row] */
   Scalar *q, *k, *v; /* [T][D] of one head */
   Scalar *k_across, *v_across; /* k and v transposed [D][T], in panels */
   Scalar *q_down, *k_down, *v_down, *o_bar_down; /* [T][D] in panels, if they need be packed */
@@ -144,7 +146,7 @@ struct Network {
   Scalar *x_bar; /* [B][T][W] */
   Scalar *observation_bar; /* [B][O][W] */
   Scalar *f2_bar, *f1_bar, *o_bar; /* [B][T][W] */
-  Scalar *a, *gu_bar, *h, *qkv_bar; /* [B][T][M], [B][T][2M], [B][T][W], [B][T][3W] */
+  Scalar *a, *gu_bar, *h, *qkv_bar; /* [B][T][M_row], [B][T][G_row], [B][T][W], [B][T][3W] */
   Scalar *partial; /* [row blocks][partial_size()] */
   Scalar *mean_bar; /* [B][W] */
   Scalar *qk_norm_bar; /* [B][H][2D] */
@@ -252,7 +254,7 @@ size_t panels_size(const Network *network, size_t columns, size_t rows);
  * parallel region, who go on when all is packed. */
 void linear_pack_forward(const Network *network, const Linear *const *maps, size_t count);
 void linear_pack_backward(const Network *network, const Linear *const *maps, size_t count);
-/** Y = X Wᵀ without the bias, on this thread.  \param x [rows][in]  \param y [rows][out] */
+/** Y = X Wᵀ without the bias, on this thread.  \param x [rows][in_row]  \param y [rows][out_row] */
 void linear_forward(const Network *network, const Linear *linear, size_t rows, const Scalar *x, Scalar *y);
 /** X̄ = Ȳ W, on this thread. */
 void linear_backward(const Network *network, const Linear *linear, size_t rows, const Scalar *y_bar, Scalar *x_bar);
@@ -282,16 +284,18 @@ typedef enum { DROP_PROBABILITIES, DROP_PROJECTION, DROP_HIDDEN } DropPlace;
 typedef struct {
   size_t first, count;
 } ElementRange;
-/** Rows of a sample to drop from: values [rows][width], and room for as many factors. */
+/** Rows of a sample to drop from: values [rows][stride], and room for factors [rows][width]. */
 typedef struct {
-  size_t width;
+  size_t width, stride;
   Scalar *values, *factors;
 } DropRows;
 PetscBool dropout_acts(const Network *network, size_t block);
 /** Factors 0 or 1/(1-p) of a range of elements at one place of one block and sample. */
 void dropout_factors(const Network *network, DropPlace place, size_t block, size_t sample, ElementRange range,
                      Scalar *factors);
-/** Multiply a row block's values by their factors. */
+/** Multiply rows by factors that are there. */
+void drop_rows(const Network *network, size_t rows, DropRows target);
+/** Multiply a row block's values by their factors, which are left there for other values of the same place. */
 void dropout_rows(const Network *network, DropPlace place, size_t block, RowBlock rows, DropRows target);
 
 /* ------------------------------------------------------------------ embedding.c */

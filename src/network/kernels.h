@@ -48,18 +48,18 @@ typedef struct {
 
 /** a = silu(g) u with (g | u) = gu + bias. */
 typedef struct {
-  size_t rows, hidden;
-  const Scalar *gu, *bias; /* [rows][2 hidden], [2 hidden] */
-  Scalar *a; /* [rows][hidden] */
+  size_t rows, hidden, gu_stride, a_stride;
+  const Scalar *gu, *bias; /* [rows][gu_stride], [2 hidden] */
+  Scalar *a; /* [rows][a_stride] */
 } SwigluForward;
 
 /** Backwards through ::SwigluForward; gives a again. */
 typedef struct {
-  size_t rows, hidden;
+  size_t rows, hidden, gu_stride, a_stride;
   const Scalar *gu, *bias;
-  const Scalar *a_bar; /* [rows][hidden] */
-  Scalar *gu_bar; /* [rows][2 hidden] */
-  Scalar *a; /* [rows][hidden] */
+  const Scalar *a_bar; /* [rows][a_stride] */
+  Scalar *gu_bar; /* [rows][gu_stride] */
+  Scalar *a; /* [rows][a_stride] */
 } SwigluBackward;
 
 /** y = x + bias. */
@@ -149,8 +149,8 @@ typedef struct {
   void (*softmax_forward)(const Softmax *arguments);
   void (*softmax_again)(const Softmax *arguments);
   void (*softmax_backward)(const SoftmaxBackward *arguments);
-  /** out[j] = sum over rows of x[row][j].  \param x [rows][width] */
-  void (*column_sum)(size_t rows, size_t width, const Scalar *x, Scalar *out);
+  /** out[j] = sum over rows of x[row][j].  \param x [rows][stride] */
+  void (*column_sum)(size_t rows, size_t width, size_t stride, const Scalar *x, Scalar *out);
   /** x *= factor, element by element. */
   void (*scale)(size_t count, const Scalar *factor, Scalar *x);
 } NetworkKernels;
@@ -183,7 +183,7 @@ void NETWORK_KERNEL(rotary_backward)(const RotaryBackward *arguments);
 void NETWORK_KERNEL(softmax_forward)(const Softmax *arguments);
 void NETWORK_KERNEL(softmax_again)(const Softmax *arguments);
 void NETWORK_KERNEL(softmax_backward)(const SoftmaxBackward *arguments);
-void NETWORK_KERNEL(column_sum)(size_t rows, size_t width, const Scalar *x, Scalar *out);
+void NETWORK_KERNEL(column_sum)(size_t rows, size_t width, size_t stride, const Scalar *x, Scalar *out);
 void NETWORK_KERNEL(scale)(size_t count, const Scalar *factor, Scalar *x);
 #endif
 

@@ -21,11 +21,11 @@ void NETWORK_KERNEL(swiglu_forward)(const SwigluForward *arguments)
   const size_t M = arguments->hidden;
 
   for (size_t row = 0; row < arguments->rows; row++) {
-    const SwigluRow r = {.g = arguments->gu + row * 2 * M,
-                         .u = arguments->gu + row * 2 * M + M,
+    const SwigluRow r = {.g = arguments->gu + row * arguments->gu_stride,
+                         .u = arguments->gu + row * arguments->gu_stride + M,
                          .g_bias = arguments->bias,
                          .u_bias = arguments->bias + M,
-                         .a = arguments->a + row * M};
+                         .a = arguments->a + row * arguments->a_stride};
     size_t j = 0;
 
     for (; j + LANES <= M; j += LANES) forward_vector(&r, j, LANES);
@@ -52,14 +52,14 @@ void NETWORK_KERNEL(swiglu_backward)(const SwigluBackward *arguments)
   const size_t M = arguments->hidden;
 
   for (size_t row = 0; row < arguments->rows; row++) {
-    const SwigluRow r = {.g = arguments->gu + row * 2 * M,
-                         .u = arguments->gu + row * 2 * M + M,
+    const SwigluRow r = {.g = arguments->gu + row * arguments->gu_stride,
+                         .u = arguments->gu + row * arguments->gu_stride + M,
                          .g_bias = arguments->bias,
                          .u_bias = arguments->bias + M,
-                         .a_bar = arguments->a_bar + row * M,
-                         .a = arguments->a + row * M,
-                         .g_bar = arguments->gu_bar + row * 2 * M,
-                         .u_bar = arguments->gu_bar + row * 2 * M + M};
+                         .a_bar = arguments->a_bar + row * arguments->a_stride,
+                         .a = arguments->a + row * arguments->a_stride,
+                         .g_bar = arguments->gu_bar + row * arguments->gu_stride,
+                         .u_bar = arguments->gu_bar + row * arguments->gu_stride + M};
     size_t j = 0;
 
     for (; j + LANES <= M; j += LANES) backward_vector(&r, j, LANES);

@@ -106,13 +106,13 @@ void NETWORK_KERNEL(row_products)(const RowProducts *arguments)
   }
 }
 
-void NETWORK_KERNEL(column_sum)(size_t rows, size_t width, const Scalar *x, Scalar *out)
+void NETWORK_KERNEL(column_sum)(size_t rows, size_t width, size_t stride, const Scalar *x, Scalar *out)
 {
   Scalar *restrict sum = out;
 
   memset(sum, 0, width * sizeof *sum);
   for (size_t row = 0; row < rows; row++) {
-    const Scalar *restrict x_row = x + row * width;
+    const Scalar *restrict x_row = x + row * stride;
 
     for (size_t j = 0; j < width; j++) sum[j] += x_row[j];
   }

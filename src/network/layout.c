@@ -16,6 +16,14 @@ static PatchGrid patch_grid(size_t ny, size_t nx, PetscInt patch, size_t channel
   return grid;
 }
 
+/* Rows a large power of two apart get in each other's way in a cache: they share few of its sets. */
+static size_t row_distance(size_t width)
+{
+  enum { CLASH = 1024, LINE = 64 }; /* bytes */
+
+  return width * sizeof(Scalar) % CLASH ? width : width + LINE / sizeof(Scalar);
+}
+
 void dimensions_of(const NetworkShape *shape, Dimensions *dims)
 {
   const NetworkConfig *config = &shape->config;
@@ -42,6 +50,8 @@ void dimensions_of(const NetworkShape *shape, Dimensions *dims)
   dims->F = dims->field.tokens;
   dims->O = dims->observation.tokens;
   dims->T = dims->K + dims->O + dims->F;
+  dims->M_row = row_distance(dims->M);
+  dims->G_row = row_distance(2 * dims->M);
 }
 
 /** What the table below says of a tensor.  \p columns is 0 for a vector. */
@@ -181,6 +191,8 @@ static void take_without_bias(FlatVector *vector, size_t out, size_t in, Linear 
 {
   linear->out = out;
   linear->in = in;
+  linear->out_row = out;
+  linear->in_row = in;
   take(vector, out * in, &linear->weight);
 }
 
@@ -199,7 +211,9 @@ static void bind_block(const Dimensions *d, FlatVector *vector, BlockWeights *bl
   take_linear(vector, d->W, d->W, &block->proj);
   take(vector, d->W, &block->norm2);
   take_linear(vector, 2 * d->M, d->W, &block->w12);
+  block->w12.out_row = d->G_row;
   take_linear(vector, d->W, d->M, &block->w3);
+  block->w3.in_row = d->M_row;
   take_linear(vector, 6 * d->W, d->W, &block->modulation);
 }
 

@@ -136,11 +136,11 @@ void linear_forward(const Network *n, const Linear *linear, size_t rows, const S
                                      .n = linear->out,
                                      .k = linear->in,
                                      .a = x,
-                                     .a_row = linear->in,
+                                     .a_row = linear->in_row,
                                      .a_column = 1,
                                      .b = linear->panels,
                                      .c = y,
-                                     .c_row = linear->out});
+                                     .c_row = linear->out_row});
   lap(n, NETWORK_LINEAR);
 }
 
@@ -151,11 +151,11 @@ void linear_backward(const Network *n, const Linear *linear, size_t rows, const 
                                      .n = linear->in,
                                      .k = linear->out,
                                      .a = y_bar,
-                                     .a_row = linear->out,
+                                     .a_row = linear->out_row,
                                      .a_column = 1,
                                      .b = linear->panels,
                                      .c = x_bar,
-                                     .c_row = linear->in});
+                                     .c_row = linear->in_row});
   lap(n, NETWORK_LINEAR);
 }
 
@@ -174,9 +174,9 @@ void linear_gradient(const Network *n, const Linear *linear, size_t rows, const 
                        .k = rows,
                        .a = y_bar + begin,
                        .a_row = 1,
-                       .a_column = linear->out,
+                       .a_column = linear->out_row,
                        .b = x,
-                       .b_row = linear->in,
+                       .b_row = linear->in_row,
                        .b_column = 1,
                        .c = weight_bar + begin * linear->in,
                        .c_row = linear->in,

@@ -68,9 +68,10 @@ static void plain_swiglu_forward(const SwigluForward *p, double *a)
 
   for (size_t i = 0; i < p->rows; i++)
     for (size_t j = 0; j < M; j++) {
-      const double g = (double)p->gu[i * 2 * M + j] + (double)p->bias[j];
+      const double g = (double)p->gu[i * p->gu_stride + j] + (double)p->bias[j];
 
-      a[i * M + j] = g * plain_sigmoid(g) * ((double)p->gu[i * 2 * M + M + j] + (double)p->bias[M + j]);
+      a[i * p->a_stride + j] =
+          g * plain_sigmoid(g) * ((double)p->gu[i * p->gu_stride + M + j] + (double)p->bias[M + j]);
     }
 }
 
@@ -80,12 +81,13 @@ static void plain_swiglu_backward(const SwigluBackward *p, double *gu_bar, doubl
 
   for (size_t i = 0; i < p->rows; i++)
     for (size_t j = 0; j < M; j++) {
-      const double g = (double)p->gu[i * 2 * M + j] + (double)p->bias[j], s = plain_sigmoid(g);
-      const double u = (double)p->gu[i * 2 * M + M + j] + (double)p->bias[M + j], a_bar = (double)p->a_bar[i * M + j];
+      const double g = (double)p->gu[i * p->gu_stride + j] + (double)p->bias[j], s = plain_sigmoid(g);
+      const double u = (double)p->gu[i * p->gu_stride + M + j] + (double)p->bias[M + j],
+                   a_bar = (double)p->a_bar[i * p->a_stride + j];
 
-      a[i * M + j] = g * s * u;
-      gu_bar[i * 2 * M + j] = a_bar * u * s * (1 + g * (1 - s));
-      gu_bar[i * 2 * M + M + j] = a_bar * g * s;
+      a[i * p->a_stride + j] = g * s * u;
+      gu_bar[i * p->gu_stride + j] = a_bar * u * s * (1 + g * (1 - s));
+      gu_bar[i * p->gu_stride + M + j] = a_bar * g * s;
     }
 }
 

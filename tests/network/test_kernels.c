@@ -160,7 +160,7 @@ static void gates(const NetworkKernels *kernels)
   }
   kernels->gate_forward(&(GateForward){ROWS, WIDTH, x, f, alpha, bias, y});
   kernels->gate_backward(&(GateBackward){ROWS, WIDTH, x, f, alpha, bias, f_bar, alpha_bar});
-  kernels->column_sum(ROWS, WIDTH, x, sum);
+  kernels->column_sum(ROWS, WIDTH, WIDTH, x, sum);
   close_to(kernels, "y", ROWS * WIDTH, y, plain_y);
   close_to(kernels, "f_bar", ROWS * WIDTH, f_bar, plain_f_bar);
   close_to(kernels, "alpha_bar", WIDTH, alpha_bar, plain_alpha_bar);
@@ -172,6 +172,12 @@ static void gates(const NetworkKernels *kernels)
       plain_sum[i] += (double)x[i * STRIDE + j] * (double)f[i * STRIDE + j];
     }
   }
+  for (size_t j = 0; j < WIDTH; j++) {
+    plain_alpha_bar[j] = 0;
+    for (size_t i = 0; i < ROWS; i++) plain_alpha_bar[j] += (double)x[i * STRIDE + j];
+  }
+  kernels->column_sum(ROWS, WIDTH, STRIDE, x, alpha_bar);
+  close_to(kernels, "column sum of rows apart", WIDTH, alpha_bar, plain_alpha_bar);
   kernels->bias_forward(&(BiasForward){ROWS, WIDTH, STRIDE, x, bias, y});
   kernels->row_products(&(RowProducts){ROWS, WIDTH, STRIDE, x, f, sum});
   close_to(kernels, "x + bias", ROWS * WIDTH, y, plain_y);
@@ -190,21 +196,21 @@ static void gates_biases_and_sums_along_rows_and_columns_are_right(void **state)
 
 static void swiglus(const NetworkKernels *kernels)
 {
-  enum { M = 37 };
-  Scalar gu[ROWS * 2 * M], bias[2 * M], a_bar[ROWS * M], gu_bar[ROWS * 2 * M], a[ROWS * M];
-  double plain_gu_bar[ROWS * 2 * M], plain_a[ROWS * M];
-  const SwigluForward forward = {ROWS, M, gu, bias, a};
-  const SwigluBackward backward = {ROWS, M, gu, bias, a_bar, gu_bar, a};
+  enum { M = 37, GU = 2 * M + 5, A = M + 3 }; /* what lies between rows must stay as it is */
+  Scalar gu[ROWS * GU], bias[2 * M], a_bar[ROWS * A], gu_bar[ROWS * GU] = {0}, a[ROWS * A] = {0};
+  double plain_gu_bar[ROWS * GU] = {0}, plain_a[ROWS * A] = {0};
+  const SwigluForward forward = {ROWS, M, GU, A, gu, bias, a};
+  const SwigluBackward backward = {ROWS, M, GU, A, gu, bias, a_bar, gu_bar, a};
 
-  example_numbers(1, ROWS * 2 * M, 4, gu); /* into both tails of the sigmoid */
-  numbers(2, 2 * M, bias), numbers(3, ROWS * M, a_bar);
+  example_numbers(1, ROWS * GU, 4, gu); /* into both tails of the sigmoid */
+  numbers(2, 2 * M, bias), numbers(3, ROWS * A, a_bar);
   plain_swiglu_forward(&forward, plain_a);
   kernels->swiglu_forward(&forward);
-  close_to(kernels, "a", ROWS * M, a, plain_a);
+  close_to(kernels, "a", ROWS * A, a, plain_a);
   plain_swiglu_backward(&backward, plain_gu_bar, plain_a);
   kernels->swiglu_backward(&backward);
-  close_to(kernels, "gu_bar", ROWS * 2 * M, gu_bar, plain_gu_bar);
-  close_to(kernels, "a again", ROWS * M, a, plain_a);
+  close_to(kernels, "gu_bar", ROWS * GU, gu_bar, plain_gu_bar);
+  close_to(kernels, "a again", ROWS * A, a, plain_a);
 }
 
 static void swiglu_and_its_gradient_are_right(void **state)
@@ -300,7 +306,7 @@ static void not_a_number(const NetworkKernels *kernels)
 
   kernels->softmax_forward(&(Softmax){1, 3, 3, s, &log_sum});
   assert_true(isnan(s[1]) && isnan(log_sum));
-  kernels->swiglu_forward(&(SwigluForward){1, 1, gu, bias, &a});
+  kernels->swiglu_forward(&(SwigluForward){1, 1, 2, 1, gu, bias, &a});
   assert_true(isnan(a));
 }
 

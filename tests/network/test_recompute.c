@@ -147,7 +147,7 @@ static void all_blocks_but_one_take_the_room_of_their_input_alone(void **state)
 {
   NetworkShape shape = example_shape();
   NetworkEstimate kept, again;
-  enum { B = 16, K = 4, F = 60, W = 48, M = 128, H = 4, L = 9 }; /* all multiples of a cache line */
+  enum { B = 16, K = 4, F = 60, W = 36, M = 96, H = 3, L = 9 }; /* all multiples of a cache line, rows side by side */
 
   (void)state;
   shape.ny = 12, shape.nx = 20;
