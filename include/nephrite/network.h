@@ -24,6 +24,7 @@ typedef enum { CONDITIONING_TOKENS, CONDITIONING_CHANNELS } Conditioning;
 typedef struct {
   PetscInt depth, width, heads, patch, observation_patch, observation_start, cosmology_tokens, bottleneck;
   PetscInt time_frequencies;
+  PetscInt dropout_first, dropout_last; /**< blocks with dropout; -1: those of the middle half */
   int conditioning; /**< ::Conditioning */
   double rms_epsilon, time_floor, rope_base, time_max_period, dropout;
 } NetworkConfig;

@@ -4,12 +4,12 @@
 
 #include <string.h>
 
-/* Published: dropout acts in the middle half of the blocks. */
 PetscBool dropout_acts(const Network *network, size_t block)
 {
-  const size_t quarter = network->dims.L / 4;
+  const BlockRange blocks = network_dropout_blocks(&network->shape.config);
 
-  return network->dropping && block >= quarter && block < 3 * quarter ? PETSC_TRUE : PETSC_FALSE;
+  return network->dropping && (PetscInt)block >= blocks.begin && (PetscInt)block < blocks.end ? PETSC_TRUE
+                                                                                              : PETSC_FALSE;
 }
 
 enum { PLACES = 3, DECISIONS = 4, WORDS = 64 }; /* 16 of a word's 64 bits decide over one element */

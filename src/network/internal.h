@@ -289,6 +289,12 @@ typedef struct {
   size_t width, stride;
   Scalar *values, *factors;
 } DropRows;
+/** Blocks begin … end-1. */
+typedef struct {
+  PetscInt begin, end;
+} BlockRange;
+/** Which blocks drop: of a configuration that leaves it open, those of the middle half, as published. */
+BlockRange network_dropout_blocks(const NetworkConfig *config);
 PetscBool dropout_acts(const Network *network, size_t block);
 /** Factors 0 or 1/(1-p) of a range of elements at one place of one block and sample. */
 void dropout_factors(const Network *network, DropPlace place, size_t block, size_t sample, ElementRange range,

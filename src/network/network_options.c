@@ -1,6 +1,6 @@
 /** \file network_options.c  The `network` section of a campaign file, and what makes an architecture possible.
  * \ingroup network */
-#include "nephrite/network.h"
+#include "internal.h"
 
 #define MEMBER(name) offsetof(NetworkConfig, name)
 
@@ -25,7 +25,11 @@ static const OptionSpec specs[] = {
     {"network_conditioning", VALUE_CHOICE, MEMBER(conditioning), "", "tokens", 0, 0, "tokens|channels", SCOPE_NETWORK,
      "the observation as tokens of its own, or as more channels of the map (half the sequence)"},
     {"network_dropout", VALUE_REAL, MEMBER(dropout), "", "0.3", 0, 0.95, NULL, SCOPE_TRAINING,
-     "probability of dropout in the middle half of the blocks, in training only"},
+     "probability of dropout in some of the blocks, in training only"},
+    {"network_dropout_first", VALUE_INT, MEMBER(dropout_first), "", "-1", -1, 999, NULL, SCOPE_TRAINING,
+     "first block with dropout, counted from 0; -1: network_depth/4, rounded down, so that the middle half drops"},
+    {"network_dropout_last", VALUE_INT, MEMBER(dropout_last), "", "-1", -1, 999, NULL, SCOPE_TRAINING,
+     "last block with dropout; -1: the one before 3 (network_depth/4)"},
     {"network_rms_epsilon", VALUE_REAL, MEMBER(rms_epsilon), "", "1e-6", 1e-12, 1, NULL, SCOPE_NETWORK,
      "added to the mean square under the root of every RMS norm"},
     {"network_time_floor", VALUE_REAL, MEMBER(time_floor), "", "0.05", 1e-6, 1, NULL, SCOPE_NETWORK,
@@ -94,6 +98,30 @@ static PetscErrorCode check_numbers(const NetworkConfig *config)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
+BlockRange network_dropout_blocks(const NetworkConfig *config)
+{
+  const PetscInt quarter = config->depth / 4, first = config->dropout_first, last = config->dropout_last;
+
+  return (BlockRange){first < 0 ? quarter : first, last < 0 ? 3 * quarter : last + 1};
+}
+
+/* A network of fewer than four blocks has no middle half, and drops nothing unless told both ends. */
+static PetscErrorCode check_dropout(const NetworkConfig *config)
+{
+  const BlockRange blocks = network_dropout_blocks(config);
+  const PetscBool asked = config->dropout_first >= 0 || config->dropout_last >= 0 ? PETSC_TRUE : PETSC_FALSE;
+
+  PetscFunctionBeginUser;
+  PetscCheck(blocks.end <= config->depth, PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
+             "network_dropout_last is %d; it must lie in [0, %d], network_depth being %d", (int)config->dropout_last,
+             (int)config->depth - 1, (int)config->depth);
+  PetscCheck(
+      !asked || blocks.begin < blocks.end, PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
+      "network_dropout_first is %d and network_dropout_last %d, of %d blocks; the first must not lie after the last",
+      (int)blocks.begin, (int)blocks.end - 1, (int)config->depth);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
 PetscErrorCode network_shape_check(const NetworkShape *shape)
 {
   const NetworkConfig *config = &shape->config;
@@ -102,6 +130,7 @@ PetscErrorCode network_shape_check(const NetworkShape *shape)
   PetscCall(check_data(shape));
   PetscCall(check_heads(config));
   PetscCall(check_numbers(config));
+  PetscCall(check_dropout(config));
   PetscCall(check_patch("network_patch", config->patch, shape));
   if (config->conditioning == CONDITIONING_CHANNELS) PetscFunctionReturn(PETSC_SUCCESS);
   PetscCall(check_patch("network_observation_patch", config->observation_patch, shape));

@@ -73,6 +73,7 @@ static PetscErrorCode read_shape(ProductReader *reader, const char *path, Networ
   PetscCall(product_read_attribute_text(reader, NULL, "conditioning", &conditioning));
   const PetscBool channels = strcmp(conditioning, "channels") ? PETSC_FALSE : PETSC_TRUE;
   PetscCall(PetscFree(conditioning));
+  shape->config.dropout_first = shape->config.dropout_last = -1; /* in the configuration; of no matter to tensors */
   shape->config.conditioning = channels ? CONDITIONING_CHANNELS : CONDITIONING_TOKENS;
   PetscCheck(shape->bins <= NEPHRITE_MAX_BINS && shape->parameters <= NEPHRITE_MAX_PARAMETERS, PETSC_COMM_SELF,
              NEPHRITE_ERR_INPUT, "%s: %d bins and %d parameters; at most %d and %d are possible", path,

@@ -27,6 +27,8 @@ static inline NetworkShape example_shape(void)
                                    .time_frequencies = 10,
                                    .conditioning = CONDITIONING_TOKENS,
                                    .dropout = 0,
+                                   .dropout_first = -1,
+                                   .dropout_last = -1,
                                    .rms_epsilon = 1e-6,
                                    .time_floor = 0.05,
                                    .rope_base = 1e4,

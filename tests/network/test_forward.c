@@ -218,27 +218,52 @@ static void dropout_depends_on_seed_and_sample_and_acts_in_training_only(void **
   example_destroy(&plain), example_destroy(&first), example_destroy(&second);
 }
 
-/* Of four blocks the second and third drop; with their gates closed nothing that is dropped can be seen. */
-static void dropout_leaves_the_first_and_last_quarter_of_the_blocks_alone(void **state)
+/* With the gates of blocks `from` to `to` closed, nothing that is dropped in them can be seen.  Is nothing seen? */
+static PetscBool dropout_is_hidden_by(const NetworkShape *shape, int from, int to)
 {
-  NetworkShape shape = example_shape();
-  Example plain = example_create(&shape, 1), dropped = example_create(&shape, 1);
+  Example plain = example_create(shape, 1), dropped = example_create(shape, 1);
+  Network *network = create(shape, 1, NETWORK_TRAINING);
 
-  (void)state;
-  shape.config.dropout = 0.3;
-  Network *network = create(&shape, 1, NETWORK_TRAINING);
   for (PetscInt i = 0; i < network_tensor_count(network); i++) {
     const NetworkTensor *tensor = network_tensor(network, i);
+    int block;
 
-    if (strstr(tensor->name, "block.1.modulation") || strstr(tensor->name, "block.2.modulation"))
+    if (strstr(tensor->name, ".modulation") && sscanf(tensor->name, "block.%d", &block) == 1 && block >= from &&
+        block <= to)
       memset(network_weights(network) + tensor->offset, 0, tensor->size * sizeof(Scalar));
   }
   run(network, &plain);
   dropped.input.dropout = dropped.dropout;
   run(network, &dropped);
-  assert_same(plain.maps, plain.x, dropped.x);
+  const PetscBool same = memcmp(plain.x, dropped.x, plain.maps * sizeof *plain.x) ? PETSC_FALSE : PETSC_TRUE;
   assert_ok(network_destroy(&network));
   example_destroy(&plain), example_destroy(&dropped);
+  return same;
+}
+
+static void dropout_leaves_the_first_and_last_quarter_of_the_blocks_alone(void **state)
+{
+  NetworkShape shape = example_shape();
+
+  (void)state;
+  shape.config.dropout = 0.3;
+  assert_true(dropout_is_hidden_by(&shape, 1, 2));
+  assert_false(dropout_is_hidden_by(&shape, 1, 1));
+  assert_false(dropout_is_hidden_by(&shape, 2, 2));
+}
+
+static void dropout_acts_in_the_blocks_that_were_asked_for(void **state)
+{
+  NetworkShape shape = example_shape();
+
+  (void)state;
+  shape.config.dropout = 0.3;
+  shape.config.dropout_first = 2, shape.config.dropout_last = 3;
+  assert_true(dropout_is_hidden_by(&shape, 2, 3));
+  assert_false(dropout_is_hidden_by(&shape, 2, 2));
+  assert_false(dropout_is_hidden_by(&shape, 3, 3));
+  shape.config.dropout_first = shape.config.dropout_last = 0;
+  assert_true(dropout_is_hidden_by(&shape, 0, 0));
 }
 
 static void calls_that_make_no_sense_are_refused(void **state)
@@ -277,4 +302,5 @@ NEPHRITE_TEST_MAIN(cmocka_unit_test(at_the_start_every_block_is_the_identity_and
                    cmocka_unit_test(padding_is_zeros_at_the_high_ends),
                    cmocka_unit_test(dropout_depends_on_seed_and_sample_and_acts_in_training_only),
                    cmocka_unit_test(dropout_leaves_the_first_and_last_quarter_of_the_blocks_alone),
+                   cmocka_unit_test(dropout_acts_in_the_blocks_that_were_asked_for),
                    cmocka_unit_test(calls_that_make_no_sense_are_refused))

@@ -1,6 +1,6 @@
 #include "nephrite_test.h"
 
-#include "nephrite/network.h"
+#include "../../src/network/internal.h"
 
 #include <stdlib.h>
 
@@ -22,6 +22,8 @@ static NetworkShape published(void)
                                    .time_frequencies = 256,
                                    .conditioning = CONDITIONING_TOKENS,
                                    .dropout = 0.3,
+                                   .dropout_first = -1,
+                                   .dropout_last = -1,
                                    .rms_epsilon = 1e-6,
                                    .time_floor = 0.05,
                                    .rope_base = 1e4,
@@ -38,7 +40,7 @@ static void the_published_shape_is_accepted(void **state)
 
 static void a_shape_that_no_network_can_have_is_refused_by_the_option_s_name(void **state)
 {
-  NetworkShape bad[12];
+  NetworkShape bad[15];
   const char *words[] = {"network_heads",
                          "network_width is 760",
                          "network_width is 60",
@@ -50,10 +52,13 @@ static void a_shape_that_no_network_can_have_is_refused_by_the_option_s_name(voi
                          "must be even",
                          "network_dropout is 1",
                          "_bottleneck",
-                         "map of 0,128"};
+                         "map of 0,128",
+                         "network_dropout_last is 12",
+                         "network_dropout_first is 10 and network_dropout_last 8",
+                         "network_dropout_first is 3 and network_dropout_last 2"};
 
   (void)state;
-  for (int i = 0; i < 12; i++) bad[i] = published();
+  for (int i = 0; i < 15; i++) bad[i] = published();
   bad[0].config.heads = 0;
   bad[1].config.width = 760;
   bad[2].config.width = 60, bad[2].config.heads = 10; /* six numbers per head: no two pairs for each axis */
@@ -66,7 +71,10 @@ static void a_shape_that_no_network_can_have_is_refused_by_the_option_s_name(voi
   bad[9].config.dropout = 1;
   bad[10].config.bottleneck = 0;
   bad[11].ny = 0;
-  for (int i = 0; i < 12; i++) assert_fails(network_shape_check(&bad[i]), NEPHRITE_ERR_CONFIG, words[i]);
+  bad[12].config.dropout_last = 12;
+  bad[13].config.dropout_first = 10; /* the middle half ends with block 8 */
+  bad[14].config.dropout_last = 2;
+  for (int i = 0; i < 15; i++) assert_fails(network_shape_check(&bad[i]), NEPHRITE_ERR_CONFIG, words[i]);
 }
 
 static void conditioning_by_channels_asks_nothing_of_the_observation_s_own_options(void **state)
@@ -78,6 +86,21 @@ static void conditioning_by_channels_asks_nothing_of_the_observation_s_own_optio
   shape.config.observation_patch = 0;
   shape.config.observation_start = 99;
   assert_ok(network_shape_check(&shape));
+}
+
+static void without_being_told_the_middle_half_of_the_blocks_drops(void **state)
+{
+  NetworkConfig config = published().config;
+
+  (void)state;
+  for (PetscInt depth = 1; depth <= 30; depth++) { /* floor(L/4) <= l < 3 floor(L/4) */
+    config.depth = depth;
+    assert_int_equal(network_dropout_blocks(&config).begin, depth / 4);
+    assert_int_equal(network_dropout_blocks(&config).end, 3 * (depth / 4));
+  }
+  config.depth = 12, config.dropout_first = 0, config.dropout_last = 11;
+  assert_int_equal(network_dropout_blocks(&config).begin, 0);
+  assert_int_equal(network_dropout_blocks(&config).end, 12);
 }
 
 static void every_option_has_a_default_within_its_range(void **state)
@@ -95,4 +118,5 @@ static void every_option_has_a_default_within_its_range(void **state)
 NEPHRITE_TEST_MAIN(cmocka_unit_test(the_published_shape_is_accepted),
                    cmocka_unit_test(a_shape_that_no_network_can_have_is_refused_by_the_option_s_name),
                    cmocka_unit_test(conditioning_by_channels_asks_nothing_of_the_observation_s_own_options),
+                   cmocka_unit_test(without_being_told_the_middle_half_of_the_blocks_drops),
                    cmocka_unit_test(every_option_has_a_default_within_its_range))

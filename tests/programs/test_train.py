@@ -74,6 +74,16 @@ class TrainTest(TrainCase):
                 self.assertEnds(self.train(campaign, options, ranks), 0)
                 self.assertSameTraining(self.checkpoint(campaign, 20), self.checkpoint(whole, 20))
 
+    def test_the_blocks_that_drop_may_be_chosen(self):
+        published = self.new_campaign("dropout-published")
+        self.assertEnds(self.train(published, {"network_dropout_first": 1, "network_dropout_last": 2}), 0)
+        np.testing.assert_array_equal(self.loss(published), self.loss(self.whole))
+        all_blocks = self.new_campaign("dropout-all")
+        self.assertEnds(self.train(all_blocks, {"network_dropout_first": 0, "network_dropout_last": 3}), 0)
+        self.assertFalse(np.array_equal(self.loss(all_blocks), self.loss(self.whole)))
+        run = self.train(all_blocks, {"network_dropout_last": 4})
+        self.assertEnds(run, USAGE, "network_dropout_last is 4", "[0, 3]")
+
     def test_threads_change_no_bit(self):
         campaign = self.new_campaign("threads")
         self.assertEnds(self.train(campaign, {"threads": 2}), 0)
