@@ -13,7 +13,7 @@ static NetworkShape published(void)
   return (NetworkShape){.ny = 128,
                         .nx = 128,
                         .bins = 5,
-                        .observation_channels = 10,
+                        .observation_channels = 5,
                         .parameters = 6,
                         .config = {.depth = 12,
                                    .width = 768,
