@@ -25,6 +25,17 @@ PetscErrorCode history_add_validation(History *history, const ValidationRecord *
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
+PetscErrorCode history_add_checkpoint(History *history, const CheckpointRecord *record)
+{
+  PetscFunctionBeginUser;
+  if (history->checkpoints == history->checkpoints_capacity) {
+    history->checkpoints_capacity = 2 * history->checkpoints_capacity + 64;
+    PetscCall(PetscRealloc((size_t)history->checkpoints_capacity * sizeof *history->checkpoint, &history->checkpoint));
+  }
+  history->checkpoint[history->checkpoints++] = *record;
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
 const ValidationRecord *history_best(const History *history)
 {
   const ValidationRecord *best = NULL;
@@ -49,6 +60,7 @@ PetscErrorCode history_clear(History *history)
   PetscFunctionBeginUser;
   PetscCall(PetscFree(history->step));
   PetscCall(PetscFree(history->validation));
+  PetscCall(PetscFree(history->checkpoint));
   *history = (History){0};
   PetscFunctionReturn(PETSC_SUCCESS);
 }
@@ -56,7 +68,7 @@ PetscErrorCode history_clear(History *history)
 /* One column of a table of records: a dataset on disk, a member of 8 bytes in memory. */
 typedef struct {
   const char *name;
-  enum { COLUMN_STEP, COLUMN_REAL } kind; /* int64_t or double */
+  enum { COLUMN_INTEGER, COLUMN_REAL } kind; /* int64_t or double */
   size_t member; /* its offset in the record */
   const char *units, *description;
   PetscBool later; /* came to the table later: files of before do without, and it is 0 in them */
@@ -65,7 +77,7 @@ enum { MEMBER_SIZE = 8 };
 
 #define STEP(member) offsetof(StepRecord, member)
 static const Column step_columns[] = {
-    {"step", COLUMN_STEP, STEP(step), "1", "optimiser step", PETSC_FALSE},
+    {"step", COLUMN_INTEGER, STEP(step), "1", "optimiser step", PETSC_FALSE},
     {"loss", COLUMN_REAL, STEP(loss), "1", "mean loss of the batch", PETSC_FALSE},
     {"field", COLUMN_REAL, STEP(field), "1", "field part of the loss per pixel", PETSC_FALSE},
     {"theta", COLUMN_REAL, STEP(theta), "1", "parameter part of the loss per parameter", PETSC_FALSE},
@@ -86,13 +98,23 @@ static const Column step_columns[] = {
 
 #define VALIDATION(member) offsetof(ValidationRecord, member)
 static const Column validation_columns[] = {
-    {"validation/step", COLUMN_STEP, VALIDATION(step), "1", "optimiser step whose averaged weights were validated",
+    {"validation/step", COLUMN_INTEGER, VALIDATION(step), "1", "optimiser step whose averaged weights were validated",
      PETSC_FALSE},
     {"validation/loss", COLUMN_REAL, VALIDATION(loss), "1", "mean loss over held-out realisations", PETSC_FALSE},
     {"validation/field", COLUMN_REAL, VALIDATION(field), "1", "field part of the loss per pixel", PETSC_FALSE},
     {"validation/theta", COLUMN_REAL, VALIDATION(theta), "1", "parameter part of the loss per parameter", PETSC_FALSE},
 };
 #undef VALIDATION
+
+#define CHECKPOINT(member) offsetof(CheckpointRecord, member)
+static const Column checkpoint_columns[] = {
+    {"checkpoint/step", COLUMN_INTEGER, CHECKPOINT(step), "1", "optimiser step after which a checkpoint was written",
+     PETSC_FALSE},
+    {"checkpoint/bytes", COLUMN_INTEGER, CHECKPOINT(bytes), "byte", "size of the checkpoint", PETSC_FALSE},
+    {"checkpoint/seconds", COLUMN_REAL, CHECKPOINT(seconds), "s", "wall time until the checkpoint was safe on disk",
+     PETSC_FALSE},
+};
+#undef CHECKPOINT
 
 /* A table of records, to be written or read column by column. */
 typedef struct {
@@ -115,9 +137,15 @@ static Table validation_table(const History *history)
                  history->validation, sizeof(ValidationRecord)};
 }
 
+static Table checkpoint_table(const History *history)
+{
+  return (Table){checkpoint_columns, sizeof checkpoint_columns / sizeof *checkpoint_columns, history->checkpoints,
+                 history->checkpoint, sizeof(CheckpointRecord)};
+}
+
 static hid_t column_type(const Column *column)
 {
-  return column->kind == COLUMN_STEP ? H5T_NATIVE_INT64 : H5T_NATIVE_DOUBLE;
+  return column->kind == COLUMN_INTEGER ? H5T_NATIVE_INT64 : H5T_NATIVE_DOUBLE;
 }
 
 /* Member of record i, as bytes. */
@@ -215,5 +243,28 @@ PetscErrorCode history_read(ProductReader *reader, const char *prefix, History *
   const Table steps = step_table(history), validations = validation_table(history);
   PetscCall(transfer(&steps, prefix, NULL, reader));
   PetscCall(transfer(&validations, prefix, NULL, reader));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode history_write_checkpoints(const History *history, ProductWriter *writer)
+{
+  const Table checkpoints = checkpoint_table(history);
+
+  PetscFunctionBeginUser;
+  PetscCall(transfer(&checkpoints, "", writer, NULL));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode history_read_checkpoints(ProductReader *reader, int64_t last, History *history)
+{
+  PetscFunctionBeginUser;
+  PetscCall(PetscFree(history->checkpoint));
+  PetscCall(count_rows(reader, "", &checkpoint_columns[0], &history->checkpoints));
+  PetscCall(PetscCalloc1((size_t)history->checkpoints, &history->checkpoint));
+  history->checkpoints_capacity = history->checkpoints;
+
+  const Table checkpoints = checkpoint_table(history);
+  PetscCall(transfer(&checkpoints, "", NULL, reader));
+  while (history->checkpoints && history->checkpoint[history->checkpoints - 1].step > last) history->checkpoints--;
   PetscFunctionReturn(PETSC_SUCCESS);
 }

@@ -81,22 +81,37 @@ typedef struct {
   int64_t step;
   double loss, field, theta; /* means over the held-out realisations */
 } ValidationRecord;
+/** What a checkpoint has cost: known after it was written, so training.h5 alone has it. */
+typedef struct {
+  int64_t step, bytes;
+  double seconds; /* until it was safe */
+} CheckpointRecord;
 typedef struct {
   int64_t steps, steps_capacity;
   StepRecord *step; /* [steps] */
   int64_t validations, validations_capacity;
   ValidationRecord *validation; /* [validations] */
+  int64_t checkpoints, checkpoints_capacity;
+  CheckpointRecord *checkpoint; /* [checkpoints] */
 } History;
 PetscErrorCode history_add_step(History *history, const StepRecord *record);
 PetscErrorCode history_add_validation(History *history, const ValidationRecord *record);
+PetscErrorCode history_add_checkpoint(History *history, const CheckpointRecord *record);
 /** The validation with the least parameter part; NULL if there is none. */
 const ValidationRecord *history_best(const History *history);
 /** Validations after the best one that were made after step \p from. */
 int64_t history_validations_since_best(const History *history, int64_t from);
-/** Declare and write all columns under \p prefix ("" or "history/").  Collective on the writer's ranks. */
+/** Declare and write the columns of steps and validations under \p prefix ("" or "history/").  Collective on the
+ * writer's ranks. */
 PetscErrorCode history_write(const History *history, const char *prefix, ProductWriter *writer);
 PetscErrorCode history_read(ProductReader *reader, const char *prefix, History *history);
+/** The same of checkpoints, at the root. */
+PetscErrorCode history_write_checkpoints(const History *history, ProductWriter *writer);
+/** \param[in,out] history  that of its checkpoints is replaced by what was written of those up to step \p last */
+PetscErrorCode history_read_checkpoints(ProductReader *reader, int64_t last, History *history);
 PetscErrorCode history_clear(History *history);
+#define HISTORY_KIND "history"
+enum { HISTORY_VERSION = 2 }; /* 1 had neither `end` nor what checkpoints cost */
 
 /* ------------------------------------------------------------------ checkpoints */
 
@@ -236,6 +251,8 @@ Scalar *training_own(Training *training, TrainingArray array);
 /** The whole of an array on every rank.  Collective.  \param[out] whole  in place where it is whole already, else put
  * together where the gradient is: until the next step or call */
 PetscErrorCode training_whole(Training *training, TrainingArray array, Scalar **whole);
+/** The same on rank 0 alone, the only one that receives anything.  Collective.  \param[out] whole  NULL elsewhere */
+PetscErrorCode training_collect(Training *training, TrainingArray array, Scalar **whole);
 /** Every rank's part of the weights to all others, after each has updated its own.  Collective. */
 PetscErrorCode training_share_weights(Training *training);
 /** An array from where rank 0 has it whole, in place of the gradient, to where every rank keeps it.  Collective. */
@@ -261,10 +278,14 @@ double training_seconds_to_safety(const Training *training);
 /** Set weights, averages, moments and state from the newest sound checkpoint.  Collective.
  * \param[out] found  PETSC_FALSE if there is no checkpoint */
 PetscErrorCode training_restore(Training *training, PetscBool *found);
+/** \param[out] path <campaign>/training.h5 */
+void training_history_path(const Training *training, char path[PETSC_MAX_PATH_LEN]);
 /** Give every rank the state (but the history) of rank 0.  Collective. */
 PetscErrorCode training_share_state(Training *training);
 /** Write a checkpoint of the present state and the history beside it, remove old ones.  Collective. */
 PetscErrorCode training_save(Training *training);
+/** Write training.h5 unless it has the present step and end already.  Collective. */
+PetscErrorCode training_save_history(Training *training);
 /** Validate the averaged weights on held-out realisations and add to the history.  Collective.
  * \param[out] best  is it the best so far? */
 PetscErrorCode training_validate(Training *training, PetscBool *best);

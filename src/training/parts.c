@@ -57,6 +57,21 @@ PetscErrorCode training_whole(Training *training, TrainingArray array, Scalar **
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
+PetscErrorCode training_collect(Training *training, TrainingArray array, Scalar **whole)
+{
+  Scalar *const room = network_gradient(training->network);
+
+  PetscFunctionBeginUser;
+  *whole = NULL;
+  if (array != ARRAY_WEIGHTS && training->part_count) {
+    PetscCallMPI(MPI_Gatherv(training_own(training, array), (int)training->own_count, NEPHRITE_MPI_SCALAR, room,
+                             training->part_count, training->part_first, NEPHRITE_MPI_SCALAR, 0, training->comm));
+    if (training->rank == 0) *whole = room;
+  } else if (training->rank == 0)
+    PetscCall(training_whole(training, array, whole)); /* it is */
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
 PetscErrorCode training_share_weights(Training *training)
 {
   PetscFunctionBeginUser;

@@ -91,6 +91,23 @@ static PetscErrorCode check_held_out(const Training *t)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
+/* What former checkpoints have cost, which training.h5 alone tells; it may be missing or damaged. */
+static PetscErrorCode read_history(Training *t)
+{
+  char path[PETSC_MAX_PATH_LEN];
+  ProductReader *reader = NULL;
+
+  PetscFunctionBeginUser;
+  training_history_path(t, path);
+  PetscErrorCode error = product_open(path, HISTORY_KIND, HISTORY_VERSION, &reader);
+  if (!error) error = history_read_checkpoints(reader, t->state.step, &t->state.history);
+  PetscCall(product_close(&reader));
+  if (error) t->state.history.checkpoints = 0;
+  if (error != (PetscErrorCode)NEPHRITE_ERR_INPUT) PetscCall(error);
+  error_clear();
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
 /* ---- to all ranks ---- */
 
 PetscErrorCode training_share_state(Training *training)
@@ -145,6 +162,7 @@ PetscErrorCode training_restore(Training *training, PetscBool *found)
 
   PetscFunctionBeginUser;
   if (training->rank == 0) error = find_newest(training, &step);
+  if (training->rank == 0 && !error && step >= 0) error = read_history(training);
   PetscCall(group_agree(training->comm, error));
   PetscCallMPI(MPI_Bcast(&step, 1, MPI_INT64_T, 0, training->comm));
   *found = step >= 0 ? PETSC_TRUE : PETSC_FALSE;

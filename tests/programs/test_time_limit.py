@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# nephrite-test: long
 """-time_limit: every long program ends by itself, as when it is interrupted, and goes on from there."""
 
 import re

@@ -129,6 +129,26 @@ class TrainTest(TrainCase):
         self.assertAlmostEqual(sum(map(float, re.findall(r"([\d.]+)%", shares))), 100, delta=0.5)
         self.assertRegex(run.out, r"memory of rank 0: [\d.]+ GB at most")
 
+    def test_what_each_checkpoint_cost_is_said_and_told_by_the_history_across_restarts(self):
+        campaign = self.new_campaign("costs")
+        for steps, costs in ((10, [5, 10]), (15, [5, 10, 15])):
+            options = {"train_steps": steps, "train_checkpoint_every": 5, "train_validate_every": 15, "train_keep": 9}
+            run = self.train(campaign, {**options, "train_warmup": 3, "train_shard_optimizer": "true"}, 2)
+            self.assertEnds(run, 0)
+            with h5py.File(campaign / "training.h5") as file:
+                np.testing.assert_array_equal(file["checkpoint/step"], costs)
+                self.assertTrue(np.all(file["checkpoint/seconds"][:] > 0))
+                sizes = [self.checkpoint(campaign, step).stat().st_size for step in costs]
+                np.testing.assert_array_equal(file["checkpoint/bytes"], sizes)
+            self.assertRegex(run.out, rf"step {steps}  checkpoint  {sizes[-1] / 1e6:.3f} MB in [0-9.]+ s, \d+ MB/s")
+            (campaign / "training.h5").replace(campaign / "kept.h5")
+            self.assertEnds(self.train(campaign, {**options, "train_steps": steps}), 0)  # complete, but for the history
+            with h5py.File(campaign / "training.h5") as file, h5py.File(campaign / "kept.h5") as kept:
+                np.testing.assert_array_equal(file["loss"], kept["loss"])
+                self.assertNotIn("checkpoint", file)
+                self.assertEqual(file.attrs["end"], kept.attrs["end"])
+            (campaign / "kept.h5").replace(campaign / "training.h5")
+
     def test_training_learns(self):
         losses = []
         for name, steps, rate in (("start", 1, 0), ("end", 300, 0.01)):
