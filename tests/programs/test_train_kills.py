@@ -1,0 +1,65 @@
+#!/usr/bin/env python3
+# nephrite-test: long
+"""kill -9 of mpirun or of one rank of nephrite-train, twenty times at random, many in the writing of a checkpoint: the network
+that comes of it in the end is the one of a training that nothing disturbed, bit for bit."""
+
+import unittest
+
+import h5py
+import numpy as np
+
+from kills import KillCase
+
+STEPS = 300
+
+
+def numbers(path):
+    """Every number of a file but for those that tell of time."""
+    found = {}
+
+    def take(name, item):
+        if isinstance(item, h5py.Dataset) and not name.endswith(("seconds", "samples_per_second")):
+            found[name] = item[()]
+
+    with h5py.File(path) as file:
+        file.visititems(take)
+    return found
+
+
+class TrainKills(KillCase):
+    program = "nephrite-train"
+    # A step takes less than its checkpoint, which is written and synchronised after each.
+    config = f"""
+seed: 5
+survey: {{map_size: 16, field_of_view: 2, bins: 2}}
+simulate: {{realisations: 40, shard_size: 16}}
+network: {{depth: 4, width: 16, heads: 2, patch: 4, cosmology_tokens: 2, bottleneck: 8, time_frequencies: 16}}
+train: {{steps: {STEPS}, batch: 4, held_out: 8, checkpoint_every: 1, validate_every: 7, validations: 4, warmup: 3,
+        learning_rate: 3e-3, ema_decay: 0.9, shard_optimizer: true}}
+"""
+
+    def prepare(self, campaign):
+        maps = self.root / "maps"
+        if not maps.exists():
+            self.finish(maps, "nephrite-simulate")
+        campaign.mkdir()
+        (campaign / "sims").symlink_to(maps / "sims")
+
+    def assert_same_training(self, campaign, whole):
+        for name in (f"checkpoints/step-{STEPS:08d}.h5", "training.h5"):
+            ours, theirs = numbers(campaign / name), numbers(whole / name)
+            if name == "training.h5":  # what the checkpoints cost is no part of the training
+                ours, theirs = ({k: v for k, v in n.items() if "checkpoint" not in k} for n in (ours, theirs))
+            self.assertEqual(ours.keys(), theirs.keys())
+            differing = [key for key in theirs if not np.array_equal(ours[key], theirs[key])]
+            self.assertEqual(differing, [])
+        left = sorted(path.name for path in (campaign / "checkpoints").iterdir())
+        self.assertEqual(left, sorted(path.name for path in (whole / "checkpoints").iterdir()))
+
+    def test_a_training_killed_at_random_times_ends_as_one_that_was_not(self):
+        in_writing = self.kill_at_random_times(self.assert_same_training)
+        self.assertGreaterEqual(in_writing, 2, "too few kills fell in the writing of a checkpoint to test it")
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
