@@ -252,14 +252,14 @@ static PetscErrorCode steps(Training *t, Progress *progress)
     PetscCall(training_step(t, &record, &stop));
     if (t->rank == 0) PetscCall(history_add_step(&t->state.history, &record));
     PetscCall(report(t, progress, &record));
+    if (stop && !interrupt_seen())
+      PetscCall(
+          training_say(t, "stops after step %" PRId64 ": another one, and a checkpoint, could end after the time limit",
+                       record.step));
     if (training_is_due(t, record.step, train->validate_every)) PetscCall(training_validate(t, &best));
     if (best || stop || t->end || training_is_due(t, record.step, train->checkpoint_every)) PetscCall(training_save(t));
   }
   PetscCall(progress_finish(progress, t->state.step * train->batch));
-  if (!t->end && !interrupt_seen()) /* before a signal could */
-    PetscCall(
-        training_say(t, "stops after step %" PRId64 ": another one, and a checkpoint, could end after the time limit",
-                     t->state.step));
   if (t->end == END_PATIENCE) PetscCall(training_say_end(t, "ends early"));
   PetscCheck(t->end, PETSC_COMM_SELF, NEPHRITE_ERR_INTERRUPTED,
              "interrupted after step %" PRId64 " of %" PRId64 "; progress is saved, run again to go on", t->state.step,

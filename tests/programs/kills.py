@@ -73,9 +73,9 @@ class KillCase(unittest.TestCase):
         self.assertEqual(processes_with(self.program, str(campaign)), [], "ranks outlive their mpirun")
         return "mpirun" if victim == process.pid else "rank"
 
-    def kill_at_random_times(self, check):
-        """Kill runs until there have been KILLS of them; some campaigns are finished in between, and check(campaign,
-        whole) holds each to the one that nothing disturbed.  Returns how many kills left a file half-written."""
+    def kill_at_random_times(self, check, in_writing=0):
+        """Kill runs until there have been KILLS of them, and so many that left a file half-written; some campaigns are
+        finished in between, and check(campaign, whole) holds each to the one that nothing disturbed."""
         seed = int(os.environ.get("NEPHRITE_TEST_SEED", time.time_ns() % 1_000_000))
         print(f"NEPHRITE_TEST_SEED={seed} repeats this run", flush=True)
         numbers = random.Random(seed)
@@ -84,21 +84,21 @@ class KillCase(unittest.TestCase):
         begin = time.monotonic()
         self.finish(whole)
         seconds = time.monotonic() - begin
-        killed, number, in_writing = [], 0, 0
-        while len(killed) < KILLS:
+        killed, number, half_written = [], 0, 0
+        while len(killed) < KILLS or half_written < in_writing:
+            self.assertLess(len(killed), 5 * KILLS, "too few kills fell in the writing of a file to test it")
             campaign = self.root / f"disturbed-{number}"
             if not campaign.exists():
                 self.prepare(campaign)
             victim = self.disturb(campaign, numbers, seconds)
             if victim:
                 killed.append(victim)
-                in_writing += any(campaign.rglob("*.part"))
-            if not victim or len(killed) == KILLS or numbers.random() < 0.1:
+                half_written += any(campaign.rglob("*.part"))
+            if not victim or len(killed) >= KILLS or numbers.random() < 0.1:
                 self.finish(campaign)
                 check(campaign, whole)
                 number += 1
         print(
             f"{killed.count('mpirun')} times mpirun, {killed.count('rank')} times a rank, "
-            f"{in_writing} of them in the writing of a file; {number} campaigns"
+            f"{half_written} of them in the writing of a file; {number} campaigns"
         )
-        return in_writing

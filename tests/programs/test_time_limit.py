@@ -26,9 +26,6 @@ class TimeLimit(TrainCase):
         campaign, straight = self.new_campaign("limited"), self.new_campaign("straight")
         run = self.train(campaign, {**ENDLESS, "time_limit": "0:00:01"}, 2)
         self.assertLimited(run, "progress is saved, run again")
-        self.assertRegex(
-            run.out, r"stops after step \d+: another one, and a checkpoint, could end after the time limit"
-        )
         step = int(re.search(r"interrupted after step (\d+) of 1000000000", run.err).group(1))
         self.assertEqual(self.steps(campaign)[-1], step)
         more = {**ENDLESS, "train_steps": step + 3}
@@ -45,13 +42,13 @@ class TimeLimit(TrainCase):
 
     def test_simulation_and_inference_end_at_the_limit_and_keep_what_is_finished(self):
         campaign = self.root / "simulated"
-        options = {"simulate_realisations": 10**6, "time_limit": 1}
+        options = {"simulate_realisations": 10**6, "time_limit": 4}
         run = self.run_program("nephrite-simulate", campaign, options, 2)
         self.assertLimited(run, "shards finished, which are kept")
         self.assertTrue(any((campaign / "sims").glob("shard-*.h5")))
         self.assertFalse(any((campaign / "sims").glob("*.part")))
         campaign = self.new_campaign("inferred", [20])
-        options = {"infer_draws": 20000, "infer_batch": 8, "infer_evaluations": 101, "time_limit": 1}
+        options = {"infer_draws": 20000, "infer_batch": 8, "infer_evaluations": 101, "time_limit": 4}
         run = self.run_program("nephrite-infer", campaign, options, 2)
         self.assertLimited(run, "finished draws are kept")
         self.assertTrue(any((campaign / "posterior/parts").glob("*.h5")))
