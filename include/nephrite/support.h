@@ -148,7 +148,8 @@ PetscErrorCode progress_destroy(Progress **progress);
 
 /* ------------------------------------------------------------------ interrupts */
 
-/** Take SIGUSR1, SIGTERM and SIGHUP as "finish the unit at hand and stop".  Once, after PetscInitialize(). */
+/** Take SIGUSR1, SIGTERM, SIGHUP and the signal of interrupt_after() as "finish the unit at hand and stop".  Once,
+ * after PetscInitialize(). */
 PetscErrorCode interrupt_install(void);
 /** Ask this rank to stop \p seconds from now, as a signal would.  After interrupt_install(). */
 PetscErrorCode interrupt_after(double seconds);

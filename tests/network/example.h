@@ -1,4 +1,4 @@
-/** Small networks that tests of the network share. */
+/** Networks that tests of the network share, and numbers for them. */
 #ifndef NEPHRITE_TESTS_NETWORK_EXAMPLE_H
 #define NEPHRITE_TESTS_NETWORK_EXAMPLE_H
 
@@ -27,6 +27,32 @@ static inline NetworkShape example_shape(void)
                                    .time_frequencies = 10,
                                    .conditioning = CONDITIONING_TOKENS,
                                    .dropout = 0,
+                                   .dropout_first = -1,
+                                   .dropout_last = -1,
+                                   .rms_epsilon = 1e-6,
+                                   .time_floor = 0.05,
+                                   .rope_base = 1e4,
+                                   .time_max_period = 1e4}};
+}
+
+/** The published network on the published data. */
+static inline NetworkShape published_shape(void)
+{
+  return (NetworkShape){.ny = 128,
+                        .nx = 128,
+                        .bins = 5,
+                        .observation_channels = 5,
+                        .parameters = 6,
+                        .config = {.depth = 12,
+                                   .width = 768,
+                                   .heads = 12,
+                                   .patch = 8,
+                                   .observation_patch = 8,
+                                   .cosmology_tokens = 16,
+                                   .bottleneck = 128,
+                                   .time_frequencies = 256,
+                                   .conditioning = CONDITIONING_TOKENS,
+                                   .dropout = 0.3,
                                    .dropout_first = -1,
                                    .dropout_last = -1,
                                    .rms_epsilon = 1e-6,

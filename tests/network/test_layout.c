@@ -1,27 +1,8 @@
 #include "example.h"
 
-static NetworkShape published(void)
-{
-  NetworkShape shape = {.ny = 128, .nx = 128, .bins = 5, .observation_channels = 5, .parameters = 6};
-
-  shape.config = (NetworkConfig){.depth = 12,
-                                 .width = 768,
-                                 .heads = 12,
-                                 .patch = 8,
-                                 .observation_patch = 8,
-                                 .cosmology_tokens = 16,
-                                 .bottleneck = 128,
-                                 .time_frequencies = 256,
-                                 .rms_epsilon = 1e-6,
-                                 .time_floor = 0.05,
-                                 .rope_base = 1e4,
-                                 .time_max_period = 1e4};
-  return shape;
-}
-
 static void the_published_network_has_its_published_size_and_cost(void **state)
 {
-  const NetworkShape shape = published();
+  const NetworkShape shape = published_shape();
   Network *network = NULL;
 
   (void)state;

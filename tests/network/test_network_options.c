@@ -1,38 +1,12 @@
-#include "nephrite_test.h"
+#include "example.h"
 
 #include "../../src/network/internal.h"
 
 #include <stdlib.h>
 
-/* The published network on the published data. */
-static NetworkShape published(void)
-{
-  return (NetworkShape){.ny = 128,
-                        .nx = 128,
-                        .bins = 5,
-                        .observation_channels = 5,
-                        .parameters = 6,
-                        .config = {.depth = 12,
-                                   .width = 768,
-                                   .heads = 12,
-                                   .patch = 8,
-                                   .observation_patch = 8,
-                                   .cosmology_tokens = 16,
-                                   .bottleneck = 128,
-                                   .time_frequencies = 256,
-                                   .conditioning = CONDITIONING_TOKENS,
-                                   .dropout = 0.3,
-                                   .dropout_first = -1,
-                                   .dropout_last = -1,
-                                   .rms_epsilon = 1e-6,
-                                   .time_floor = 0.05,
-                                   .rope_base = 1e4,
-                                   .time_max_period = 1e4}};
-}
-
 static void the_published_shape_is_accepted(void **state)
 {
-  const NetworkShape shape = published();
+  const NetworkShape shape = published_shape();
 
   (void)state;
   assert_ok(network_shape_check(&shape));
@@ -58,7 +32,7 @@ static void a_shape_that_no_network_can_have_is_refused_by_the_option_s_name(voi
                          "network_dropout_first is 3 and network_dropout_last 2"};
 
   (void)state;
-  for (int i = 0; i < 15; i++) bad[i] = published();
+  for (int i = 0; i < 15; i++) bad[i] = published_shape();
   bad[0].config.heads = 0;
   bad[1].config.width = 760;
   bad[2].config.width = 60, bad[2].config.heads = 10; /* six numbers per head: no two pairs for each axis */
@@ -79,7 +53,7 @@ static void a_shape_that_no_network_can_have_is_refused_by_the_option_s_name(voi
 
 static void conditioning_by_channels_asks_nothing_of_the_observation_s_own_options(void **state)
 {
-  NetworkShape shape = published();
+  NetworkShape shape = published_shape();
 
   (void)state;
   shape.config.conditioning = CONDITIONING_CHANNELS;
@@ -90,7 +64,7 @@ static void conditioning_by_channels_asks_nothing_of_the_observation_s_own_optio
 
 static void without_being_told_the_middle_half_of_the_blocks_drops(void **state)
 {
-  NetworkConfig config = published().config;
+  NetworkConfig config = published_shape().config;
 
   (void)state;
   for (PetscInt depth = 1; depth <= 30; depth++) { /* floor(L/4) <= l < 3 floor(L/4) */

@@ -10,8 +10,8 @@ import tempfile
 import time
 import unittest
 
-SOURCE = pathlib.Path(os.environ.get("NEPHRITE_SOURCE", pathlib.Path(__file__).resolve().parents[2]))
-BUILD = pathlib.Path(os.environ.get("NEPHRITE_BUILD", SOURCE / "build"))
+from tiny_campaign import command
+
 KILLS, RANKS = 20, 2
 
 
@@ -43,9 +43,8 @@ class KillCase(unittest.TestCase):
         """Make what the program needs to find in a new campaign."""
 
     def start(self, campaign, program=None):
-        words = ["mpirun", "-n", RANKS, BUILD / (program or self.program), "-config", self.root / "tiny.yaml"]
-        words += ["-campaign", campaign]
-        return subprocess.Popen([*map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        words = command(program or self.program, campaign, {}, RANKS)
+        return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
     def finish(self, campaign, program=None):
         process = self.start(campaign, program)

@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 """nephrite-infer end to end on tiny maps and a tiny network: what products hold, ranks, resuming, refusals."""
 
-import os
 import pathlib
 import shutil
 import signal
@@ -13,9 +12,8 @@ import unittest
 import h5py
 import numpy as np
 
-SOURCE = pathlib.Path(os.environ.get("NEPHRITE_SOURCE", pathlib.Path(__file__).resolve().parents[2]))
-BUILD = pathlib.Path(os.environ.get("NEPHRITE_BUILD", SOURCE / "build"))
-USAGE, INPUT, INTERRUPTED = 64, 65, 75
+from tiny_campaign import INPUT, INTERRUPTED, USAGE, command, run_program
+
 SEED, HELD_OUT, REALISATIONS, OBSERVATIONS, DRAWS, CENTRES = 3, 8, 24, 5, 6, 3
 
 # The network has hardly learned anything; the published closing and few steps leave some of the noise in its draws.
@@ -32,22 +30,8 @@ calibrate: {{centres: {CENTRES}, bootstraps: 50, levels: 5}}
 """
 
 
-class Run:
-    """A finished program."""
-
-    def __init__(self, process):
-        self.code, self.out, self.err = process.returncode, process.stdout, process.stderr
-
-
-def command(program, campaign, options, ranks=1):
-    words = [str(BUILD / program), "-config", str(campaign.parent / "tiny.yaml"), "-campaign", str(campaign)]
-    for name, value in options.items():
-        words += ["-" + name, str(value)]
-    return (["mpirun", "-n", str(ranks)] if ranks > 1 else []) + words
-
-
 def run(program, campaign, ranks=1, **options):
-    return Run(subprocess.run(command(program, campaign, options, ranks), capture_output=True, text=True, timeout=120))
+    return run_program(program, campaign, options, ranks, timeout=120)
 
 
 def uniforms(stream, index, position, count):

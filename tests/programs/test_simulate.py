@@ -14,9 +14,7 @@ import h5py
 import numpy as np
 import yaml
 
-SOURCE = pathlib.Path(os.environ.get("NEPHRITE_SOURCE", pathlib.Path(__file__).resolve().parents[2]))
-BUILD = pathlib.Path(os.environ.get("NEPHRITE_BUILD", SOURCE / "build"))
-USAGE, INPUT, IO, INTERRUPTED = 64, 65, 74, 75
+from tiny_campaign import INPUT, INTERRUPTED, IO, USAGE, command, run_program
 
 CONFIG = """
 seed: 3
@@ -25,22 +23,6 @@ simulate: {realisations: 400, shard_size: 30}
 train: {held_out: 8}
 """
 MAPS, SHARDS, SHARD_SIZE = 400, 14, 30
-
-
-class Run:
-    """A finished program."""
-
-    def __init__(self, process):
-        self.code, self.out, self.err = process.returncode, process.stdout, process.stderr
-
-
-def command(campaign, options, ranks, file_kib=None):
-    words = ["sh", "-c", f'ulimit -f {2 * file_kib}; exec "$0" "$@"'] if file_kib else []
-    words += [str(BUILD / "nephrite-simulate"), "-config", str(campaign.parent / "tiny.yaml")]
-    words += ["-campaign", str(campaign)]
-    for name, value in options.items():
-        words += ["-" + name, str(value)]
-    return (["mpirun", "-n", str(ranks)] if ranks > 1 else []) + words
 
 
 def shard(campaign, number):
@@ -67,14 +49,11 @@ class SimulateTest(unittest.TestCase):
 
     @staticmethod
     def simulate(campaign, options={}, ranks=1, file_kib=None):
-        """file_kib: no file may grow beyond this, as on a full disk; MPI is then told to do without files"""
-        environment = dict(os.environ, **({"OMPI_MCA_btl": "self,tcp", "PMIX_MCA_gds": "hash"} if file_kib else {}))
-        words = command(campaign, options, ranks, file_kib)
-        return Run(subprocess.run(words, capture_output=True, text=True, timeout=300, env=environment))
+        return run_program("nephrite-simulate", campaign, options, ranks, file_kib)
 
     @staticmethod
     def start(campaign, options={}, ranks=1):
-        words = command(campaign, options, ranks)
+        words = command("nephrite-simulate", campaign, options, ranks)
         return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def start_and_wait_for_shards(self, campaign, count, ranks=1):

@@ -5,7 +5,8 @@
 import re
 import unittest
 
-from train_campaign import INTERRUPTED, USAGE, TrainCase
+from tiny_campaign import INTERRUPTED, USAGE, run_program
+from train_campaign import TrainCase
 
 ENDLESS = {
     "train_steps": 10**9,
@@ -43,13 +44,13 @@ class TimeLimit(TrainCase):
     def test_simulation_and_inference_end_at_the_limit_and_keep_what_is_finished(self):
         campaign = self.root / "simulated"
         options = {"simulate_realisations": 10**6, "time_limit": 4}
-        run = self.run_program("nephrite-simulate", campaign, options, 2)
+        run = run_program("nephrite-simulate", campaign, options, 2)
         self.assertLimited(run, "shards finished, which are kept")
         self.assertTrue(any((campaign / "sims").glob("shard-*.h5")))
         self.assertFalse(any((campaign / "sims").glob("*.part")))
         campaign = self.new_campaign("inferred", [20])
         options = {"infer_draws": 20000, "infer_batch": 8, "infer_evaluations": 101, "time_limit": 4}
-        run = self.run_program("nephrite-infer", campaign, options, 2)
+        run = run_program("nephrite-infer", campaign, options, 2)
         self.assertLimited(run, "finished draws are kept")
         self.assertTrue(any((campaign / "posterior/parts").glob("*.h5")))
         self.assertFalse(any((campaign / "posterior/parts").glob("*.part")))
@@ -57,7 +58,7 @@ class TimeLimit(TrainCase):
     def test_a_limit_that_is_none_is_refused_before_any_work(self):
         campaign = self.root / "refused"
         for program in ("nephrite-simulate", "nephrite-train", "nephrite-infer"):
-            run = self.run_program(program, campaign, {"time_limit": "4:00"}, 2)
+            run = run_program(program, campaign, {"time_limit": "4:00"}, 2)
             self.assertEqual(run.code, USAGE)
             self.assertIn("time_limit is 4:00; it must be", run.err)
         self.assertFalse(campaign.exists())

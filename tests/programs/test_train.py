@@ -12,7 +12,8 @@ import unittest
 import h5py
 import numpy as np
 
-from train_campaign import INPUT, INTERNAL, INTERRUPTED, IO, USAGE, TrainCase, command
+from tiny_campaign import INPUT, INTERNAL, INTERRUPTED, IO, USAGE, command
+from train_campaign import TrainCase
 
 
 class TrainTest(TrainCase):

@@ -8,6 +8,7 @@ import unittest
 import h5py
 import numpy as np
 
+from tiny_campaign import run_program
 from train_campaign import TrainCase
 
 # A rate at which validation soon gets worse.
@@ -114,7 +115,7 @@ class EndTest(TrainCase):
         self.assertSameTraining(self.checkpoint(again, end), self.checkpoint(campaign, end))
 
     def test_the_next_stage_takes_it_as_complete(self):
-        run = self.run_program(
+        run = run_program(
             "nephrite-infer",
             self.early,
             {"infer_observations": 1, "infer_draws": 2, "infer_evaluations": 3, **self.options},

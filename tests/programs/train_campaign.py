@@ -1,6 +1,5 @@
 """A small campaign to train on, and what tests of nephrite-train ask of it."""
 
-import os
 import pathlib
 import shutil
 import subprocess
@@ -10,9 +9,7 @@ import unittest
 import h5py
 import numpy as np
 
-SOURCE = pathlib.Path(os.environ.get("NEPHRITE_SOURCE", pathlib.Path(__file__).resolve().parents[2]))
-BUILD = pathlib.Path(os.environ.get("NEPHRITE_BUILD", SOURCE / "build"))
-USAGE, INPUT, INTERNAL, IO, INTERRUPTED = 64, 65, 70, 74, 75
+from tiny_campaign import command, run_program
 
 CONFIG = """
 seed: 3
@@ -23,21 +20,6 @@ network: {depth: 4, width: 16, heads: 2, patch: 4, observation_patch: 8, observa
 train: {steps: 20, batch: 6, micro_batch: 4, held_out: 8, checkpoint_every: 10, validate_every: 10, learning_rate: 3e-3,
         final_learning_rate: 1e-3, warmup: 3, ema_decay: 0.9}
 """
-
-
-class Run:
-    """A finished program."""
-
-    def __init__(self, process):
-        self.code, self.out, self.err = process.returncode, process.stdout, process.stderr
-
-
-def command(program, campaign, options, ranks, file_kib=None):
-    words = ["sh", "-c", f'ulimit -f {2 * file_kib}; exec "$0" "$@"'] if file_kib else []
-    words += [str(BUILD / program), "-config", str(campaign.parent / "tiny.yaml"), "-campaign", str(campaign)]
-    for name, value in options.items():
-        words += ["-" + name, str(value)]
-    return (["mpirun", "-n", str(ranks)] if ranks > 1 else []) + words
 
 
 class TrainCase(unittest.TestCase):
@@ -76,16 +58,8 @@ class TrainCase(unittest.TestCase):
         return sorted(int(p.name[5:-3]) for p in (campaign / "checkpoints").glob("step-*.h5"))
 
     @staticmethod
-    def run_program(program, campaign, options={}, ranks=1):
-        words = command(program, campaign, options, ranks)
-        return Run(subprocess.run(words, capture_output=True, text=True, timeout=300))
-
-    @staticmethod
     def train(campaign, options={}, ranks=1, file_kib=None):
-        """file_kib: no file may grow beyond this, as on a full disk; MPI is then told to do without files"""
-        words = command("nephrite-train", campaign, options, ranks, file_kib)
-        environment = dict(os.environ, **({"OMPI_MCA_btl": "self,tcp", "PMIX_MCA_gds": "hash"} if file_kib else {}))
-        return Run(subprocess.run(words, capture_output=True, text=True, timeout=300, env=environment))
+        return run_program("nephrite-train", campaign, options, ranks, file_kib)
 
     def assertEnds(self, run, code, *words):
         self.assertEqual(run.code, code, run.err or run.out)

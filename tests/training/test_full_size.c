@@ -8,31 +8,6 @@
 
 enum { BATCH = 2, STEPS = 3 };
 
-static NetworkShape published(void)
-{
-  return (NetworkShape){.ny = 128,
-                        .nx = 128,
-                        .bins = 5,
-                        .observation_channels = 5,
-                        .parameters = 6,
-                        .config = {.depth = 12,
-                                   .width = 768,
-                                   .heads = 12,
-                                   .patch = 8,
-                                   .observation_patch = 8,
-                                   .cosmology_tokens = 16,
-                                   .bottleneck = 128,
-                                   .time_frequencies = 256,
-                                   .conditioning = CONDITIONING_TOKENS,
-                                   .dropout = 0.3,
-                                   .dropout_first = -1,
-                                   .dropout_last = -1,
-                                   .rms_epsilon = 1e-6,
-                                   .time_floor = 0.05,
-                                   .rope_base = 1e4,
-                                   .time_max_period = 1e4}};
-}
-
 /** Three steps on the same batch: the loss before each of them, and after all. */
 typedef struct {
   double loss[STEPS + 1];
@@ -66,7 +41,7 @@ static Example batch_of(const NetworkShape *shape, Scalar *clean[2])
 static Course course_of(NetworkMode mode)
 {
   const OptimizerConfig config = {.beta1 = 0.9, .beta2 = 0.95, .epsilon = 1e-8, .clip = 1, .ema_decay = 0.9996};
-  const NetworkShape shape = published();
+  const NetworkShape shape = published_shape();
   Scalar *clean[2];
   Example e = batch_of(&shape, clean);
   Scalar *bar[] = {example_array(0, e.maps), example_array(0, e.thetas)};
@@ -105,7 +80,7 @@ static void the_published_network_learns_a_repeated_batch_within_the_memory_fore
 {
   const NetworkMode modes[] = {NETWORK_RECOMPUTING,
                                NETWORK_TRAINING}; /* the peak is of all so far: the smaller first */
-  const NetworkShape shape = published();
+  const NetworkShape shape = published_shape();
   const double others = 0.2; /* GiB: libraries and the batch */
   Course course[2];
 
