@@ -159,4 +159,17 @@ PetscErrorCode training_estimate(const TrainingSetup *setup, int ranks, Training
  * checkpoints are damaged or of another configuration; NEPHRITE_ERR_IO. */
 PetscErrorCode training_run(MPI_Comm comm, const TrainingSetup *setup);
 
+/** What it takes to sum a vector over ranks; the slowest rank's time, the fastest of some repetitions. */
+typedef struct {
+  double message_seconds; /**< by one nonblocking sum in place, as of a bucket */
+  double buckets_seconds; /**< as a gradient is summed: bucket after bucket, all under way at once */
+  double gather_seconds; /**< every rank's part to all others, as of weights with a shared optimiser */
+} ReductionTimes;
+/** Time sums over ranks by the very calls that training makes.  Collective.
+ * \param bytes  of the vector, float32 in the programs: at least 4, at most 4 GiB  \param repeats  at least 1
+ * Errors: NEPHRITE_ERR_CONFIG if there are no such vectors. */
+PetscErrorCode reduction_measure(MPI_Comm comm, int64_t bytes, PetscInt repeats, ReductionTimes *times);
+/** Bytes that a bucket of a gradient has; its last one has less. */
+int64_t reduction_bucket_bytes(void);
+
 #endif

@@ -1,5 +1,5 @@
 /** \file program.h
- * What the four mains share: command line, configuration, start and end of a run.  \defgroup programs Programs
+ * What the mains share: command line, configuration, start and end of a run.  \defgroup programs Programs
  */
 #ifndef NEPHRITE_PROGRAMS_PROGRAM_H
 #define NEPHRITE_PROGRAMS_PROGRAM_H

@@ -34,8 +34,8 @@ static void print_estimate(const Configuration *c, int ranks, const TrainingEsti
   const double rank_bytes = (double)e->network.arena_bytes + e->optimizer_bytes + e->batch_bytes;
   const double kept = (double)(c->train.keep + 2); /* the best one, and one being written */
 
-  printf("network   %zu parameters in %d tensors, %.3g GFLOP forward per sample\n", e->network.parameters,
-         (int)e->network.tensors, e->network.forward_flops / 1e9);
+  printf("network   %zu parameters in %d tensors, %d blocks, %.3g GFLOP forward per sample\n", e->network.parameters,
+         (int)e->network.tensors, (int)c->network.depth, e->network.forward_flops / 1e9);
   printf("steps     %" PRId64
          " of %d samples on %d ranks, %d at once per rank; %.4g TFLOP per step, %.3g EFLOP in all\n",
          c->train.steps, (int)c->train.batch, ranks, (int)e->micro_batch, e->step_flops / 1e12,

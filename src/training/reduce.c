@@ -13,6 +13,11 @@ struct Reducer {
   MPI_Request *requests; /* [buckets] */
 };
 
+int64_t reduction_bucket_bytes(void)
+{
+  return BUCKET * (int64_t)sizeof(Scalar);
+}
+
 void share_of_rank(int rank, int size, int64_t total, int64_t *first, int64_t *count)
 {
   const int64_t each = total / size, left = total % size;
