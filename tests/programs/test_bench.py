@@ -65,10 +65,22 @@ class Bench(unittest.TestCase):
         np.testing.assert_allclose(self.assertRow(done, "model / sgemm"), model / sgemm, atol=2e-3)
         flops = model / self.assertRow(done, "samples/s")
         self.assertAlmostEqual(flops[0] / flops[1], 1, delta=5e-3)  # of a sample
+        rate = self.assertRow(done, "samples/s")
+        np.testing.assert_allclose(self.assertRow(done, "efficiency"), [1, rate[1] / rate[0] / 2], rtol=2e-3, atol=5e-4)
         self.assertTrue(np.all(self.assertRow(done, "GB per rank") > 0.01))
         self.assertEqual(self.assertRow(done, "communication")[0] < self.assertRow(done, "compute")[0], True)
         parts = ("linear maps", "attention", "weight gradients", "row by row", "waiting", "embeddings and heads")
         np.testing.assert_allclose(sum(self.assertRow(done, part) for part in parts), 100, atol=0.5)
+
+    def test_training_of_a_batch_that_ranks_share(self):
+        done = self.bench("train", "--work", 10, "--repeats", 1, "--batch", 6)
+        self.assertIn("batch of all ranks 6, at most 8 at once of a rank", done.stdout)
+        flops = self.assertRow(done, "model GFLOP/s") / self.assertRow(done, "samples/s")
+        self.assertAlmostEqual(flops[0] / flops[1], 1, delta=5e-3)  # of a sample
+        for words in ["--batch", 1], ["--batch", 8, "--pytorch", "/bin/false"]:
+            done = self.bench("train", *words)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("--batch is for strong scaling", done.stderr)
 
     def pytorch(self, answer, *words):
         """Runs with a Python that gives these answers, as if it had torch."""

@@ -1,4 +1,4 @@
-"""tools/bench: rates of the programs, weak scaling, and the share of each part of the work; train is in bench_train.
+"""tools/bench: rates of the programs, weak scaling, and the share of each part of the work; train is in bench_train, allreduce in bench_allreduce.
 
 Runs of different numbers of ranks alternate, and the best of each counts: other work on a machine only ever slows a run.
 """
@@ -99,17 +99,23 @@ def table(arguments, best):
 
 
 def main():
+    from . import bench_allreduce, bench_train
+
     parser = argparse.ArgumentParser(prog="tools/bench", description=__doc__.split("\n\n")[0])
-    parser.add_argument("what", choices=["simulate", "train", "infer"])
+    parser.add_argument("what", choices=["simulate", "train", "infer", "allreduce"])
     parser.add_argument("--config", type=pathlib.Path, help="campaign file (default config/lsst_y10.yaml)")
     parser.add_argument("--build", type=pathlib.Path, help="where the programs are (default build/release)")
     parser.add_argument("--ranks", default="1,2", help="numbers of ranks to compare (default 1,2)")
     parser.add_argument("--threads", default="1", help="train: numbers of threads per rank to compare (default 1)")
     parser.add_argument("--pytorch", metavar="PYTHON", help="train: a Python with torch, to compare with on one rank")
+    parser.add_argument(
+        "--batch", type=int, help="train, allreduce: samples of a step of all ranks, whatever their number"
+    )
     parser.add_argument("--repeats", type=int, default=3, help="runs of each, of which the best counts (default 3)")
     parser.add_argument("--work", type=int, help="maps, steps or draws of a rank (default 1024, 6 or 8)")
     parser.add_argument("--scratch", help="directory for what the runs write (default: that of temporary files)")
     parser.add_argument("--root", type=pathlib.Path, help=argparse.SUPPRESS)
+    bench_allreduce.add_options(parser)
     parser.epilog = "Options after -- go to the program."
     own = sys.argv[1:]
     end = own.index("--") if "--" in own else len(own)
@@ -119,11 +125,11 @@ def main():
     arguments.build = arguments.build or arguments.root / "build/release"
     arguments.ranks = [int(ranks) for ranks in arguments.ranks.split(",")]
     arguments.threads = [int(threads) for threads in arguments.threads.split(",")]
-    arguments.work = arguments.work or {"simulate": 1024, "train": 6, "infer": 8}[arguments.what]
+    arguments.work = arguments.work or {"simulate": 1024, "train": 6, "infer": 8, "allreduce": 6}[arguments.what]
     if arguments.what == "train":
-        from . import bench_train
-
         bench_train.run(arguments)
+    elif arguments.what == "allreduce":
+        bench_allreduce.run(arguments)
     else:
         table(arguments, measure(arguments))
 

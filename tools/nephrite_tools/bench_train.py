@@ -50,9 +50,15 @@ def samples_at_once(arguments, folder):
     return int(re.search(r"(\d+) at once per rank", plan)[1])
 
 
+def samples_of_step(arguments, batch, ranks):
+    """Of all ranks: as many of each rank (weak scaling), unless their sum is given (strong scaling)."""
+    return arguments.batch or batch * ranks
+
+
 def settings(arguments, batch, ranks, threads):
     steps = arguments.work + WARM_UP
-    options = {"steps": steps, "validate_every": steps, "checkpoint_every": steps, "warmup": 0, "batch": batch * ranks}
+    options = {"steps": steps, "validate_every": steps, "checkpoint_every": steps, "warmup": 0}
+    options["batch"] = samples_of_step(arguments, batch, ranks)
     words = [word for name, value in options.items() for word in (f"-train_{name}", value)]
     return [*words, *held_out(), "-simulate_realisations", REALISATIONS, "-simulate_shard_size", REALISATIONS,
             "-threads", threads]  # fmt: skip
@@ -87,7 +93,9 @@ def train(arguments, folder, batch, column):
     shape = shape_of(next((campaign / "checkpoints").glob("step-*.h5")))
     shutil.rmtree(campaign)
     return {
-        "samples/s": batch * ranks / seconds,
+        "samples/s": samples_of_step(arguments, batch, ranks) / seconds,
+        "seconds": {name: percent / 100 * seconds for name, percent in of_step.items()},
+        "time": shares(text, "time"),
         "model GFLOP/s": step_flops(log) / steps / seconds / 1e9,
         "GB per rank": float(re.search(r"memory of rank 0: ([\d.]+)", text)[1]),
         "step": of_step,
@@ -160,7 +168,8 @@ def measure(arguments, folder):
     for repeat in range(arguments.repeats):
         for column in columns:
             result = train(arguments, folder, batch, column)
-            rate, common["core"] = sgemm(arguments, result["shape"], batch, column)
+            own = min(batch, -(-samples_of_step(arguments, batch, column[0]) // column[0]))
+            rate, common["core"] = sgemm(arguments, result["shape"], own, column)
             kept = best.setdefault(column, {"sgemm": 0, "torch": {}, **result})
             if result["samples/s"] > kept["samples/s"]:
                 kept.update(result)
@@ -182,10 +191,14 @@ def row(name, values, form="{:.4g}"):
 
 def table(arguments, best, common):
     results = list(best.values())
-    print(f"batch of a rank {common['batch']}; BLAS {blas_library(arguments)}, kernels for {common['core']}\n")
+    whole = f"batch of all ranks {arguments.batch}, at most {common['batch']} at once of a rank"
+    print(whole if arguments.batch else f"batch of a rank {common['batch']}", end="; ")
+    print(f"BLAS {blas_library(arguments)}, kernels for {common['core']}\n")
     print(f"{'ranks x threads':<26}" + "".join(f"{f'{ranks} x {threads}':>11}" for ranks, threads in best))
     for name in ("samples/s", "model GFLOP/s"):
         row(name, [result[name] for result in results])
+    of_core = [result["samples/s"] / (ranks * threads) for (ranks, threads), result in best.items()]
+    row("efficiency", [rate / of_core[0] for rate in of_core], "{:.3f}")
     row("sgemm GFLOP/s", [result["sgemm"] for result in results])
     row("model / sgemm", [result["model GFLOP/s"] / result["sgemm"] for result in results], "{:.3f}")
     row("GB per rank", [result["GB per rank"] for result in results])
@@ -203,13 +216,15 @@ def table(arguments, best, common):
 
 
 def run(arguments):
+    if arguments.batch and (arguments.pytorch or arguments.batch < max(arguments.ranks)):
+        sys.exit("bench: --batch is for strong scaling: not beside PyTorch, and a sample for every rank at least")
     with tempfile.TemporaryDirectory(dir=arguments.scratch) as scratch:
         folder = pathlib.Path(scratch)
         if arguments.pytorch:
             print(torch_reference.proof(arguments, folder, shape_of))
         table(arguments, *measure(arguments, folder))
     print(
-        "\nsamples/s: of all ranks, of the fastest step. model: three times the matrix products of a forward pass. sgemm: of"
+        "\nsamples/s: of all ranks, of the fastest step. efficiency: the same of a core, over that of the first column. model: three times the matrix products of a forward pass. sgemm: of"
         " the BLAS at the shapes of the blocks' linear maps, forward, input and weight gradient, weighed by their"
         " operations. step: of rank 0; communication is what computation does not hide. network: time of the first thread."
     )
