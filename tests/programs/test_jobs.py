@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""jobs/campaign.sbatch, run as SLURM runs it: a warning queues it again, and it goes on to the end."""
+"""The batch scripts of jobs/, run as SLURM runs them: what is warned is queued again, and goes on to the end."""
 
 import os
 import pathlib
@@ -21,7 +21,7 @@ infer: {observations: 4, draws: 8, evaluations: 5}
 """
 
 
-class Campaign(unittest.TestCase):
+class Job(unittest.TestCase):
     def setUp(self):
         self.root = pathlib.Path(tempfile.mkdtemp(prefix="nephrite-jobs-"))
         self.addCleanup(shutil.rmtree, self.root)
@@ -35,12 +35,12 @@ class Campaign(unittest.TestCase):
         scontrol.write_text(f'#!/bin/sh\necho "$@" >>{self.root}/asked\n')
         scontrol.chmod(0o755)
 
-    def start(self, *options):
+    def submit(self, script, *options):
         job = {"SLURM_SUBMIT_DIR": self.root, "SLURM_NTASKS": 2, "SLURM_JOB_ID": 17}
         path = f"{self.root}/bin:{os.environ['PATH']}"
         environment = {**os.environ, **{name: str(value) for name, value in job.items()}, "PATH": path}
-        shutil.copy(SOURCE / "jobs/campaign.sbatch", self.root / "slurm_script")  # which runs from its spool
-        words = [self.root / "slurm_script", self.root / "my.yaml", *options]
+        shutil.copy(SOURCE / "jobs" / script, self.root / "slurm_script")  # which runs from its spool
+        words = [self.root / "slurm_script", *options]
         return subprocess.Popen(
             [*map(str, words)],
             env=environment,
@@ -50,6 +50,11 @@ class Campaign(unittest.TestCase):
             text=True,
             start_new_session=True,
         )
+
+
+class Campaign(Job):
+    def start(self, *options):
+        return self.submit("campaign.sbatch", self.root / "my.yaml", *options)
 
     def asked(self):
         return (self.root / "asked").read_text().splitlines() if (self.root / "asked").exists() else []
@@ -77,6 +82,35 @@ class Campaign(unittest.TestCase):
         self.assertEqual(job.returncode, 64, output)
         self.assertIn("survey_bins", output)
         self.assertEqual(self.asked(), [])
+
+
+class Scaling(Job):
+    def study(self, kind, *options):
+        job = self.submit("scaling.sbatch", kind, self.root / "my.yaml", *options)
+        output, _ = job.communicate(timeout=120)
+        return job.returncode, output
+
+    def test_both_kinds_are_measured_beside_what_is_predicted(self):
+        for kind, batch in ("weak", "batch of a rank 4;"), (
+            "strong",
+            "batch of all ranks 4, at most 4 at once of a rank;",
+        ):
+            code, output = self.study(kind, "--work", 2)
+            self.assertEqual(code, 0, output)
+            predicted, measured = output.split("== measured")
+            self.assertIn("predicted, strong scaling: 4 samples on all ranks together", predicted)
+            self.assertIn(f"{kind} scaling", measured)
+            self.assertIn(batch, measured)
+            self.assertRegex(measured, r"ranks x threads +1 x 1 +2 x 1\n")
+            self.assertRegex(measured, r"efficiency +1\.000 +[\d.]+\n")
+            self.assertEqual([*(self.root / "campaigns").iterdir()], [])
+
+    def test_what_is_no_kind_or_no_campaign_is_refused(self):
+        self.assertEqual(self.study("sideways")[0], 64)
+        (self.root / "my.yaml").unlink()
+        code, output = self.study("weak")
+        self.assertEqual(code, 64)
+        self.assertIn("weak|strong CONFIG", output)
 
 
 if __name__ == "__main__":
