@@ -126,6 +126,10 @@ class Bench(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertRegex(done.stdout, r"in float64: forward .*, loss .*, gradient ")
 
+    def test_what_ranks_print_on_one_line_is_told_apart(self):
+        text = 'a warning\n{"gflops": 1.5, "core": "X"}{"gflops": 2.5, "core": "X"}\n\n'
+        self.assertEqual([answer["gflops"] for answer in bench_train.answers_of(text)], [1.5, 2.5])
+
     def test_the_products_timed_are_those_of_the_network(self):
         shape = bench_train.shape_of(SOURCE / "tests/reference/network.h5")
         W, M, B = 48, 128, 3

@@ -144,6 +144,11 @@ def linear_maps(shape, batch):
     return [f"{batch * tokens},{o},{i},{count}" for tokens, count in lengths.items() for o, i in maps]
 
 
+def answers_of(text):
+    """What each rank printed: mpirun may put a line of one straight behind that of another."""
+    return [json.loads(found) for found in re.findall(r"\{[^{}]*\}", text)]
+
+
 def sgemm(arguments, shape, batch, column):
     """(GFLOP/s of all ranks at once, the core that the library chose its kernels for)."""
     ranks, threads = column
@@ -151,8 +156,7 @@ def sgemm(arguments, shape, batch, column):
                    if name not in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")}  # fmt: skip
     environment.update({name: str(threads) for name in THREAD_VARIABLES})
     words = [sys.executable, "-m", "nephrite_tools.sgemm", blas_library(arguments), *linear_maps(shape, batch)]
-    text = execute(["mpirun", "-n", ranks, *words], environment)
-    answers = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+    answers = answers_of(execute(["mpirun", "-n", ranks, *words], environment))
     return sum(answer["gflops"] for answer in answers), answers[0]["core"]
 
 
