@@ -244,6 +244,19 @@ class Tool(unittest.TestCase):
             self.assertAlmostEqual(float(shows), 100 * found.shows, delta=0.06)
             self.assertAlmostEqual(float(efficiency), found.efficiency, delta=6e-4)
 
+    def test_buckets_are_those_of_training_or_those_given(self):
+        words = ["--alpha", "1ms", "--beta", "10GB/s", "--step", 1.0, "--samples", 4]
+        own, small = self.bench(*words), self.bench(*words, "--bucket", 1024)
+        self.assertIn(f"buckets of {2**20} bytes", own.stdout)
+        self.assertIn("buckets of 1024 bytes", small.stdout)
+        weights = int(re.search(r"gradient: (\d+) weights", small.stdout)[1])
+        work = training(
+            sample=0.25, update=0, backward=2 / 3, gradient=4.0 * weights, pieces=3, bucket=1024, micro_batch=4
+        )
+        found = scaling.predict(work, interconnect(alpha=1e-3), 4096, 4)
+        self.assertAlmostEqual(float(STEP.findall(small.stdout)[12][2]) / found.seconds, 1, places=3)
+        self.assertGreater(found.seconds, 2 * float(STEP.findall(own.stdout)[12][2]))  # latency of more messages
+
     def test_the_schedule_is_counted_in_node_hours(self):
         words = ["--alpha", "2us", "--beta", "10GB/s", "--step", 1.0, "--batch", 8, "--steps", "1000,360000"]
         done = self.bench(*words, "--cores-per-node", 16, "--threads", 2)

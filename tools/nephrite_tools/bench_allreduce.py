@@ -20,7 +20,6 @@ TIMES = {"s": 1, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 PER_BYTE = {"s/B": 1, "ns/B": 1e-9}
 RATES = {"B/s": 1, "MB/s": 1e6, "GB/s": 1e9, "MiB/s": 2**20, "GiB/s": 2**30, "Gbit/s": 1e9 / 8}
 OPEN_MPI = {"ring": "1", "tree": "2", "halving": "3", "doubling": "4"}  # coll_libnbc_iallreduce_algorithm
-BUCKET = 2**20  # bytes; nephrite-allreduce says so where it is asked
 
 
 # ---- what is asked
@@ -61,6 +60,9 @@ def add_options(parser):
     group.add_argument(
         "--samples", type=int, help="samples of a rank in it (default those at once by the campaign file)"
     )
+    group.add_argument(
+        "--bucket", type=int, metavar="BYTES", help="bytes of a bucket to predict for (default: training's)"
+    )
     group.add_argument("--steps", default="", help="steps of the stages, N or N,N (default those of the campaign file)")
     group.add_argument("--cores-per-node", type=int, default=128, help="to count nodes with (default 128)")
     group.add_argument("--figure", type=pathlib.Path, metavar="DIR", help="write scaling.png and scaling.csv there")
@@ -82,6 +84,10 @@ def plan(arguments, folder):
 # ---- what is measured
 
 
+def bucket_of(text):
+    return int(re.search(r"buckets of (\d+) bytes", text)[1])
+
+
 def sums(arguments, planned):
     """(bytes of a bucket, [(bytes, seconds as one message, in buckets, gathered)])."""
     environment = {**os.environ, "OMPI_MCA_coll_libnbc_iallreduce_algorithm": OPEN_MPI[arguments.algorithm]}
@@ -89,8 +95,7 @@ def sums(arguments, planned):
     words += ["-repeats", arguments.repeats, "-gradient", 4 * planned["weights"]]
     text = execute(words, environment)
     rows = re.findall(r"^ +(\d+) +(\S+) +(\S+) +(\S+)$", text, re.M)
-    bucket = int(re.search(r"buckets of (\d+) bytes", text)[1])
-    return bucket, [(int(size), *map(float, times)) for size, *times in rows]
+    return bucket_of(text), [(int(size), *map(float, times)) for size, *times in rows]
 
 
 def step_of_one_rank(arguments, folder, planned):
@@ -175,9 +180,9 @@ def table_of_hours(arguments, training, link, planned):
 
 def interconnect(arguments, planned):
     """(scaling.Interconnect, bytes of a bucket), measured unless it was given."""
-    if arguments.alpha and arguments.beta:
-        bucket, link = BUCKET, scaling.Interconnect(arguments.alpha, arguments.beta, arguments.algorithm)
-        source = "as given"
+    if arguments.alpha:
+        bucket = bucket_of(execute([arguments.build / "nephrite-allreduce", "-least", 4, "-most", 4, "-repeats", 1]))
+        link, source = scaling.Interconnect(arguments.alpha, arguments.beta, arguments.algorithm), "as given"
     else:
         ranks = max(arguments.ranks)
         bucket, rows = sums(arguments, planned)
@@ -187,7 +192,7 @@ def interconnect(arguments, planned):
         source = f"fitted to {ranks} ranks here"
         print()
     print(f"alpha {link.alpha * 1e6:.3g} us, beta {link.beta * 1e9:.3g} ns/B, {source}")
-    return link, bucket
+    return link, arguments.bucket or bucket
 
 
 def figure_of(arguments):
@@ -212,9 +217,9 @@ def run(arguments):
     sample = (seconds - update) / planned["samples"]
     training = scaling.Training(sample, update, backward, planned["at once"], 4.0 * planned["weights"], bucket,
                                 planned["blocks"])  # fmt: skip
-    print(f"step of one rank: {seconds:.3f} s for {planned['samples']} samples, {update:.3f} s of it the optimiser's,"
+    print(f"step of one rank: {seconds:.4g} s for {planned['samples']} samples, {update:.3g} s of it the optimiser's,"
           f" {100 * backward:.0f}% of the rest backward; {source}")  # fmt: skip
-    print(f"gradient: {planned['weights']} weights in {planned['blocks']} blocks\n")
+    print(f"gradient: {planned['weights']} weights in {planned['blocks']} blocks, buckets of {bucket} bytes\n")
     print(f"predicted, weak scaling: {planned['samples']} samples on every rank")
     table_of_steps(training, link, planned["samples"], None)
     print(f"\npredicted, strong scaling: {planned['batch']} samples on all ranks together")
