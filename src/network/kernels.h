@@ -125,7 +125,6 @@ typedef struct {
  * b_column is 1. */
 typedef struct {
   size_t n, k;
-  size_t more; /* columns that B has after these n, which will be packed next */
   const Scalar *b; /* B(l, j) = b[l b_row + j b_column] */
   size_t b_row, b_column;
   Scalar *panels; /* [ceil(n / panel)][k][panel] */

@@ -185,27 +185,19 @@ static void pack_rows(const MatrixPack *p, size_t column, size_t columns, Scalar
   }
 }
 
-/* Columns of B contiguous: a transposition, in squares that fit the nearest cache.  So many columns at once are more
- * than processors foresee; those of the next panel are asked for here. */
+/* Columns of B contiguous: a transposition by squares, a few columns from end to end before the next, which processors
+ * foresee. */
 static void pack_columns(const MatrixPack *p, size_t column, size_t columns, Scalar *restrict panel)
 {
-  enum { SQUARE = 32, LINE = 64 / sizeof(Scalar) };
-  const size_t known = p->n + p->more;
+  const size_t whole_columns = columns / SQUARE * SQUARE, whole_rows = p->k / SQUARE * SQUARE;
+  const Scalar *b = p->b + column * p->b_column;
 
-  for (size_t l0 = 0; l0 < p->k; l0 += SQUARE) {
-    const size_t l1 = l0 + SQUARE < p->k ? l0 + SQUARE : p->k;
-
-    for (size_t j = 0; j < PANEL; j++) {
-      const Scalar *restrict b = p->b + (column + j) * p->b_column;
-
-      if (column + j + PANEL < known)
-        for (size_t l = l0; l < l1; l += LINE) vector_ask(b + PANEL * p->b_column + l);
-      if (j < columns)
-        for (size_t l = l0; l < l1; l++) panel[l * PANEL + j] = b[l];
-      else
-        for (size_t l = l0; l < l1; l++) panel[l * PANEL + j] = 0;
-    }
-  }
+  for (size_t j = 0; j < whole_columns; j += SQUARE)
+    for (size_t l = 0; l < whole_rows; l += SQUARE)
+      square_transpose(b + j * p->b_column + l, p->b_column, panel + l * PANEL + j, PANEL);
+  for (size_t j = 0; j < PANEL; j++)
+    for (size_t l = j < whole_columns ? whole_rows : 0; l < p->k; l++)
+      panel[l * PANEL + j] = j < columns ? b[j * p->b_column + l] : 0;
 }
 
 void NETWORK_KERNEL(pack)(const MatrixPack *p)

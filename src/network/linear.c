@@ -87,7 +87,6 @@ static void pack_maps(const Network *n, const Linear *const *maps, size_t count,
     for (size_t first = 0; first < columns; first += panel)
       n->kernels->pack(&(MatrixPack){.n = minimum(panel, columns - first),
                                      .k = rows,
-                                     .more = columns - first - minimum(panel, columns - first),
                                      .b = map->weight + first * column_stride,
                                      .b_row = row_stride,
                                      .b_column = column_stride,

@@ -71,8 +71,9 @@ static inline void vector_store_some(Scalar *x, Vector v, size_t count)
   memcpy(x, whole, count * sizeof *x);
 }
 
-/** Ask for what lies at x, to be there when it is wanted. */
-static inline void vector_ask(const Scalar *x)
+/** Ask for what lies at x, to be there when it is wanted.  Inlined before anything else: to gcc a function that only
+ * prefetches has no effect, and its calls are dropped. */
+__attribute__((always_inline)) static inline void vector_ask(const Scalar *x)
 {
   _mm_prefetch((const char *)x, _MM_HINT_T0);
 }
@@ -129,6 +130,35 @@ static inline Scalar vector_sum(Vector v)
   for (int i = 0; i < LANES; i++) sum += lanes[i];
   return sum;
 }
+
+/* The smallest squares that a vector register of any processor transposes. */
+#ifdef NEPHRITE_FLOAT64
+enum { SQUARE = 2 };
+
+/** out[j][i] = in[i][j], i, j < SQUARE.  \param in, out  rows in_row and out_row apart */
+static inline void square_transpose(const Scalar *in, size_t in_row, Scalar *out, size_t out_row)
+{
+  const __m128d row0 = _mm_loadu_pd(in), row1 = _mm_loadu_pd(in + in_row);
+
+  _mm_storeu_pd(out, _mm_unpacklo_pd(row0, row1));
+  _mm_storeu_pd(out + out_row, _mm_unpackhi_pd(row0, row1));
+}
+#else
+enum { SQUARE = 4 };
+
+/** out[j][i] = in[i][j], i, j < SQUARE.  \param in, out  rows in_row and out_row apart */
+static inline void square_transpose(const Scalar *in, size_t in_row, Scalar *out, size_t out_row)
+{
+  __m128 row0 = _mm_loadu_ps(in), row1 = _mm_loadu_ps(in + in_row), row2 = _mm_loadu_ps(in + 2 * in_row),
+         row3 = _mm_loadu_ps(in + 3 * in_row);
+
+  _MM_TRANSPOSE4_PS(row0, row1, row2, row3);
+  _mm_storeu_ps(out, row0);
+  _mm_storeu_ps(out + out_row, row1);
+  _mm_storeu_ps(out + 2 * out_row, row2);
+  _mm_storeu_ps(out + 3 * out_row, row3);
+}
+#endif
 
 #ifdef NEPHRITE_FLOAT64
 /** The double build is for tests of exactness: libm's function. */
