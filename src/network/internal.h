@@ -73,8 +73,9 @@ typedef struct {
   Scalar *gain; /* [B][2W] norm1 (1 + gamma1), norm2 (1 + gamma2) */
 } BlockStore;
 
-/** How products are cut up: depth and columns at a time; rows of a gradient per task. */
-enum { PRODUCT_DEPTH = 256, PRODUCT_COLUMNS = 256, PRODUCT_ROWS = 256 };
+/** How products are cut up: depth and columns at a time of what is packed on the way, and stays in the cache until it
+ * is used; depth of packed weights, whose sums are gone through once per piece; rows of a gradient per task. */
+enum { PRODUCT_DEPTH = 256, PRODUCT_COLUMNS = 256, PACKED_DEPTH = 1024, PRODUCT_ROWS = 256 };
 
 /** What one thread works in. */
 typedef struct {

@@ -109,7 +109,7 @@ void linear_pack_backward(const Network *n, const Linear *const *maps, size_t co
 /* Some columns at a time: their sums stay in the cache until they are complete. */
 static void multiply_packed(const Network *n, MatrixProduct whole)
 {
-  const size_t pieces = pieces_of(whole.k, PRODUCT_DEPTH), panel = n->kernels->panel;
+  const size_t pieces = pieces_of(whole.k, PACKED_DEPTH), panel = n->kernels->panel;
 
   for (size_t column = 0; column < whole.n; column += PRODUCT_COLUMNS)
     for (size_t i = 0; i < pieces; i++) {
