@@ -113,7 +113,8 @@ int64_t campaign_reader_count(const CampaignReader *reader);
 PetscErrorCode campaign_reader_get(CampaignReader *reader, int64_t index, float *kappa, double *theta);
 PetscErrorCode campaign_reader_close(CampaignReader **reader);
 
-/** Where training takes its maps from: shards (a keyed permutation per epoch) or fresh simulations. */
+/** Where training takes its maps from: shards (a keyed permutation per epoch), fresh simulations of this rank's own, or
+ * of ranks that simulate for others.  The maps are the same bit for bit wherever they are simulated. */
 typedef struct BatchSource BatchSource;
 /** \param first, count  the realisations to draw from: training and held-out maps are disjoint ranges of one campaign
  */
@@ -122,10 +123,35 @@ PetscErrorCode batch_source_from_shards(const char *directory, const Options *op
 /** Online: item i is the realisation of index first + i, never twice. */
 PetscErrorCode batch_source_online(const SurveyConfig *survey, const Prior *prior, int64_t seed, int64_t first,
                                    BatchSource **source);
+/** The same, made by the ranks on the other side of an intercommunicator, who are in simulation_serve().
+ * \param simulators  borrowed; the source must be destroyed before simulation_dismiss() */
+PetscErrorCode batch_source_streamed(MPI_Comm simulators, const SurveyConfig *survey, PetscInt parameters,
+                                     int64_t first, BatchSource **source);
+/** Items first … first + count-1 will be asked for, in this order and after those that were announced before; items
+ * that were announced already are passed over.  Other ranks are asked for them at once.  Each takes the room of a map
+ * from when it is on its way, or made, until it is asked for. */
+PetscErrorCode batch_source_expect(BatchSource *source, int64_t first, int64_t count);
+/** Simulate one of the expected items in time that there is to spare.  What fails is tried again when it is asked for.
+ * \param[out] more  is there any left?  Never of shards, nor of a source whose maps other ranks make. */
+PetscErrorCode batch_source_advance(BatchSource *source, PetscBool *more);
 /** Item \p position of the endless training sequence (step x batch + place in the batch): independent of ranks.
- * \param[out] realisation the index of the map in its campaign, may be NULL */
+ * \param[out] realisation the index of the map in its campaign, may be NULL
+ * Errors: those of campaign_reader_get() or simulator_realisation(). */
 PetscErrorCode batch_source_get(BatchSource *source, int64_t position, float *kappa, double *theta,
                                 int64_t *realisation);
 PetscErrorCode batch_source_destroy(BatchSource **source);
+
+/** What ranks that simulate for others have done. */
+typedef struct {
+  int64_t maps;
+  double busy_seconds, seconds; /**< simulating; in all */
+} SimulationService;
+/** Simulate what the ranks on the other side of \p clients ask for, until all of them have called simulation_dismiss().
+ * What goes wrong is told to all who ask from then on.
+ * Errors: those of simulator_create() and simulator_realisation(), once all have been told so. */
+PetscErrorCode simulation_serve(MPI_Comm clients, const SurveyConfig *survey, const Prior *prior, int64_t seed);
+/** This rank wants no more maps of the ranks on the other side.  To be called whatever has failed before, or they wait
+ * for ever.  \param[out] service  of all those ranks together, so far */
+PetscErrorCode simulation_dismiss(MPI_Comm simulators, SimulationService *service);
 
 #endif

@@ -22,6 +22,7 @@ typedef struct {
   double time_mean, time_scale; /**< mu and sigma of the logit-normal times */
   double theta_weight; /**< factor on the parameters' part of the loss; 1 as published */
   int source; /**< ::TrainSource */
+  PetscInt simulation_ranks; /**< ranks that simulate for the others instead of training */
   int64_t held_out; /**< realisations kept for validation: the last ones of the campaign */
   int64_t validate_every, checkpoint_every;
   int64_t patience; /**< validations without a better one after which training ends; 0 for never */
@@ -141,16 +142,18 @@ PetscErrorCode training_shape(const TrainingSetup *setup, NetworkShape *shape);
 /** What a training takes. */
 typedef struct {
   NetworkEstimate network; /**< of a rank, at its micro-batch */
+  int trainers; /**< ranks that train; the others simulate for them */
   PetscInt micro_batch; /**< samples a rank has in memory at once */
   double optimizer_bytes, batch_bytes; /**< per rank, beside the network */
   double step_flops; /**< of all ranks, forward and backward */
   double checkpoint_bytes; /**< of one at the end of the training */
 } TrainingEstimate;
-/** \param ranks  that would share the work.  Errors: as training_shape() */
+/** \param ranks  that would share the work.  Errors: as training_shape(); none of them is left to train */
 PetscErrorCode training_estimate(const TrainingSetup *setup, int ranks, TrainingEstimate *estimate);
 
 /** Train to the end, from the newest sound checkpoint if there is one.  Collective on \p comm.
  *
+ * With train_simulation_ranks so many of the ranks make the maps of the others, who train as if they were alone.
  * Sample b of a step that begins at position n of the training sequence is item n + b of the source, whatever the
  * number of ranks; a rank takes a contiguous part of the batch.  The learning rate of a step depends on the step and on
  * train_steps alone.  Training is complete after train_steps, or after train_patience validations without a better one.

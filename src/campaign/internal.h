@@ -89,4 +89,27 @@ PetscErrorCode campaign_reader_check(CampaignReader *reader);
 /** Counts of the whole campaign, from its index. */
 void campaign_reader_counts(const CampaignReader *reader, SimulatorCounts *counts);
 
+/** How a realisation came out. */
+typedef struct {
+  int error; /* PetscErrorCode of making it … */
+  char reason[512]; /* … and its message */
+  double theta[NEPHRITE_MAX_PARAMETERS];
+} MapLetter;
+
+/** A map that is made before it is asked for, or that travels between ranks. */
+typedef struct TravellingMap TravellingMap;
+struct TravellingMap {
+  int64_t position; /* of the training sequence */
+  PetscBool made;
+  MapLetter letter;
+  float *kappa; /* [values]; NULL before the first use */
+  MPI_Request requests[2]; /* of letter and kappa */
+  TravellingMap *next; /* in a list */
+};
+
+/** Ask the ranks on the other side for a realisation.  \param[out] map  that of stream_wait() */
+PetscErrorCode stream_ask(MPI_Comm simulators, int64_t realisation, size_t values, TravellingMap *map);
+/** Wait for a map that was asked for.  Its letter says whether it could be made. */
+PetscErrorCode stream_wait(TravellingMap *map);
+
 #endif

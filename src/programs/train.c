@@ -29,7 +29,7 @@ static PetscErrorCode run(MPI_Comm comm, const Options *options, const Configura
   PetscFunctionReturn(error);
 }
 
-static void print_estimate(const Configuration *c, int ranks, const TrainingEstimate *e)
+static void print_estimate(const Configuration *c, const TrainingEstimate *e)
 {
   const double rank_bytes = (double)e->network.arena_bytes + e->optimizer_bytes + e->batch_bytes;
   const double kept = (double)(c->train.keep + 2); /* the best one, and one being written */
@@ -38,8 +38,10 @@ static void print_estimate(const Configuration *c, int ranks, const TrainingEsti
          (int)e->network.tensors, (int)c->network.depth, e->network.forward_flops / 1e9);
   printf("steps     %" PRId64
          " of %d samples on %d ranks, %d at once per rank; %.4g TFLOP per step, %.3g EFLOP in all\n",
-         c->train.steps, (int)c->train.batch, ranks, (int)e->micro_batch, e->step_flops / 1e12,
+         c->train.steps, (int)c->train.batch, e->trainers, (int)e->micro_batch, e->step_flops / 1e12,
          e->step_flops * (double)c->train.steps / 1e18);
+  if (c->train.simulation_ranks)
+    printf("maps      from %d more ranks, which simulate\n", (int)c->train.simulation_ranks);
   printf("memory    %.3f GB per rank: network %.3f, optimiser %.3f, batch %.3f\n", rank_bytes / 1e9,
          (double)e->network.arena_bytes / 1e9, e->optimizer_bytes / 1e9, e->batch_bytes / 1e9);
   printf("files     checkpoints of %.3f GB in %s/checkpoints, up to %.0f of them: %.3f GB\n", e->checkpoint_bytes / 1e9,
@@ -62,7 +64,7 @@ static PetscErrorCode describe(MPI_Comm comm, const Options *options, const Conf
     error = training_estimate(&setup, size, &estimate);
   }
   PetscCall(prior_destroy(&prior));
-  if (!error && rank == 0) print_estimate(c, size, &estimate);
+  if (!error && rank == 0) print_estimate(c, &estimate);
   PetscFunctionReturn(error);
 }
 

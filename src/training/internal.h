@@ -20,9 +20,27 @@ typedef struct Reducer Reducer;
 PetscErrorCode reducer_create(MPI_Comm comm, size_t count, Scalar *values, Reducer **reducer);
 /** A ::GradientReady: values[offset, …) are final.  \param reducer a Reducer */
 PetscErrorCode reducer_ready(void *reducer, size_t offset, size_t count);
-/** Start what has not been started and wait for everything; then ready for the next step.  Collective. */
-PetscErrorCode reducer_finish(Reducer *reducer);
+/** Something to do while sums are under way, a piece at a time.  \param[out] more  is there more to do? */
+typedef PetscErrorCode (*SpareTime)(void *context, PetscBool *more);
+/** Start what has not been started and wait for everything; then ready for the next step.  Collective.
+ * \param spare  called while there is waiting to do; may be NULL  \param context  of \p spare */
+PetscErrorCode reducer_finish(Reducer *reducer, SpareTime spare, void *context);
 PetscErrorCode reducer_destroy(Reducer **reducer);
+
+/* ------------------------------------------------------------------ ranks */
+
+/** What the ranks of a run do: most train; some may simulate for them. */
+typedef struct {
+  PetscBool trains; /**< else this rank simulates */
+  MPI_Comm comm; /**< the ranks that train; MPI_COMM_NULL on the others */
+  MPI_Comm others; /**< intercommunicator between the two kinds; MPI_COMM_NULL if all train */
+} Roles;
+/** Spread the simulating ranks evenly, so that every node has its part of them; rank 0 trains.  Collective.
+ * Errors: NEPHRITE_ERR_CONFIG if no rank is left to train. */
+PetscErrorCode roles_create(MPI_Comm world, PetscInt simulation_ranks, Roles *roles);
+PetscErrorCode roles_destroy(Roles *roles);
+/** Ranks that train, of \p ranks in all.  Errors: as roles_create(). */
+PetscErrorCode roles_count(PetscInt simulation_ranks, int ranks, int *trainers);
 
 /** This rank's part of \p total things: contiguous, in rank order, sizes differing by at most one. */
 void share_of(MPI_Comm comm, int64_t total, int64_t *first, int64_t *count);
@@ -216,8 +234,9 @@ typedef enum { END_NOT_YET, END_STEPS, END_PATIENCE } TrainingEnd;
 
 /** A training under way. */
 typedef struct {
-  MPI_Comm comm;
-  int rank, size;
+  MPI_Comm comm; /* the ranks that train */
+  MPI_Comm simulators; /* those that simulate for them, on the other side; MPI_COMM_NULL if there are none */
+  int rank, size; /* in comm */
   TrainingSetup setup;
   char *configuration; /* effective, YAML */
   NetworkShape shape;

@@ -27,7 +27,7 @@ static PetscErrorCode all_buckets(Exchange *e)
 {
   PetscFunctionBeginUser;
   PetscCall(reducer_ready(e->reducer, 0, (size_t)e->count));
-  PetscCall(reducer_finish(e->reducer));
+  PetscCall(reducer_finish(e->reducer, NULL, NULL));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 

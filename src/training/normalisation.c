@@ -25,6 +25,9 @@ static PetscErrorCode fill_row(BatchSource *source, const NetworkShape *shape, i
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
+/* Maps that may be under way from ranks that simulate. */
+enum { AHEAD = 16 };
+
 static PetscErrorCode fill_share(MPI_Comm comm, BatchSource *source, const NetworkShape *shape, int64_t count,
                                  double *table)
 {
@@ -36,8 +39,10 @@ static PetscErrorCode fill_share(MPI_Comm comm, BatchSource *source, const Netwo
   PetscFunctionBeginUser;
   share_of(comm, count, &first, &mine);
   PetscCall(PetscMalloc1(pixels, &kappa));
-  for (int64_t i = first; i < first + mine && !error; i++)
-    error = fill_row(source, shape, i, kappa, table + (size_t)i * row_size(shape));
+  for (int64_t i = first; i < first + mine && !error; i++) {
+    error = batch_source_expect(source, i, PetscMin(AHEAD, first + mine - i));
+    if (!error) error = fill_row(source, shape, i, kappa, table + (size_t)i * row_size(shape));
+  }
   PetscCall(PetscFree(kappa));
   PetscCall(group_agree(comm, error));
   PetscFunctionReturn(PETSC_SUCCESS);

@@ -81,11 +81,26 @@ PetscErrorCode reducer_ready(void *reducer, size_t offset, size_t count)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-PetscErrorCode reducer_finish(Reducer *reducer)
+/* Until all is summed, or there is nothing else to do. */
+static PetscErrorCode use_time(Reducer *r, SpareTime spare, void *context)
+{
+  PetscBool more = spare ? PETSC_TRUE : PETSC_FALSE;
+  int done = 0;
+
+  PetscFunctionBeginUser;
+  while (more && !done) {
+    PetscCallMPI(MPI_Testall((int)r->started, r->requests, &done, MPI_STATUSES_IGNORE));
+    if (!done) PetscCall(spare(context, &more));
+  }
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode reducer_finish(Reducer *reducer, SpareTime spare, void *context)
 {
   PetscFunctionBeginUser;
   if (reducer->size == 1) PetscFunctionReturn(PETSC_SUCCESS);
   PetscCall(start_down_to(reducer, 0));
+  PetscCall(use_time(reducer, spare, context));
   PetscCallMPI(MPI_Waitall((int)reducer->started, reducer->requests, MPI_STATUSES_IGNORE));
   reducer->started = 0;
   PetscFunctionReturn(PETSC_SUCCESS);

@@ -2,6 +2,7 @@
 #include "internal.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 
 /* Realisations that the normalisation is measured on: its statistical error is then below a percent. */
@@ -37,22 +38,34 @@ NetworkMode training_mode(const TrainConfig *train)
   return train->recompute ? NETWORK_RECOMPUTING : NETWORK_TRAINING;
 }
 
+/* Maps that a rank may have of its samples before they are due: of a step, and of the next one. */
+static double maps_ahead(const TrainConfig *train, int trainers)
+{
+  const double share = ceil((double)train->batch / trainers);
+
+  if (train->simulation_ranks) return 2 * share;
+  return train->source == SOURCE_ONLINE && trainers > 1 ? share : 0;
+}
+
 PetscErrorCode training_estimate(const TrainingSetup *setup, int ranks, TrainingEstimate *estimate)
 {
   const TrainConfig *train = setup->train;
   NetworkShape shape;
+  int trainers;
 
   PetscFunctionBeginUser;
   PetscCall(training_shape(setup, &shape));
-  const PetscInt samples = training_micro_batch(train, ranks);
+  PetscCall(roles_count(train->simulation_ranks, ranks, &trainers));
+  const PetscInt samples = training_micro_batch(train, trainers);
   const double pixels = (double)shape.ny * (double)shape.nx, bins = shape.bins;
-  *estimate = (TrainingEstimate){.micro_batch = samples};
+  *estimate = (TrainingEstimate){.trainers = trainers, .micro_batch = samples};
   PetscCall(network_estimate(&shape, samples, training_mode(train), &estimate->network));
   estimate->optimizer_bytes = 3. * (double)estimate->network.parameters * sizeof(Scalar); /* m, v, average */
-  if (train->shard_optimizer) estimate->optimizer_bytes /= ranks;
+  if (train->shard_optimizer) estimate->optimizer_bytes /= trainers;
   /* clean and noisy map, answer and its gradient, observation; the map as it comes */
   estimate->batch_bytes =
       samples * pixels * ((4 * bins + shape.observation_channels) * sizeof(Scalar) + bins * sizeof(float));
+  estimate->batch_bytes += maps_ahead(train, trainers) * pixels * bins * sizeof(float);
   /* backward costs twice what forward does, and forward may be made twice (but for the last block and the heads) */
   estimate->step_flops = (train->recompute ? 4 : 3) * estimate->network.forward_flops * train->batch;
   estimate->checkpoint_bytes =
@@ -131,10 +144,26 @@ static PetscErrorCode open_online(Training *t)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
+static PetscErrorCode open_streams(Training *t)
+{
+  const int64_t first_held_out = t->setup.simulate->realisations - t->setup.train->held_out;
+  const PetscInt parameters = prior_count(t->setup.prior);
+
+  PetscFunctionBeginUser;
+  PetscCall(batch_source_streamed(t->simulators, t->setup.survey, parameters, ONLINE_FIRST, &t->source));
+  PetscCall(batch_source_streamed(t->simulators, t->setup.survey, parameters, first_held_out, &t->held_out));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
 static PetscErrorCode open_sources(Training *t)
 {
+  PetscErrorCode error;
+
   PetscFunctionBeginUser;
-  const PetscErrorCode error = t->setup.train->source == SOURCE_ONLINE ? open_online(t) : open_shards(t);
+  if (t->simulators != MPI_COMM_NULL)
+    error = open_streams(t);
+  else
+    error = t->setup.train->source == SOURCE_ONLINE ? open_online(t) : open_shards(t);
   PetscCall(group_agree(t->comm, error));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
@@ -304,6 +333,32 @@ static PetscErrorCode run(Training *t)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
+static PetscErrorCode say_service(const Training *t, const SimulationService *service)
+{
+  int ranks;
+
+  PetscFunctionBeginUser;
+  PetscCallMPI(MPI_Comm_remote_size(t->simulators, &ranks));
+  PetscCall(training_say(t, "simulating ranks: %d, %" PRId64 " maps, busy %.1f%% of their time", ranks, service->maps,
+                         service->seconds > 0 ? 100 * service->busy_seconds / service->seconds : 0));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* Let the ranks go that simulate for this one. */
+static PetscErrorCode close_sources(Training *t)
+{
+  SimulationService service;
+
+  PetscFunctionBeginUser;
+  PetscCall(batch_source_destroy(&t->source));
+  PetscCall(batch_source_destroy(&t->held_out));
+  if (t->simulators == MPI_COMM_NULL) PetscFunctionReturn(PETSC_SUCCESS);
+  PetscCall(simulation_dismiss(t->simulators, &service));
+  if (service.maps) PetscCall(say_service(t, &service));
+  t->simulators = MPI_COMM_NULL;
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
 static PetscErrorCode training_destroy(Training **training)
 {
   Training *t = *training;
@@ -311,8 +366,7 @@ static PetscErrorCode training_destroy(Training **training)
   PetscFunctionBeginUser;
   if (!t) PetscFunctionReturn(PETSC_SUCCESS);
   PetscCall(feed_destroy(&t->feed));
-  PetscCall(batch_source_destroy(&t->source));
-  PetscCall(batch_source_destroy(&t->held_out));
+  PetscCall(close_sources(t));
   PetscCall(reducer_destroy(&t->reducer));
   PetscCall(optimizer_destroy(&t->optimizer));
   PetscCall(network_destroy(&t->network));
@@ -327,18 +381,19 @@ static PetscErrorCode training_destroy(Training **training)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-static PetscErrorCode training_create(MPI_Comm comm, const TrainingSetup *setup, Training **training)
+static PetscErrorCode training_create(const Roles *roles, const TrainingSetup *setup, Training **training)
 {
   Training *t = NULL;
 
   PetscFunctionBeginUser;
   PetscCall(PetscNew(&t));
   *training = t;
-  t->comm = comm;
+  t->comm = roles->comm;
+  t->simulators = roles->others;
   t->setup = *setup;
   t->saved = -1;
-  PetscCallMPI(MPI_Comm_rank(comm, &t->rank));
-  PetscCallMPI(MPI_Comm_size(comm, &t->size));
+  PetscCallMPI(MPI_Comm_rank(t->comm, &t->rank));
+  PetscCallMPI(MPI_Comm_size(t->comm, &t->size));
   t->micro_batch = training_micro_batch(setup->train, t->size);
   PetscCall(clock_create(&t->clock));
   PetscCall(options_yaml(setup->options, ~0u, &t->configuration));
@@ -346,21 +401,45 @@ static PetscErrorCode training_create(MPI_Comm comm, const TrainingSetup *setup,
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
+static PetscErrorCode train(const Roles *roles, const TrainingSetup *setup)
+{
+  Training *training = NULL;
+
+  PetscFunctionBeginUser;
+  PetscErrorCode error = training_create(roles, setup, &training);
+  if (!error) error = run(training);
+  PetscCall(training_destroy(&training));
+  PetscFunctionReturn(error);
+}
+
+/* On a rank that makes maps for those that train. */
+static PetscErrorCode simulate(const Roles *roles, const TrainingSetup *setup)
+{
+  TrainingClock clock; /* PETSc wants every rank to know the same stages */
+
+  PetscFunctionBeginUser;
+  PetscCall(clock_create(&clock));
+  PetscCall(PetscLogStagePush(clock.stage));
+  const PetscErrorCode error = simulation_serve(roles->others, setup->survey, setup->prior, setup->campaign->seed);
+  PetscCall(PetscLogStagePop());
+  PetscFunctionReturn(error);
+}
+
 PetscErrorCode training_run(MPI_Comm comm, const TrainingSetup *setup)
 {
   char folder[PETSC_MAX_PATH_LEN];
   StageLock *lock = NULL;
-  Training *training = NULL;
+  Roles roles;
 
   PetscFunctionBeginUser;
   PetscCheck(snprintf(folder, sizeof folder, "%s/checkpoints", setup->campaign->campaign) < (int)sizeof folder,
              PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG, "%s: the name of the campaign directory is too long",
              setup->campaign->campaign);
+  PetscCall(roles_create(comm, setup->train->simulation_ranks, &roles));
   PetscCall(product_directory(comm, folder));
   PetscCall(stage_lock_create(comm, setup->campaign->campaign, "train", &lock));
-  PetscErrorCode error = training_create(comm, setup, &training);
-  if (!error) error = run(training);
-  PetscCall(training_destroy(&training));
+  const PetscErrorCode error = roles.trains ? train(&roles, setup) : simulate(&roles, setup);
   PetscCall(stage_lock_destroy(&lock));
+  PetscCall(roles_destroy(&roles));
   PetscFunctionReturn(error);
 }

@@ -47,6 +47,32 @@ static PetscErrorCode micro_batch(Training *t, int64_t first, PetscInt count, Mi
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
+/* Maps of this step, and of the next one, may be made while others are used. */
+static PetscErrorCode expect_maps(Training *t, int64_t first, int64_t count)
+{
+  const TrainConfig *train = t->setup.train;
+  const PetscBool last = t->state.step + 1 >= train->steps ? PETSC_TRUE : PETSC_FALSE;
+
+  PetscFunctionBeginUser;
+  PetscCall(clock_begin(&t->clock, PART_DATA));
+  PetscCall(batch_source_expect(t->source, t->state.position + first, count));
+  if (!last) PetscCall(batch_source_expect(t->source, t->state.position + train->batch + first, count));
+  PetscCall(clock_end(&t->clock, PART_DATA));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* A ::SpareTime: while ranks wait for each other's gradients, maps of the next step. */
+static PetscErrorCode make_a_map(void *training, PetscBool *more)
+{
+  Training *const t = training;
+
+  PetscFunctionBeginUser;
+  PetscCall(clock_begin(&t->clock, PART_DATA));
+  PetscCall(batch_source_advance(t->source, more));
+  PetscCall(clock_end(&t->clock, PART_DATA));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
 /* Gradient and loss of this rank's samples, as many at once as there is memory for. */
 static PetscErrorCode own_share(Training *t, Loss *sum)
 {
@@ -55,6 +81,7 @@ static PetscErrorCode own_share(Training *t, Loss *sum)
   PetscFunctionBeginUser;
   PetscCall(network_zero_gradient(t->network));
   share_of(t->comm, t->setup.train->batch, &first, &count);
+  PetscCall(expect_maps(t, first, count));
   if (count == 0) (void)network_gradient(t->network); /* no backward pass will write the zeros */
   for (int64_t done = 0; done < count;) {
     const PetscInt take = (PetscInt)(count - done < t->micro_batch ? count - done : t->micro_batch);
@@ -99,7 +126,8 @@ static PetscErrorCode reduce(Training *t, const Loss *loss, PetscErrorCode local
 {
   PetscFunctionBeginUser;
   PetscCall(clock_begin(&t->clock, PART_REDUCE));
-  PetscCall(reducer_finish(t->reducer)); /* a rank that failed takes part too: nobody waits for it in vain */
+  PetscCall(
+      reducer_finish(t->reducer, make_a_map, t)); /* a rank that failed takes part too: nobody waits for it in vain */
   sums[SUM_TOTAL] = loss->total;
   sums[SUM_FIELD] = loss->field;
   sums[SUM_THETA] = loss->theta;

@@ -43,6 +43,8 @@ static const OptionSpec specs[] = {
      "weight of the parameters in the loss; 1 counts a parameter as much as one pixel"},
     {"train_source", VALUE_CHOICE, MEMBER(source), "", "shards", 0, 0, "shards|online", COURSE,
      "maps from the campaign's shards, or simulated afresh so that none is seen twice"},
+    {"train_simulation_ranks", VALUE_INT, MEMBER(simulation_ranks), "ranks", "0", 0, 1 << 20, NULL, SCOPE_RUN,
+     "of all ranks, those that simulate for the others instead of training (train_source online)"},
     {"train_held_out", VALUE_INT64, MEMBER(held_out), "realisations", "1000", 1, 1e12, NULL, COURSE,
      "the campaign's last realisations, kept for validation and calibration and never trained on"},
     {"train_validate_every", VALUE_INT64, MEMBER(validate_every), "steps", "1000", 1, 1e12, NULL, COURSE,
@@ -82,6 +84,9 @@ PetscErrorCode train_config_check(const TrainConfig *train, const SimulateConfig
       train->held_out, simulate->realisations);
   PetscCheck(train->source != SOURCE_ONLINE || !simulate->maps[0], PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
              "train_source online simulates maps afresh, and simulate_maps names maps made elsewhere; train on shards");
+  PetscCheck(train->source == SOURCE_ONLINE || !train->simulation_ranks, PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
+             "train_simulation_ranks is %d, but train_source is shards; only online do ranks simulate for others",
+             (int)train->simulation_ranks);
   PetscCheck(train->held_out <= simulate->realisations, PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
              "train_held_out is %" PRId64 "; the campaign has simulate_realisations, %" PRId64, train->held_out,
              simulate->realisations);

@@ -73,7 +73,7 @@ static void gradient_of_part(Problem *p, MPI_Comm comm, Scalar *gradient)
 
     backward(p, (size_t)(first + done), (size_t)take, done + take == count ? reducer : NULL);
   }
-  assert_ok(reducer_finish(reducer));
+  assert_ok(reducer_finish(reducer, NULL, NULL));
   memcpy(gradient, network_gradient(p->network), p->count * sizeof *gradient);
   assert_ok(reducer_destroy(&reducer));
 }

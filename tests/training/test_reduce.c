@@ -2,6 +2,8 @@
 #include "../../src/training/internal.h"
 #include "nephrite_test.h"
 
+#include <time.h>
+
 enum { COUNT = 3 * (1 << 18) + 1000 }; /* four buckets, the last one short */
 
 static int rank_of(void)
@@ -50,9 +52,46 @@ static void values_are_summed_over_ranks_though_they_become_ready_in_pieces(void
       fill(values, cuts[i], cuts[i - 1]);
       assert_ok(reducer_ready(reducer, cuts[i], cuts[i - 1] - cuts[i]));
     }
-    assert_ok(reducer_finish(reducer));
+    assert_ok(reducer_finish(reducer, NULL, NULL));
     assert_summed(values, 0, COUNT);
   }
+  assert_ok(reducer_destroy(&reducer));
+  assert_ok(PetscFree(values));
+}
+
+/* A rank that the others wait for. */
+static void come_late(void)
+{
+  const struct timespec nap = {.tv_nsec = 200000000};
+
+  nanosleep(&nap, NULL);
+}
+
+/* A ::SpareTime: there are three pieces of work. */
+static PetscErrorCode count_down(void *context, PetscBool *more)
+{
+  int *left = context;
+
+  assert_true(*left > 0); /* never called again after the last one */
+  *more = --*left ? PETSC_TRUE : PETSC_FALSE;
+  return PETSC_SUCCESS;
+}
+
+static void who_waits_for_others_is_given_what_is_to_be_done_meanwhile(void **state)
+{
+  Scalar *values = NULL;
+  Reducer *reducer = NULL;
+  int left = 3;
+
+  (void)state;
+  assert_ok(PetscCalloc1(COUNT, &values));
+  assert_ok(reducer_create(MPI_COMM_WORLD, COUNT, values, &reducer));
+  fill(values, 0, COUNT);
+  if (size_of() > 1 && rank_of() == 0) come_late();
+  assert_ok(reducer_finish(reducer, count_down, &left));
+  assert_summed(values, 0, COUNT);
+  if (size_of() == 1) assert_int_equal(left, 3); /* there is nobody to wait for */
+  if (rank_of() > 0) assert_int_equal(left, 0);
   assert_ok(reducer_destroy(&reducer));
   assert_ok(PetscFree(values));
 }
@@ -67,7 +106,7 @@ static void a_rank_without_samples_takes_part_all_the_same(void **state)
   fill(values, 0, COUNT);
   assert_ok(reducer_create(MPI_COMM_WORLD, COUNT, values, &reducer));
   if (rank_of() == 0) assert_ok(reducer_ready(reducer, 1 << 18, COUNT - (1 << 18)));
-  assert_ok(reducer_finish(reducer));
+  assert_ok(reducer_finish(reducer, NULL, NULL));
   assert_summed(values, 0, COUNT);
   assert_ok(reducer_destroy(&reducer));
   assert_ok(PetscFree(values));
@@ -81,7 +120,7 @@ static void fewer_values_than_ranks_are_summed(void **state)
   (void)state;
   assert_ok(reducer_create(MPI_COMM_WORLD, 2, values, &reducer));
   fill(values, 0, 2);
-  assert_ok(reducer_finish(reducer));
+  assert_ok(reducer_finish(reducer, NULL, NULL));
   assert_summed(values, 0, 2);
   assert_ok(reducer_destroy(&reducer));
 }
@@ -104,6 +143,7 @@ static void shares_are_contiguous_cover_everything_and_differ_by_at_most_one(voi
 }
 
 NEPHRITE_TEST_MAIN(cmocka_unit_test(values_are_summed_over_ranks_though_they_become_ready_in_pieces),
+                   cmocka_unit_test(who_waits_for_others_is_given_what_is_to_be_done_meanwhile),
                    cmocka_unit_test(a_rank_without_samples_takes_part_all_the_same),
                    cmocka_unit_test(fewer_values_than_ranks_are_summed),
                    cmocka_unit_test(shares_are_contiguous_cover_everything_and_differ_by_at_most_one))

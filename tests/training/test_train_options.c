@@ -52,6 +52,17 @@ static void choices_are_in_the_order_of_their_enums(void **state)
   assert_int_equal(SOURCE_ONLINE, 1);
 }
 
+static void ranks_that_simulate_are_refused_where_maps_come_from_shards(void **state)
+{
+  const SimulateConfig simulate = {.realisations = 64};
+  TrainConfig train = {.steps = 10, .held_out = 8, .simulation_ranks = 2, .source = SOURCE_SHARDS};
+
+  (void)state;
+  assert_fails(train_config_check(&train, &simulate), NEPHRITE_ERR_CONFIG, "train_simulation_ranks is 2");
+  train.source = SOURCE_ONLINE;
+  assert_ok(train_config_check(&train, &simulate));
+}
+
 static void a_campaign_held_out_entirely_is_refused_unless_maps_are_made_online(void **state)
 {
   const SimulateConfig simulate = {.realisations = 64};
@@ -79,5 +90,6 @@ static void a_warm_up_that_never_ends_is_refused(void **state)
 NEPHRITE_TEST_MAIN(cmocka_unit_test(the_defaults_are_the_published_first_stage),
                    cmocka_unit_test(every_option_has_the_name_of_its_section_and_a_default_within_its_range),
                    cmocka_unit_test(choices_are_in_the_order_of_their_enums),
+                   cmocka_unit_test(ranks_that_simulate_are_refused_where_maps_come_from_shards),
                    cmocka_unit_test(a_campaign_held_out_entirely_is_refused_unless_maps_are_made_online),
                    cmocka_unit_test(a_warm_up_that_never_ends_is_refused))
