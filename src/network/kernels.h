@@ -130,6 +130,13 @@ typedef struct {
   Scalar *panels; /* [ceil(n / panel)][k][panel] */
 } MatrixPack;
 
+/** y = x rounded to bfloat16, bit by bit. */
+typedef struct {
+  size_t rows, width, x_row; /* distance of the rows of x */
+  const Scalar *x;
+  uint16_t *y; /* [rows][width] */
+} RoundBfloat16;
+
 typedef struct {
   const char *name; /* of the instruction set */
   size_t panel; /* columns */
@@ -152,6 +159,7 @@ typedef struct {
   void (*column_sum)(size_t rows, size_t width, size_t stride, const Scalar *x, Scalar *out);
   /** x *= factor, element by element. */
   void (*scale)(size_t count, const Scalar *factor, Scalar *x);
+  void (*round_bfloat16)(const RoundBfloat16 *arguments);
 } NetworkKernels;
 
 extern const NetworkKernels network_kernels_baseline, network_kernels_avx2, network_kernels_avx512;
@@ -184,6 +192,7 @@ void NETWORK_KERNEL(softmax_again)(const Softmax *arguments);
 void NETWORK_KERNEL(softmax_backward)(const SoftmaxBackward *arguments);
 void NETWORK_KERNEL(column_sum)(size_t rows, size_t width, size_t stride, const Scalar *x, Scalar *out);
 void NETWORK_KERNEL(scale)(size_t count, const Scalar *factor, Scalar *x);
+void NETWORK_KERNEL(round_bfloat16)(const RoundBfloat16 *arguments);
 #endif
 
 #endif

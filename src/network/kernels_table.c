@@ -25,4 +25,5 @@ const NetworkKernels NETWORK_KERNEL(kernels) = {
     .softmax_backward = NETWORK_KERNEL(softmax_backward),
     .column_sum = NETWORK_KERNEL(column_sum),
     .scale = NETWORK_KERNEL(scale),
+    .round_bfloat16 = NETWORK_KERNEL(round_bfloat16),
 };

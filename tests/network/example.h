@@ -89,6 +89,16 @@ static inline void example_weights(Network *network)
   }
 }
 
+/** The upper half of a float32. */
+static inline double bfloat16_value(uint16_t bits)
+{
+  const uint32_t whole = (uint32_t)bits << 16;
+  float value;
+
+  memcpy(&value, &whole, sizeof value);
+  return (double)value;
+}
+
 /** Inputs and outputs of one network for a batch. */
 typedef struct {
   NetworkInput input;

@@ -316,6 +316,41 @@ static void what_is_no_number_does_not_become_one(void **state)
   on_every_table(not_a_number);
 }
 
+/* By comparison of all three candidates, in double: the number cut off, the next one, and the even one of the two. */
+static void roundings(const NetworkKernels *kernels)
+{
+  enum { COUNT = 35 }; /* whole vectors and a rest */
+  Scalar x[2 * COUNT];
+  uint16_t y[2 * COUNT];
+
+  const uint32_t all_ones = 0x7fffffff; /* no number, and with a carry a zero */
+  float no_number;
+
+  memcpy(&no_number, &all_ones, sizeof no_number);
+  numbers(9, 2 * COUNT, x);
+  x[0] = 0, x[1] = (Scalar)-0.0, x[2] = 1,
+  x[3] = (Scalar)1.00390625; /* 1 + 2^-8, half-way to 1 + 2^-7: to the even 1 */
+  x[4] = (Scalar)1.01171875; /* 1 + 3 2^-8, half-way: to the even 1 + 2^-6 */
+  x[5] = (Scalar)-3.4e38; /* beyond the largest, 255/128 2^127 = 3.3895e38: nearer to 2^128, that is, infinite */
+  x[6] = INFINITY, x[7] = (Scalar)no_number;
+  kernels->round_bfloat16(&(RoundBfloat16){.rows = 2, .width = COUNT - 2, .x_row = COUNT, .x = x, .y = y});
+  for (size_t i = 8; i < COUNT - 2; i++) {
+    const double error = fabs(bfloat16_value(y[i]) - (double)(float)x[i]);
+
+    for (int step = -1; step <= 1; step += 2)
+      assert_true(error <= fabs(bfloat16_value((uint16_t)(y[i] + step)) - (double)(float)x[i]));
+  }
+  assert_true(y[0] == 0 && y[1] == 0x8000 && y[2] == 0x3f80 && y[3] == 0x3f80 && y[4] == 0x3f82);
+  assert_true(isinf(bfloat16_value(y[5])) && isinf(bfloat16_value(y[6])) && isnan(bfloat16_value(y[7])));
+  assert_true(fabs(bfloat16_value(y[COUNT - 2]) - (double)x[COUNT]) <= fabs((double)x[COUNT]) / 256); /* the next row */
+}
+
+static void numbers_are_rounded_to_the_nearest_bfloat16_and_to_even(void **state)
+{
+  (void)state;
+  on_every_table(roundings);
+}
+
 NEPHRITE_TEST_MAIN(cmocka_unit_test(a_product_is_the_sum_over_k_in_every_shape),
                    cmocka_unit_test(packing_moves_every_element_to_its_panel_and_fills_with_zeros),
                    cmocka_unit_test(norms_and_their_gradients_are_right),
@@ -324,4 +359,5 @@ NEPHRITE_TEST_MAIN(cmocka_unit_test(a_product_is_the_sum_over_k_in_every_shape),
                    cmocka_unit_test(normalised_rotated_queries_and_their_gradients_are_right),
                    cmocka_unit_test(softmax_and_its_gradient_are_right_for_every_remainder_of_columns),
                    cmocka_unit_test(the_exponential_is_right_down_to_the_smallest_normal_numbers),
-                   cmocka_unit_test(what_is_no_number_does_not_become_one))
+                   cmocka_unit_test(what_is_no_number_does_not_become_one),
+                   cmocka_unit_test(numbers_are_rounded_to_the_nearest_bfloat16_and_to_even))
