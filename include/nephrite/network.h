@@ -48,8 +48,12 @@ typedef struct {
 } NetworkTensor;
 
 /** NETWORK_RECOMPUTING trains like NETWORK_TRAINING, bit for bit, in less memory: of each block only the input is kept,
- * and backward runs the block forward again. */
-typedef enum { NETWORK_INFERENCE, NETWORK_TRAINING, NETWORK_RECOMPUTING } NetworkMode;
+ * and backward runs the block forward again.  NETWORK_BFLOAT16 may be added to either: factors of the products of the
+ * blocks' linear maps are rounded to bfloat16; sums, weights, gradients and everything else stay as they are. */
+typedef enum { NETWORK_INFERENCE, NETWORK_TRAINING, NETWORK_RECOMPUTING, NETWORK_BFLOAT16 = 1 << 8 } NetworkMode;
+/** Can this build compute so, and this processor?  Not collective.
+ * Errors: NEPHRITE_ERR_CONFIG: NETWORK_BFLOAT16 without oneDNN, in float64, or without instructions for it. */
+PetscErrorCode network_mode_check(NetworkMode mode);
 
 typedef struct Network Network;
 
@@ -57,7 +61,7 @@ typedef struct Network Network;
  * in. Its calls use as many OpenMP threads as there are now; results do not depend on their number.  Not collective.
  * \param mode  all but NETWORK_INFERENCE also hold gradients and what backward needs
  * \param[out] network  owned by the caller; give it back with network_destroy()
- * Errors: NEPHRITE_ERR_CONFIG: as network_shape_check(), or more memory than there is. */
+ * Errors: NEPHRITE_ERR_CONFIG: as network_shape_check() and network_mode_check(), or more memory than there is. */
 PetscErrorCode network_create(const NetworkShape *shape, PetscInt batch, NetworkMode mode, Network **network);
 PetscErrorCode network_destroy(Network **network);
 /** What a network takes, found out without making it. */

@@ -31,6 +31,10 @@ static void place(Arena *arena, const ArenaItem *items, size_t count)
   {                                                                                                                    \
     (void **)&(member), (count) * sizeof(Scalar)                                                                       \
   }
+#define BYTES(member, count)                                                                                           \
+  {                                                                                                                    \
+    (void **)&(member), (count)                                                                                        \
+  }
 #define PLACE(arena, items) place(arena, items, sizeof(items) / sizeof *(items))
 
 static void place_parameters(Network *n, Arena *arena)
@@ -116,7 +120,7 @@ static void place_forward(Network *n, Arena *arena)
       SCALARS(n->mean_r, B),
       SCALARS(n->mean_h, B * W),
       SCALARS(n->zeros, 6 * W > 2 * d->M ? 6 * W : 2 * d->M),
-      {(void **)&n->dropout_index, B * sizeof *n->dropout_index},
+      BYTES(n->dropout_index, B * sizeof *n->dropout_index),
   };
 
   PLACE(arena, items);
@@ -128,7 +132,9 @@ static void place_panels(const Network *n, Arena *arena, Linear *linear)
 {
   const size_t forward = panels_size(n, linear->out, linear->in);
   const size_t backward = n->mode != NETWORK_INFERENCE ? panels_size(n, linear->in, linear->out) : 0;
-  const ArenaItem items[] = {SCALARS(linear->panels, forward > backward ? forward : backward)};
+  const size_t bytes = linear->bfloat16 ? n->bfloat16_products->packed_bytes(linear->bfloat16)
+                                        : (forward > backward ? forward : backward) * sizeof(Scalar);
+  const ArenaItem items[] = {BYTES(linear->panels, bytes)};
 
   PLACE(arena, items);
 }
@@ -181,6 +187,7 @@ static void place_backward(Network *n, Arena *arena)
       SCALARS(n->bottle_bar, B * (d->F > d->O ? d->F : d->O) * d->bottleneck),
       SCALARS(n->patch_bar, B * (d->F * d->field.values > d->O * d->observation.values ? d->F * d->field.values
                                                                                        : d->O * d->observation.values)),
+      BYTES(n->packed_inputs, n->bfloat16_bytes.inputs),
   };
 
   PLACE(arena, items);
@@ -211,6 +218,9 @@ static void place_scratch(const Network *n, Arena *arena, ThreadScratch *scratch
       SCALARS(scratch->delta, training * ROWS),
       SCALARS(scratch->factors, training * ROWS * (stride > d->M ? stride : d->M)),
       SCALARS(scratch->panels, panels_size(n, PRODUCT_COLUMNS, PRODUCT_DEPTH)),
+      BYTES(scratch->left, n->bfloat16_bytes.left),
+      BYTES(scratch->sums, n->bfloat16_bytes.sums),
+      BYTES(scratch->work, n->bfloat16_bytes.work),
   };
 
   PLACE(arena, items);

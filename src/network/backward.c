@@ -394,6 +394,7 @@ PetscErrorCode network_backward(Network *n, const Scalar *x_bar, const Scalar *t
   lap(n, NETWORK_ENDS);
   n->gradient_is_zero = PETSC_FALSE;
   PetscCall(announce(&announcer, 0));
+  if (n->bfloat16_products) PetscCall(n->bfloat16_products->check(n));
   PetscCall(PetscLogFlops(2 * network_forward_flops(n) * (double)n->batch));
   PetscFunctionReturn(PETSC_SUCCESS);
 }

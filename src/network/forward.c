@@ -250,6 +250,7 @@ PetscErrorCode network_forward(Network *n, const NetworkInput *input, Scalar *x,
   }
   heads_forward(n, x, theta);
   lap(n, NETWORK_ENDS);
+  if (n->bfloat16_products) PetscCall(n->bfloat16_products->check(n));
   PetscCall(PetscLogFlops(network_forward_flops(n) * (double)n->batch));
   PetscFunctionReturn(PETSC_SUCCESS);
 }

@@ -30,12 +30,16 @@ typedef struct {
 
 void dimensions_of(const NetworkShape *shape, Dimensions *dims);
 
+/** What is planned of a linear map's products in bfloat16. */
+typedef struct Bfloat16Map Bfloat16Map;
+
 /** A linear map y = W x + b. */
 typedef struct {
   size_t out, in;
   size_t in_row, out_row; /* distances of the rows of x and y */
   Scalar *weight, *bias; /* [out][in], [out] or NULL */
   Scalar *panels; /* the weight packed, by linear_pack_forward() or linear_pack_backward(); blocks share theirs */
+  const Bfloat16Map *bfloat16; /* NULL: its products are of Scalars; else the panels are Bfloat16Products' own */
 } Linear;
 
 /** Where each tensor's values are in the flat vector of parameters. */
@@ -89,6 +93,7 @@ typedef struct {
   Scalar *delta; /* [ROWS] */
   Scalar *factors; /* [ROWS][max(logit_stride(), M)] of dropout */
   Scalar *panels; /* [PRODUCT_DEPTH][PRODUCT_COLUMNS] of a product that packs on the way */
+  void *left, *sums, *work; /* of a product in bfloat16: its left factor, itself, and what it works in */
 } ThreadScratch;
 
 /** Rows of the attention matrix lie a whole number of vectors apart. */
@@ -108,14 +113,26 @@ typedef struct {
   double last, seconds[NETWORK_PARTS];
 } Laps;
 
+typedef struct Bfloat16Products Bfloat16Products;
+typedef struct Bfloat16 Bfloat16;
+
+/** Bytes that products in bfloat16 need beside packed weights; 0 where there are none. */
+typedef struct {
+  size_t left, sums, work; /* of each thread */
+  size_t inputs; /* of all together */
+} Bfloat16Bytes;
+
 struct Network {
   NetworkShape shape;
   Dimensions dims;
-  NetworkMode mode;
+  NetworkMode mode; /* without NETWORK_BFLOAT16 */
   size_t capacity; /* batch that the arena is laid out for */
   int threads;
   const NetworkKernels *kernels;
   Laps *laps;
+  const Bfloat16Products *bfloat16_products; /* NULL: everything is computed in Scalar */
+  Bfloat16 *bfloat16; /* theirs */
+  Bfloat16Bytes bfloat16_bytes;
 
   PetscInt tensor_count;
   NetworkTensor *tensors;
@@ -155,6 +172,7 @@ struct Network {
   Scalar *time_bar, *frequencies_bar; /* [B][W], [B][E] */
   Scalar *bottle_bar, *patch_bar; /* [B][F or O][bottleneck], [B][F or O][values] */
   Scalar *cosmology_bar; /* [B][K W] */
+  void *packed_inputs; /* of a map whose gradient is made in bfloat16, packed */
   uint64_t *dropout_index; /* [B] */
 
   /* the last forward pass */
@@ -271,6 +289,34 @@ void affine_gradient(const Network *network, const Linear *linear, size_t rows, 
 void add_bias(size_t rows, size_t width, const Scalar *bias, Scalar *y);
 /** sum[j] += Σ_row x[row][j], in double: rows may be many. */
 void add_column_sums(size_t rows, size_t width, const Scalar *x, Scalar *sum);
+
+/* ------------------------------------------------------------------ bfloat16.c, or bfloat16_absent.c without oneDNN */
+
+typedef enum { DIRECTION_FORWARD, DIRECTION_BACKWARD } Direction;
+
+/** The products of the blocks' linear maps in bfloat16, summed in float32.  They take the place of those in linear.c,
+ * of which each is said there. */
+struct Bfloat16Products {
+  /** Plan all products that steps will need, before the arena is placed: Network.bfloat16 and bfloat16_bytes, and
+   * Linear.bfloat16 of the blocks' maps.  Errors: NEPHRITE_ERR_INTERNAL: oneDNN has no such product. */
+  PetscErrorCode (*create)(Network *network);
+  /** Bytes of a map's packed weight, in either direction. */
+  size_t (*packed_bytes)(const Bfloat16Map *map);
+  /** Once the arena is placed. */
+  PetscErrorCode (*bind)(Network *network);
+  PetscErrorCode (*destroy)(Network *network);
+  /** By all threads of a parallel region; they need not end together. */
+  void (*pack)(const Network *network, const Linear *const *maps, size_t count, Direction direction);
+  /** linear_forward() or linear_backward(). */
+  void (*multiply)(const Network *network, const Linear *linear, Direction direction, size_t rows, const Scalar *x,
+                   Scalar *y);
+  /** linear_gradient(). */
+  void (*gradient)(const Network *network, const Linear *linear, size_t rows, const Scalar *y_bar, const Scalar *x);
+  /** Have all products so far been made?  Errors: NEPHRITE_ERR_INTERNAL. */
+  PetscErrorCode (*check)(const Network *network);
+};
+/** Errors: NEPHRITE_ERR_CONFIG, naming the option train_precision, where this build or this processor has none. */
+PetscErrorCode bfloat16_products(const Bfloat16Products **products);
 
 /* ------------------------------------------------------------------ forward.c */
 

@@ -74,8 +74,9 @@ void product(const Network *n, const Product *p, ThreadScratch *scratch)
 /* ------------------------------------------------------------------ products with packed weights */
 
 /* All panels of all maps, in parallel; to be called by every thread of a parallel region. */
-static void pack_maps(const Network *n, const Linear *const *maps, size_t count, PetscBool forward)
+static void pack_panels(const Network *n, const Linear *const *maps, size_t count, Direction direction)
 {
+  const PetscBool forward = direction == DIRECTION_FORWARD ? PETSC_TRUE : PETSC_FALSE;
   const size_t panel = n->kernels->panel;
 
   for (size_t i = 0; i < count; i++) {
@@ -92,18 +93,27 @@ static void pack_maps(const Network *n, const Linear *const *maps, size_t count,
                                      .b_column = column_stride,
                                      .panels = map->panels + first * rows});
   }
+}
+
+/* Maps that are packed together are all of one kind. */
+static void pack_maps(const Network *n, const Linear *const *maps, size_t count, Direction direction)
+{
+  if (maps[0]->bfloat16)
+    n->bfloat16_products->pack(n, maps, count, direction);
+  else
+    pack_panels(n, maps, count, direction);
 #pragma omp barrier
   lap(n, NETWORK_LINEAR);
 }
 
 void linear_pack_forward(const Network *n, const Linear *const *maps, size_t count)
 {
-  pack_maps(n, maps, count, PETSC_TRUE);
+  pack_maps(n, maps, count, DIRECTION_FORWARD);
 }
 
 void linear_pack_backward(const Network *n, const Linear *const *maps, size_t count)
 {
-  pack_maps(n, maps, count, PETSC_FALSE);
+  pack_maps(n, maps, count, DIRECTION_BACKWARD);
 }
 
 /* Some columns at a time: their sums stay in the cache until they are complete. */
@@ -128,9 +138,8 @@ static void multiply_packed(const Network *n, MatrixProduct whole)
     }
 }
 
-void linear_forward(const Network *n, const Linear *linear, size_t rows, const Scalar *x, Scalar *y)
+static void multiply_forward(const Network *n, const Linear *linear, size_t rows, const Scalar *x, Scalar *y)
 {
-  lap(n, NETWORK_ROWS);
   multiply_packed(n, (MatrixProduct){.m = rows,
                                      .n = linear->out,
                                      .k = linear->in,
@@ -140,12 +149,10 @@ void linear_forward(const Network *n, const Linear *linear, size_t rows, const S
                                      .b = linear->panels,
                                      .c = y,
                                      .c_row = linear->out_row});
-  lap(n, NETWORK_LINEAR);
 }
 
-void linear_backward(const Network *n, const Linear *linear, size_t rows, const Scalar *y_bar, Scalar *x_bar)
+static void multiply_backward(const Network *n, const Linear *linear, size_t rows, const Scalar *y_bar, Scalar *x_bar)
 {
-  lap(n, NETWORK_ROWS);
   multiply_packed(n, (MatrixProduct){.m = rows,
                                      .n = linear->in,
                                      .k = linear->out,
@@ -155,10 +162,29 @@ void linear_backward(const Network *n, const Linear *linear, size_t rows, const 
                                      .b = linear->panels,
                                      .c = x_bar,
                                      .c_row = linear->in_row});
+}
+
+void linear_forward(const Network *n, const Linear *linear, size_t rows, const Scalar *x, Scalar *y)
+{
+  lap(n, NETWORK_ROWS);
+  if (linear->bfloat16)
+    n->bfloat16_products->multiply(n, linear, DIRECTION_FORWARD, rows, x, y);
+  else
+    multiply_forward(n, linear, rows, x, y);
   lap(n, NETWORK_LINEAR);
 }
 
-void linear_gradient(const Network *n, const Linear *linear, size_t rows, const Scalar *y_bar, const Scalar *x)
+void linear_backward(const Network *n, const Linear *linear, size_t rows, const Scalar *y_bar, Scalar *x_bar)
+{
+  lap(n, NETWORK_ROWS);
+  if (linear->bfloat16)
+    n->bfloat16_products->multiply(n, linear, DIRECTION_BACKWARD, rows, y_bar, x_bar);
+  else
+    multiply_backward(n, linear, rows, y_bar, x_bar);
+  lap(n, NETWORK_LINEAR);
+}
+
+static void product_gradient(const Network *n, const Linear *linear, size_t rows, const Scalar *y_bar, const Scalar *x)
 {
   /* Each element is summed by one thread and in the order of the rows, whatever the number of threads. */
   const size_t wanted = pieces_of(linear->out, PRODUCT_ROWS), threads = (size_t)n->threads;
@@ -183,6 +209,14 @@ void linear_gradient(const Network *n, const Linear *linear, size_t rows, const 
 
     product(n, &p, &n->scratch[omp_get_thread_num()]);
   }
+}
+
+void linear_gradient(const Network *n, const Linear *linear, size_t rows, const Scalar *y_bar, const Scalar *x)
+{
+  if (linear->bfloat16)
+    n->bfloat16_products->gradient(n, linear, rows, y_bar, x);
+  else
+    product_gradient(n, linear, rows, y_bar, x);
   lap(n, NETWORK_GRADIENT);
 }
 

@@ -6,6 +6,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+PetscErrorCode network_mode_check(NetworkMode mode)
+{
+  const Bfloat16Products *products = NULL;
+
+  PetscFunctionBeginUser;
+  if (mode & NETWORK_BFLOAT16) PetscCall(bfloat16_products(&products));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
 /* Everything but memory for numbers. */
 static PetscErrorCode plan(const NetworkShape *shape, PetscInt batch, NetworkMode mode, Network **network)
 {
@@ -18,7 +27,7 @@ static PetscErrorCode plan(const NetworkShape *shape, PetscInt batch, NetworkMod
   PetscCall(PetscNew(&n));
   *network = n;
   n->shape = *shape;
-  n->mode = mode;
+  n->mode = (NetworkMode)(mode & ~(unsigned)NETWORK_BFLOAT16);
   n->capacity = (size_t)batch;
   n->threads = omp_get_max_threads();
   n->kernels = network_kernels_best();
@@ -30,6 +39,12 @@ static PetscErrorCode plan(const NetworkShape *shape, PetscInt batch, NetworkMod
   PetscCall(PetscCalloc1((size_t)n->threads, &n->scratch));
   PetscCall(PetscNew(&n->laps));
   PetscCall(layout_bind(&n->dims, NULL, n->parameter_count, &n->weights, n->blocks)); /* sizes */
+  if (mode & NETWORK_BFLOAT16) {
+    PetscCheck(n->mode != NETWORK_INFERENCE, PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL,
+               "a network for inference in bfloat16");
+    PetscCall(bfloat16_products(&n->bfloat16_products));
+    PetscCall(n->bfloat16_products->create(n));
+  }
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -41,6 +56,7 @@ PetscErrorCode network_create(const NetworkShape *shape, PetscInt batch, Network
   PetscCall(arena_create(n));
   PetscCall(layout_bind(&n->dims, n->values, n->parameter_count, &n->weights, n->blocks));
   rotation_tables(shape, &n->dims, n->rotation[0], n->rotation[1]);
+  if (n->bfloat16_products) PetscCall(n->bfloat16_products->bind(n));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -63,6 +79,7 @@ PetscErrorCode network_destroy(Network **network)
 {
   PetscFunctionBeginUser;
   if (!*network) PetscFunctionReturn(PETSC_SUCCESS);
+  if ((*network)->bfloat16_products) PetscCall((*network)->bfloat16_products->destroy(*network));
   free((*network)->arena);
   PetscCall(PetscFree((*network)->tensors));
   PetscCall(PetscFree((*network)->starts));

@@ -46,7 +46,32 @@ nephrite_require(XXHASH_INCLUDE_DIR "xxHash" libxxhash-dev)
 find_library(XXHASH_LIBRARY xxhash)
 nephrite_require(XXHASH_LIBRARY "xxHash" libxxhash-dev)
 
+# Optional: training in bfloat16.  Its version is in a header, whatever packed it.
+option(NEPHRITE_ONEDNN "Use oneDNN, for train_precision bfloat16, if it is there" ON)
+set(NEPHRITE_ONEDNN_LIBRARIES)
+set(nephrite_onednn "not used (NEPHRITE_ONEDNN is off)")
+if(NEPHRITE_ONEDNN)
+  find_path(ONEDNN_INCLUDE_DIR oneapi/dnnl/dnnl.h)
+  find_library(ONEDNN_LIBRARY dnnl)
+  set(nephrite_onednn "not found; on Debian: apt-get install libdnnl-dev")
+  if(ONEDNN_INCLUDE_DIR AND ONEDNN_LIBRARY)
+    file(STRINGS ${ONEDNN_INCLUDE_DIR}/oneapi/dnnl/dnnl_version.h nephrite_onednn_version
+      REGEX "#define DNNL_VERSION_(MAJOR|MINOR|PATCH) ")
+    string(REGEX MATCHALL "[0-9]+" nephrite_onednn_version "${nephrite_onednn_version}")
+    list(JOIN nephrite_onednn_version "." nephrite_onednn_version)
+    set(nephrite_onednn "version ${nephrite_onednn_version} not used: version 2.6 or later of 2 is needed")
+    if(nephrite_onednn_version VERSION_GREATER_EQUAL 2.6 AND nephrite_onednn_version VERSION_LESS 3)
+      set(nephrite_onednn ${ONEDNN_LIBRARY})
+      set(NEPHRITE_ONEDNN_LIBRARIES ${ONEDNN_LIBRARY})
+    endif()
+  endif()
+endif()
+message(STATUS "oneDNN for train_precision bfloat16: ${nephrite_onednn}")
+
 set(NEPHRITE_LIBRARIES PkgConfig::PETSC ${HDF5_C_LIBRARIES} ${FFTW3_MPI_LIBRARY} PkgConfig::FFTW3 GSL::gsl
-  ${LAPACK_LIBRARIES} ${BLAS_LIBRARIES} ${XXHASH_LIBRARY} MPI::MPI_C OpenMP::OpenMP_C m)
+  ${LAPACK_LIBRARIES} ${BLAS_LIBRARIES} ${XXHASH_LIBRARY} ${NEPHRITE_ONEDNN_LIBRARIES} MPI::MPI_C OpenMP::OpenMP_C m)
 set(NEPHRITE_INCLUDE_DIRS ${HDF5_C_INCLUDE_DIRS} ${FFTW3_MPI_INCLUDE_DIR} ${RANDOM123_INCLUDE_DIR}
   ${CBLAS_INCLUDE_DIR} ${XXHASH_INCLUDE_DIR})
+if(NEPHRITE_ONEDNN_LIBRARIES)
+  list(APPEND NEPHRITE_INCLUDE_DIRS ${ONEDNN_INCLUDE_DIR})
+endif()

@@ -4,7 +4,7 @@ list(REMOVE_DUPLICATES pkgconfig_cflags)
 list(TRANSFORM pkgconfig_cflags PREPEND "-I")
 list(JOIN pkgconfig_cflags " " pkgconfig_cflags)
 set(pkgconfig_libs ${HDF5_C_LIBRARIES} ${FFTW3_MPI_LIBRARY} ${GSL_LIBRARY} ${LAPACK_LIBRARIES} ${BLAS_LIBRARIES}
-  ${XXHASH_LIBRARY} ${MPI_C_LIBRARIES} ${OpenMP_C_FLAGS} -ldl -lm)
+  ${XXHASH_LIBRARY} ${NEPHRITE_ONEDNN_LIBRARIES} ${MPI_C_LIBRARIES} ${OpenMP_C_FLAGS} -ldl -lm)
 list(REMOVE_DUPLICATES pkgconfig_libs)
 # The runtime of an instrumented library is linked with the program.
 if(NEPHRITE_SANITIZE)
