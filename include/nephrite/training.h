@@ -8,6 +8,7 @@
 #include "nephrite/network.h"
 
 typedef enum { SOURCE_SHARDS, SOURCE_ONLINE } TrainSource;
+typedef enum { PRECISION_FLOAT32, PRECISION_BFLOAT16 } TrainPrecision;
 typedef enum { SCHEDULE_CONSTANT, SCHEDULE_LINEAR, SCHEDULE_COSINE } TrainSchedule;
 
 /** The `train` section of a campaign file. */
@@ -29,6 +30,7 @@ typedef struct {
   int64_t validations; /**< held-out realisations used in a validation, at most */
   PetscInt keep; /**< newest checkpoints kept, beside the best */
   PetscBool shard_optimizer; /**< a rank keeps moments and averages of its part of the parameters only */
+  int precision; /**< ::TrainPrecision of the factors of the blocks' matrix products */
   PetscBool recompute; /**< activations again in backward instead of keeping them */
   PetscBool freeze_position;
   char start_from[OPTION_TEXT_SIZE]; /**< checkpoint whose averaged weights a new training starts with, or "" */
@@ -148,7 +150,8 @@ typedef struct {
   double step_flops; /**< of all ranks, forward and backward */
   double checkpoint_bytes; /**< of one at the end of the training */
 } TrainingEstimate;
-/** \param ranks  that would share the work.  Errors: as training_shape(); none of them is left to train */
+/** \param ranks  that would share the work
+ * Errors: as training_shape(), and as training_run() for train_precision; none of the ranks is left to train */
 PetscErrorCode training_estimate(const TrainingSetup *setup, int ranks, TrainingEstimate *estimate);
 
 /** Train to the end, from the newest sound checkpoint if there is one.  Collective on \p comm.
@@ -157,9 +160,9 @@ PetscErrorCode training_estimate(const TrainingSetup *setup, int ranks, Training
  * Sample b of a step that begins at position n of the training sequence is item n + b of the source, whatever the
  * number of ranks; a rank takes a contiguous part of the batch.  The learning rate of a step depends on the step and on
  * train_steps alone.  Training is complete after train_steps, or after train_patience validations without a better one.
- * Errors: NEPHRITE_ERR_INTERRUPTED after a signal, with a checkpoint written; NEPHRITE_ERR_INTERNAL
- * if a loss, gradient or weight is not finite, naming step, tensor and last checkpoint; NEPHRITE_ERR_INPUT if
- * checkpoints are damaged or of another configuration; NEPHRITE_ERR_IO. */
+ * Errors: NEPHRITE_ERR_CONFIG if any rank cannot compute in train_precision; NEPHRITE_ERR_INTERRUPTED after a signal,
+ * with a checkpoint written; NEPHRITE_ERR_INTERNAL if a loss, gradient or weight is not finite, naming step, tensor and
+ * last checkpoint; NEPHRITE_ERR_INPUT if checkpoints are damaged or of another configuration; NEPHRITE_ERR_IO. */
 PetscErrorCode training_run(MPI_Comm comm, const TrainingSetup *setup);
 
 /** What it takes to sum a vector over ranks; the slowest rank's time, the fastest of some repetitions. */

@@ -61,7 +61,7 @@ static PetscErrorCode describe(MPI_Comm comm, const Options *options, const Conf
   if (!error) {
     const TrainingSetup setup = setup_of(options, c, prior);
 
-    error = training_estimate(&setup, size, &estimate);
+    error = group_agree(comm, training_estimate(&setup, size, &estimate));
   }
   PetscCall(prior_destroy(&prior));
   if (!error && rank == 0) print_estimate(c, &estimate);

@@ -261,7 +261,7 @@ typedef struct {
 
 /** Samples that a rank has in memory at once. */
 PetscInt training_micro_batch(const TrainConfig *train, int ranks);
-/** Does backward compute activations again? */
+/** Does backward compute activations again?  In bfloat16? */
 NetworkMode training_mode(const TrainConfig *train);
 /** Find which parameters are whose. */
 PetscErrorCode training_parts(Training *training);

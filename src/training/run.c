@@ -35,7 +35,9 @@ PetscInt training_micro_batch(const TrainConfig *train, int ranks)
 
 NetworkMode training_mode(const TrainConfig *train)
 {
-  return train->recompute ? NETWORK_RECOMPUTING : NETWORK_TRAINING;
+  const unsigned mode = train->recompute ? NETWORK_RECOMPUTING : NETWORK_TRAINING;
+
+  return (NetworkMode)(train->precision == PRECISION_BFLOAT16 ? mode | NETWORK_BFLOAT16 : mode);
 }
 
 /* Maps that a rank may have of its samples before they are due: of a step, and of the next one. */
@@ -436,6 +438,8 @@ PetscErrorCode training_run(MPI_Comm comm, const TrainingSetup *setup)
              PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG, "%s: the name of the campaign directory is too long",
              setup->campaign->campaign);
   PetscCall(roles_create(comm, setup->train->simulation_ranks, &roles));
+  /* Nodes may differ. */
+  PetscCall(group_agree(comm, roles.trains ? network_mode_check(training_mode(setup->train)) : PETSC_SUCCESS));
   PetscCall(product_directory(comm, folder));
   PetscCall(stage_lock_create(comm, setup->campaign->campaign, "train", &lock));
   const PetscErrorCode error = roles.trains ? train(&roles, setup) : simulate(&roles, setup);

@@ -61,6 +61,10 @@ static const OptionSpec specs[] = {
     {"train_recompute", VALUE_FLAG, MEMBER(recompute), "", "false", 0, 0, NULL, SCOPE_RUN,
      "compute activations a second time in backward instead of keeping them: less memory, a third more arithmetic, the "
      "same result"},
+    {"train_precision", VALUE_CHOICE, MEMBER(precision), "", "float32", 0, 0, "float32|bfloat16", SCOPE_RUN,
+     "what factors are rounded to in the matrix products of the network's blocks: bfloat16 is faster on processors "
+     "with "
+     "AVX512-BF16 or AMX, where nephrite was built with oneDNN; sums and weights are float32 all the same"},
     {"train_shard_optimizer", VALUE_FLAG, MEMBER(shard_optimizer), "", "false", 0, 0, NULL, SCOPE_RUN,
      "share the optimiser's moments and the averaged weights among the ranks: less memory and arithmetic for each"},
     {"train_freeze_position", VALUE_FLAG, MEMBER(freeze_position), "", "false", 0, 0, NULL, COURSE,
