@@ -317,10 +317,19 @@ PetscErrorCode product_has(ProductReader *reader, const char *name, PetscBool *h
 /** Name of one of the groups at the root, in alphabetical order.
  * \param[out] name [size], empty if there are no more than \p index groups */
 PetscErrorCode product_group(ProductReader *reader, PetscInt index, char *name, size_t size);
+/** Called for a dataset by its full name. */
+typedef PetscErrorCode ProductVisit(void *context, const char *name);
+/** Call \p visit for every dataset but digests, in the order of their names.  Errors: the first of \p visit. */
+PetscErrorCode product_each_dataset(ProductReader *reader, ProductVisit *visit, void *context);
+/** The type in which a dataset is stored, in words: "float32", "int64", "text", …  \param[out] text [size] */
+PetscErrorCode product_type(ProductReader *reader, const char *name, char *text, size_t size);
+/** A shape in words: "[5, 2, 128, 128]".  \param shape [rank]  \param[out] text [size] */
+void product_shape_text(int rank, const hsize_t *shape, char *text, size_t size);
 /** Read rows [first, first + count), converted to \p type, and verify their digests (DIGEST_WHOLE: when all rows are
  * read).  Errors: NEPHRITE_ERR_INPUT naming file, dataset and row. */
 PetscErrorCode product_read(ProductReader *reader, const char *name, hid_t type, hsize_t first, hsize_t count,
                             void *values);
+PetscErrorCode product_has_attribute(ProductReader *reader, const char *object, const char *name, PetscBool *has);
 PetscErrorCode product_read_attribute_text(ProductReader *reader, const char *object, const char *name, char **text);
 PetscErrorCode product_read_attribute_real(ProductReader *reader, const char *object, const char *name, int count,
                                            double *values);

@@ -19,16 +19,6 @@ typedef struct {
   Observation *o;
 } Reading;
 
-/* "[5, 2, 128, 128]" */
-static void write_shape(int rank, const hsize_t *shape, char *text, size_t size)
-{
-  size_t used = (size_t)snprintf(text, size, "[");
-
-  for (int axis = 0; axis < rank && used < size; axis++)
-    used += (size_t)snprintf(text + used, size - used, "%s%llu", axis ? ", " : "", (unsigned long long)shape[axis]);
-  if (used < size) snprintf(text + used, size - used, "]");
-}
-
 /* Errors: NEPHRITE_ERR_INPUT unless the dataset has this shape. */
 static PetscErrorCode require_shape(const Reading *r, const char *dataset, int rank, const hsize_t *wanted)
 {
@@ -39,8 +29,8 @@ static PetscErrorCode require_shape(const Reading *r, const char *dataset, int r
   PetscFunctionBeginUser;
   PetscCall(product_shape(r->reader, dataset, &found_rank, shape));
   if (found_rank == rank && !memcmp(shape, wanted, (size_t)rank * sizeof *shape)) PetscFunctionReturn(PETSC_SUCCESS);
-  write_shape(found_rank, shape, found, sizeof found);
-  write_shape(rank, wanted, fits, sizeof fits);
+  product_shape_text(found_rank, shape, found, sizeof found);
+  product_shape_text(rank, wanted, fits, sizeof fits);
   SETERRQ(PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
           "%s: %s has shape %s; the model takes %s: %" PetscInt_FMT " bins of ny %" PetscInt_FMT ", nx %" PetscInt_FMT
           " pixels over %.6g deg",

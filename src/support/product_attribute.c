@@ -69,6 +69,14 @@ PetscErrorCode product_attribute_int(ProductWriter *w, const char *object, const
 
 /* ---- reading ---- */
 
+PetscErrorCode product_has_attribute(ProductReader *r, const char *object, const char *name, PetscBool *has)
+{
+  PetscFunctionBeginUser;
+  *has = H5Aexists_by_name(r->file, object ? object : "/", name, H5P_DEFAULT) > 0 ? PETSC_TRUE : PETSC_FALSE;
+  H5Eclear2(H5E_DEFAULT);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
 static PetscErrorCode open_attribute(ProductReader *r, const char *object, const char *name, hid_t *attribute)
 {
   PetscFunctionBeginUser;
