@@ -360,8 +360,8 @@ PetscErrorCode checkpoint_describe(const char *path, NetworkShape *shape, char *
   ProductReader *reader = NULL;
 
   PetscFunctionBeginUser;
-  PetscCall(product_open(path, CHECKPOINT_KIND, CHECKPOINT_VERSION, &reader));
-  PetscErrorCode error = read_shape(reader, path, shape);
+  PetscErrorCode error = product_open(path, CHECKPOINT_KIND, CHECKPOINT_VERSION, &reader);
+  if (!error) error = read_shape(reader, path, shape);
   if (!error) error = product_read_attribute_text(reader, NULL, "configuration", configuration);
   PetscCall(product_close(&reader));
   PetscCall(error);

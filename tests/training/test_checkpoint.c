@@ -319,6 +319,19 @@ static void what_a_killed_job_was_writing_is_removed(void **state)
   assert_fails(checkpoint_remove_parts(directory), NEPHRITE_ERR_IO, directory);
 }
 
+/* Held open, a file would keep its room on the disk after it is removed. */
+static void a_file_that_is_no_checkpoint_is_not_left_open(void **state)
+{
+  const hid_t everything = (hid_t)H5F_OBJ_ALL;
+  NetworkShape shape;
+  char *configuration = NULL;
+
+  (void)state;
+  assert_fails(checkpoint_describe(NEPHRITE_REFERENCE "/network.h5", &shape, &configuration), NEPHRITE_ERR_INPUT,
+               "is not a checkpoint of nephrite");
+  assert_int_equal(H5Fget_obj_count(everything, H5F_OBJ_ALL), 0);
+}
+
 static void assert_model(const char *path, int64_t step, const Trained *e)
 {
   const NetworkShape shape = example_shape();
@@ -387,5 +400,6 @@ NEPHRITE_TEST_MAIN(cmocka_unit_test(what_was_written_is_read_back_bit_for_bit),
                    cmocka_unit_test(checkpoints_are_listed_newest_first_and_nothing_else_is),
                    cmocka_unit_test(pruning_leaves_the_newest_and_the_best_and_drops_an_abandoned_future),
                    cmocka_unit_test(what_a_killed_job_was_writing_is_removed),
+                   cmocka_unit_test(a_file_that_is_no_checkpoint_is_not_left_open),
                    cmocka_unit_test(a_model_is_the_best_checkpoint_of_a_campaign_by_its_averaged_weights),
                    cmocka_unit_test(a_campaign_without_checkpoints_has_no_model))
