@@ -33,7 +33,7 @@ typedef struct {
   int precision; /**< ::TrainPrecision of the factors of the blocks' matrix products */
   PetscBool recompute; /**< activations again in backward instead of keeping them */
   PetscBool freeze_position;
-  char start_from[OPTION_TEXT_SIZE]; /**< checkpoint whose averaged weights a new training starts with, or "" */
+  char start_from[OPTION_TEXT_SIZE]; /**< checkpoint, campaign or file of weights to start with, or "" */
 } TrainConfig;
 extern const OptionTable train_options;
 /** What ranges alone cannot say.  Errors: NEPHRITE_ERR_CONFIG: warm-up as long as the training, nothing left to train
@@ -110,22 +110,29 @@ void objective_mix(size_t count, Scalar t, const Scalar *clean, const Scalar *no
 /** The logit-normal time of a standard normal: sigmoid((normal + mean) scale). */
 double objective_time(double mean, double scale, double normal);
 
-/** A trained model for inference: shape, normalisation and averaged weights, from a checkpoint. */
+/** A trained model for inference: shape, normalisation and averaged weights, from a checkpoint or a file of weights
+ * (doc/manual.md, "Weights for other programs"), in which what is not about the network itself may be missing. */
 typedef struct {
   NetworkShape shape;
   Normalisation normalisation;
-  int64_t step;
-  int64_t position; /**< samples it was trained on */
+  int64_t step; /**< 0 if not known */
+  int64_t position; /**< samples it was trained on; 0 if not known */
   int64_t trained; /**< realisations 0 … trained-1 of its campaign may have been trained on; the others were held out */
-  char *configuration; /**< YAML of the run that made it */
+  char *configuration; /**< YAML of the run that made it; of the architecture alone if that is not known */
+  char *parameter_names; /**< of the columns of theta, joined by commas; NULL if the file does not name them */
   Scalar *weights; /**< [network_parameter_count()] averaged weights, in order of ::NetworkTensor */
   size_t weight_count;
 } Model;
 /** Load a model.  Not collective.
- * \param path  a checkpoint, or a campaign directory: its best sound checkpoint, by the parameter part of the
- * validation loss, else the newest sound one \param[out] model  owned by the caller; give it back with model_destroy()
- * Errors: NEPHRITE_ERR_INPUT: no checkpoint, or damaged. */
+ * \param path  a checkpoint, a file of weights, or a campaign directory: its best sound checkpoint, by the parameter
+ * part of the validation loss, else the newest sound one
+ * \param[out] model  owned by the caller; give it back with model_destroy()
+ * Errors: NEPHRITE_ERR_INPUT: none of these, damaged, or in a file of weights a tensor or attribute that is missing,
+ * unknown or cannot be, by its name. */
 PetscErrorCode model_load(const char *path, Model **model);
+/** Are the columns of theta, where the model names them, those of this prior?  \param path  for the message
+ * Errors: NEPHRITE_ERR_INPUT with both. */
+PetscErrorCode model_check_parameters(const Model *model, const Prior *prior, const char *path);
 PetscErrorCode model_destroy(Model **model);
 
 /** What training needs to know; all borrowed. */

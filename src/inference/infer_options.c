@@ -9,7 +9,7 @@ static const OptionSpec specs[] = {
     {"observation", VALUE_TEXT, MEMBER(observation), "", "", 0, 0, NULL, SCOPE_RUN,
      "HDF5 file of an observation (doc/manual.md has the layout); empty for held-out maps of the campaign"},
     {"infer_checkpoint", VALUE_TEXT, MEMBER(checkpoint), "", "", 0, 0, NULL, SCOPE_RUN,
-     "checkpoint to draw with; empty for the campaign's best"},
+     "checkpoint, or file of weights, to draw with; empty for the campaign's best"},
     {"infer_draws", VALUE_INT, MEMBER(draws), "draws", "256", 2, 1e8, NULL, SCOPE_POSTERIOR,
      "draws for an observation"},
     {"infer_observations", VALUE_INT, MEMBER(observations), "observations", "8", 1, 1e8, NULL, SCOPE_RUN,

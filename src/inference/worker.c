@@ -33,6 +33,7 @@ static PetscErrorCode check_model(const Worker *w)
 
   PetscFunctionBeginUser;
   PetscCall(options_require_same(w->setup->options, SCOPE_SIMULATION | SCOPE_NETWORK, w->model->configuration, path));
+  PetscCall(model_check_parameters(w->model, w->setup->prior, path));
   PetscCheck(shape->ny == survey_ny(survey) && shape->nx == survey_nx(survey) && shape->bins == survey->bins &&
                  shape->observation_channels == observer_channels(w->observer) &&
                  shape->parameters == prior_count(w->setup->prior),

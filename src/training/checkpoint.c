@@ -3,83 +3,6 @@
 
 #include <inttypes.h>
 #include <math.h>
-#include <string.h>
-
-/* Root attributes that describe the network, by the names of the manual. */
-typedef struct {
-  const char *name;
-  size_t member; /* of NetworkShape */
-} Attribute;
-
-#define SHAPE(member) offsetof(NetworkShape, member)
-static const Attribute int_attributes[] = {{"ny", SHAPE(ny)},
-                                           {"nx", SHAPE(nx)},
-                                           {"bins", SHAPE(bins)},
-                                           {"observation_channels", SHAPE(observation_channels)},
-                                           {"parameters", SHAPE(parameters)},
-                                           {"depth", SHAPE(config.depth)},
-                                           {"width", SHAPE(config.width)},
-                                           {"heads", SHAPE(config.heads)},
-                                           {"patch", SHAPE(config.patch)},
-                                           {"observation_patch", SHAPE(config.observation_patch)},
-                                           {"observation_start", SHAPE(config.observation_start)},
-                                           {"cosmology_tokens", SHAPE(config.cosmology_tokens)},
-                                           {"bottleneck", SHAPE(config.bottleneck)},
-                                           {"time_frequencies", SHAPE(config.time_frequencies)}};
-static const Attribute real_attributes[] = {{"rms_epsilon", SHAPE(config.rms_epsilon)},
-                                            {"time_floor", SHAPE(config.time_floor)},
-                                            {"rope_base", SHAPE(config.rope_base)},
-                                            {"time_max_period", SHAPE(config.time_max_period)},
-                                            {"dropout", SHAPE(config.dropout)}};
-#undef SHAPE
-enum {
-  INT_ATTRIBUTES = sizeof int_attributes / sizeof *int_attributes,
-  REAL_ATTRIBUTES = sizeof real_attributes / sizeof *real_attributes,
-};
-
-static const char *const conditioning_names[] = {"tokens", "channels"};
-
-static PetscErrorCode write_shape(ProductWriter *writer, const NetworkShape *shape)
-{
-  PetscFunctionBeginUser;
-  for (size_t i = 0; i < INT_ATTRIBUTES; i++) {
-    const int64_t value = *(const PetscInt *)(const void *)((const char *)shape + int_attributes[i].member);
-
-    PetscCall(product_attribute_int(writer, NULL, int_attributes[i].name, 1, &value));
-  }
-  for (size_t i = 0; i < REAL_ATTRIBUTES; i++) {
-    const double *value = (const void *)((const char *)shape + real_attributes[i].member);
-
-    PetscCall(product_attribute_real(writer, NULL, real_attributes[i].name, 1, value));
-  }
-  PetscCall(product_attribute_text(writer, NULL, "conditioning", conditioning_names[shape->config.conditioning]));
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
-
-static PetscErrorCode read_shape(ProductReader *reader, const char *path, NetworkShape *shape)
-{
-  char *conditioning = NULL;
-
-  PetscFunctionBeginUser;
-  for (size_t i = 0; i < INT_ATTRIBUTES; i++) {
-    int64_t value;
-
-    PetscCall(product_read_attribute_int(reader, NULL, int_attributes[i].name, 1, &value));
-    *(PetscInt *)(void *)((char *)shape + int_attributes[i].member) = (PetscInt)value;
-  }
-  for (size_t i = 0; i < REAL_ATTRIBUTES; i++)
-    PetscCall(product_read_attribute_real(reader, NULL, real_attributes[i].name, 1,
-                                          (void *)((char *)shape + real_attributes[i].member)));
-  PetscCall(product_read_attribute_text(reader, NULL, "conditioning", &conditioning));
-  const PetscBool channels = strcmp(conditioning, "channels") ? PETSC_FALSE : PETSC_TRUE;
-  PetscCall(PetscFree(conditioning));
-  shape->config.dropout_first = shape->config.dropout_last = -1; /* in the configuration; of no matter to tensors */
-  shape->config.conditioning = channels ? CONDITIONING_CHANNELS : CONDITIONING_TOKENS;
-  PetscCheck(shape->bins <= NEPHRITE_MAX_BINS && shape->parameters <= NEPHRITE_MAX_PARAMETERS, PETSC_COMM_SELF,
-             NEPHRITE_ERR_INPUT, "%s: %d bins and %d parameters; at most %d and %d are possible", path,
-             (int)shape->bins, (int)shape->parameters, NEPHRITE_MAX_BINS, NEPHRITE_MAX_PARAMETERS);
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
 
 /* The arrays, each a group of tensors. */
 typedef struct {
@@ -258,7 +181,7 @@ PetscErrorCode checkpoint_create(const char *path, const CheckpointOwner *owner,
   w->network = network;
   PetscCall(PetscStrncpy(w->path, path, sizeof w->path));
   PetscCall(product_create(PETSC_COMM_SELF, path, &info, bytes, &w->product));
-  PetscCall(write_shape(w->product, network_shape(network)));
+  PetscCall(architecture_write(w->product, network_shape(network)));
   PetscCall(write_state(w->product, state));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
@@ -361,7 +284,7 @@ PetscErrorCode checkpoint_describe(const char *path, NetworkShape *shape, char *
 
   PetscFunctionBeginUser;
   PetscErrorCode error = product_open(path, CHECKPOINT_KIND, CHECKPOINT_VERSION, &reader);
-  if (!error) error = read_shape(reader, path, shape);
+  if (!error) error = architecture_read(reader, path, shape);
   if (!error) error = product_read_attribute_text(reader, NULL, "configuration", configuration);
   PetscCall(product_close(&reader));
   PetscCall(error);

@@ -131,6 +131,30 @@ PetscErrorCode history_clear(History *history);
 #define HISTORY_KIND "history"
 enum { HISTORY_VERSION = 2 }; /* 1 had neither `end` nor what checkpoints cost */
 
+/* ------------------------------------------------------------------ architecture */
+
+/** Attributes at the root that say what network a file is of.  Collective on the writer's ranks. */
+PetscErrorCode architecture_write(ProductWriter *writer, const NetworkShape *shape);
+/** \param path  of the file, for messages
+ * Errors: NEPHRITE_ERR_INPUT, naming the attribute: missing, of another type, or out of its range. */
+PetscErrorCode architecture_read(ProductReader *reader, const char *path, NetworkShape *shape);
+/** The architecture as a configuration: the options of the `network` section that it decides, and nothing else.
+ * \param[out] yaml  free with PetscFree() */
+PetscErrorCode architecture_yaml(const NetworkShape *shape, char **yaml);
+
+/* ------------------------------------------------------------------ weights of others */
+
+#define WEIGHTS_KIND "weights"
+enum { WEIGHTS_VERSION = 1 };
+
+/** Is it a plain file of weights rather than a product?  Not collective.  Errors: NEPHRITE_ERR_INPUT: no HDF5 file, or
+ * neither. */
+PetscErrorCode weights_file_is(const char *path, PetscBool *is);
+/** Read one, as tools/weights or a person made it (doc/manual.md has the layout).  Not collective.
+ * \param[in,out] model  empty
+ * Errors: NEPHRITE_ERR_INPUT, naming attribute or tensor: missing, unknown, of another shape or type, not finite. */
+PetscErrorCode weights_file_load(const char *path, Model *model);
+
 /* ------------------------------------------------------------------ checkpoints */
 
 #define CHECKPOINT_KIND "checkpoint"
@@ -297,6 +321,8 @@ double training_seconds_to_safety(const Training *training);
 /** Set weights, averages, moments and state from the newest sound checkpoint.  Collective.
  * \param[out] found  PETSC_FALSE if there is no checkpoint */
 PetscErrorCode training_restore(Training *training, PetscBool *found);
+/** Realisations that were trained on must not become held-out ones.  Errors: NEPHRITE_ERR_CONFIG. */
+PetscErrorCode training_check_held_out(const Training *training);
 /** \param[out] path <campaign>/training.h5 */
 void training_history_path(const Training *training, char path[PETSC_MAX_PATH_LEN]);
 /** Give every rank the state (but the history) of rank 0.  Collective. */

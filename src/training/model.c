@@ -121,13 +121,34 @@ static PetscErrorCode load_directory(const char *directory, Model **model)
 PetscErrorCode model_load(const char *path, Model **model)
 {
   struct stat status;
+  PetscBool plain;
 
   PetscFunctionBeginUser;
   *model = NULL;
-  if (!stat(path, &status) && S_ISDIR(status.st_mode))
+  if (!stat(path, &status) && S_ISDIR(status.st_mode)) {
     PetscCall(load_directory(path, model));
-  else
+    PetscFunctionReturn(PETSC_SUCCESS);
+  }
+  PetscCall(weights_file_is(path, &plain));
+  if (plain) {
+    PetscCall(PetscNew(model));
+    PetscCall(weights_file_load(path, *model));
+  } else
     PetscCall(load_file(path, model));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode model_check_parameters(const Model *model, const Prior *prior, const char *path)
+{
+  char names[NEPHRITE_MAX_PARAMETERS * 32] = "";
+  size_t used = 0;
+
+  PetscFunctionBeginUser;
+  if (!model->parameter_names) PetscFunctionReturn(PETSC_SUCCESS);
+  for (PetscInt p = 0; p < prior_count(prior); p++)
+    used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", p ? "," : "", prior_name(prior, p));
+  PetscCheck(!strcmp(names, model->parameter_names), PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
+             "%s: its parameters are %s; the prior has %s", path, model->parameter_names, names);
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -136,6 +157,7 @@ PetscErrorCode model_destroy(Model **model)
   PetscFunctionBeginUser;
   if (!*model) PetscFunctionReturn(PETSC_SUCCESS);
   PetscCall(PetscFree((*model)->configuration));
+  PetscCall(PetscFree((*model)->parameter_names));
   PetscCall(PetscFree((*model)->weights));
   PetscCall(PetscFree(*model));
   PetscFunctionReturn(PETSC_SUCCESS);

@@ -77,17 +77,18 @@ static PetscErrorCode find_newest(Training *t, int64_t *found)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-/* Realisations that were trained on must not become held-out ones. */
-static PetscErrorCode check_held_out(const Training *t)
+PetscErrorCode training_check_held_out(const Training *training)
 {
-  const int64_t realisations = t->setup.simulate->realisations, held_out = t->setup.train->held_out;
+  const TrainingSetup *setup = &training->setup;
+  const int64_t realisations = setup->simulate->realisations, held_out = setup->train->held_out;
+  const int64_t trained = training->state.trained;
 
   PetscFunctionBeginUser;
-  PetscCheck(realisations - held_out >= t->state.trained, PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
+  PetscCheck(realisations - held_out >= trained, PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
              "train_held_out is %" PRId64 " of %" PRId64
              " realisations, but the network has been trained on the first %" PRId64 "; at most %" PRId64
              " can be held out",
-             held_out, realisations, t->state.trained, realisations - t->state.trained);
+             held_out, realisations, trained, realisations - trained);
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -169,7 +170,7 @@ PetscErrorCode training_restore(Training *training, PetscBool *found)
   training->saved = step;
   if (step < 0) PetscFunctionReturn(PETSC_SUCCESS);
   PetscCall(training_share_state(training));
-  PetscCall(check_held_out(training));
+  PetscCall(training_check_held_out(training));
   PetscCall(go_on_from(training, step));
   PetscFunctionReturn(PETSC_SUCCESS);
 }

@@ -202,6 +202,21 @@ static PetscErrorCode check_model(const Training *t, const Model *model)
       t->setup.train->start_from, model->weight_count, (int)theirs->bins, (int)theirs->ny, (int)theirs->nx,
       (int)theirs->observation_channels, (int)theirs->parameters, network_parameter_count(t->network), (int)ours->bins,
       (int)ours->ny, (int)ours->nx, (int)ours->observation_channels, (int)ours->parameters);
+  PetscCall(model_check_parameters(model, t->setup.prior, t->setup.train->start_from));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* What the first stage was trained on is no test of the second, unless it was of other maps. */
+static PetscErrorCode take_trained(Training *t, const Model *model)
+{
+  const TrainingSetup *s = &t->setup;
+
+  PetscFunctionBeginUser;
+  if (options_require_same(s->options, SCOPE_SIMULATION, model->configuration, s->train->start_from))
+    error_clear();
+  else if (t->state.trained < model->trained)
+    t->state.trained = model->trained;
+  PetscCall(training_check_held_out(t));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -211,6 +226,7 @@ static PetscErrorCode take_model(Training *t, const Model *model)
 {
   PetscFunctionBeginUser;
   PetscCall(check_model(t, model));
+  PetscCall(take_trained(t, model));
   memcpy(network_gradient(t->network), model->weights, model->weight_count * sizeof(Scalar));
   t->state.normalisation = model->normalisation;
   t->state.position = model->position;

@@ -70,8 +70,8 @@ static const OptionSpec specs[] = {
     {"train_freeze_position", VALUE_FLAG, MEMBER(freeze_position), "", "false", 0, 0, NULL, COURSE,
      "keep the position embedding of the field tokens at its starting table"},
     {"train_start_from", VALUE_TEXT, MEMBER(start_from), "", "", 0, 0, NULL, COURSE,
-     "checkpoint or campaign directory whose averaged weights and normalisation a new training starts with; empty for "
-     "random weights"},
+     "checkpoint, campaign directory or file of weights whose averaged weights and normalisation a new training starts "
+     "with; empty for random weights"},
 };
 
 const OptionTable train_options = {"train", specs, sizeof specs / sizeof *specs};
