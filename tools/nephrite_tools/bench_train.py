@@ -19,6 +19,7 @@ import numpy as np
 
 from . import torch_reference
 from .bench import execute
+from .weights_file import shape_of
 
 REALISATIONS, WARM_UP = 64, 2
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS")
@@ -102,21 +103,6 @@ def train(arguments, folder, batch, column):
         "network": shares(text, "network"),
         "shape": shape,
     }
-
-
-def shape_of(checkpoint):
-    """The network of a checkpoint or of a reference file, as PyTorch's twin wants it."""
-    with h5py.File(checkpoint) as file:
-        shape = {name: value.item() for name, value in file.attrs.items() if isinstance(value, np.number)}
-        names = list(file["weights"])
-        shape["mlp_hidden"] = int(file["weights/block.0.mlp.w12.weight"].shape[0]) // 2
-        shape["weights"] = sum(int(file["weights"][name].size) for name in names)
-        shape["map"] = [int(n) for n in file.attrs.get("map_size", (shape.get("ny"), shape.get("nx")))]
-        conditioning = file.attrs.get("conditioning", "tokens")
-    shape["tokens_of_observation"] = conditioning in ("tokens", b"tokens")
-    shape["grid"] = [-(-n // shape["patch"]) for n in shape["map"]]
-    shape["observation_grid"] = [-(-n // shape["observation_patch"]) for n in shape["map"]]
-    return shape
 
 
 # ---- the same products by the BLAS
