@@ -122,6 +122,14 @@ static inline Vector vector_multiply_add(Vector a, Vector b, Vector c)
 }
 #endif
 
+/* Of every pair of neighbours (u, v): (u, u), (v, v) and (v, u). */
+#ifdef NEPHRITE_FLOAT64
+enum { FIRST_TWICE = 0, SECOND_TWICE = (1 << LANES) - 1, SWAPPED = 0x55 & SECOND_TWICE }; /* a bit for each lane */
+#else
+enum { FIRST_TWICE = 0xa0, SECOND_TWICE = 0xf5, SWAPPED = 0xb1 }; /* two bits for each of four lanes */
+#endif
+#define vector_pairs(v, order) SIMD(_shuffle)(v, v, order)
+
 static inline Scalar vector_sum(Vector v)
 {
   Scalar lanes[LANES], sum = 0;
