@@ -70,6 +70,16 @@ typedef struct {
   SimulationService service;
 } Server;
 
+/* An error, if it is one, with its message, for those who ask. */
+static PetscErrorCode keep(Server *server, PetscErrorCode error)
+{
+  PetscFunctionBeginUser;
+  server->error = error;
+  if (error) PetscCall(PetscStrncpy(server->reason, error_message(), sizeof server->reason));
+  error_clear();
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
 static PetscErrorCode server_create(Server *server, const SurveyConfig *survey, const Prior *prior, int64_t seed)
 {
   PetscFunctionBeginUser;
@@ -78,9 +88,7 @@ static PetscErrorCode server_create(Server *server, const SurveyConfig *survey, 
   PetscCall(PetscCalloc1(server->places, &server->outgoing));
   for (size_t i = 0; i < server->places; i++)
     server->outgoing[i].requests[0] = server->outgoing[i].requests[1] = MPI_REQUEST_NULL;
-  server->error = simulator_create(PETSC_COMM_SELF, survey, prior, seed, &server->simulator);
-  if (server->error) PetscCall(PetscStrncpy(server->reason, error_message(), sizeof server->reason));
-  error_clear();
+  PetscCall(keep(server, simulator_create(PETSC_COMM_SELF, survey, prior, seed, &server->simulator)));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -104,11 +112,8 @@ static PetscErrorCode make(Server *server, int64_t realisation, TravellingMap *m
 
   PetscFunctionBeginUser;
   memset(letter, 0, sizeof *letter);
-  if (!server->error) {
-    server->error = simulator_realisation(server->simulator, realisation, map->kappa, letter->theta, NULL);
-    if (server->error) PetscCall(PetscStrncpy(server->reason, error_message(), sizeof server->reason));
-    error_clear();
-  }
+  if (!server->error)
+    PetscCall(keep(server, simulator_realisation(server->simulator, realisation, map->kappa, letter->theta, NULL)));
   letter->error = (int)server->error;
   memcpy(letter->reason, server->reason, sizeof letter->reason);
   server->service.maps++;

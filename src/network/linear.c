@@ -138,50 +138,37 @@ static void multiply_packed(const Network *n, MatrixProduct whole)
     }
 }
 
-static void multiply_forward(const Network *n, const Linear *linear, size_t rows, const Scalar *x, Scalar *y)
+/* By the weights packed for this direction, from one side of a map to the other. */
+static void linear_multiply(const Network *n, const Linear *linear, Direction direction, size_t rows, const Scalar *x,
+                            Scalar *y)
 {
-  multiply_packed(n, (MatrixProduct){.m = rows,
-                                     .n = linear->out,
-                                     .k = linear->in,
-                                     .a = x,
-                                     .a_row = linear->in_row,
-                                     .a_column = 1,
-                                     .b = linear->panels,
-                                     .c = y,
-                                     .c_row = linear->out_row});
-}
+  const PetscBool forward = direction == DIRECTION_FORWARD ? PETSC_TRUE : PETSC_FALSE;
+  const MatrixProduct whole = {.m = rows,
+                               .n = forward ? linear->out : linear->in,
+                               .k = forward ? linear->in : linear->out,
+                               .a = x,
+                               .a_row = forward ? linear->in_row : linear->out_row,
+                               .a_column = 1,
+                               .b = linear->panels,
+                               .c = y,
+                               .c_row = forward ? linear->out_row : linear->in_row};
 
-static void multiply_backward(const Network *n, const Linear *linear, size_t rows, const Scalar *y_bar, Scalar *x_bar)
-{
-  multiply_packed(n, (MatrixProduct){.m = rows,
-                                     .n = linear->in,
-                                     .k = linear->out,
-                                     .a = y_bar,
-                                     .a_row = linear->out_row,
-                                     .a_column = 1,
-                                     .b = linear->panels,
-                                     .c = x_bar,
-                                     .c_row = linear->in_row});
+  lap(n, NETWORK_ROWS);
+  if (linear->bfloat16)
+    n->bfloat16_products->multiply(n, linear, direction, rows, x, y);
+  else
+    multiply_packed(n, whole);
+  lap(n, NETWORK_LINEAR);
 }
 
 void linear_forward(const Network *n, const Linear *linear, size_t rows, const Scalar *x, Scalar *y)
 {
-  lap(n, NETWORK_ROWS);
-  if (linear->bfloat16)
-    n->bfloat16_products->multiply(n, linear, DIRECTION_FORWARD, rows, x, y);
-  else
-    multiply_forward(n, linear, rows, x, y);
-  lap(n, NETWORK_LINEAR);
+  linear_multiply(n, linear, DIRECTION_FORWARD, rows, x, y);
 }
 
 void linear_backward(const Network *n, const Linear *linear, size_t rows, const Scalar *y_bar, Scalar *x_bar)
 {
-  lap(n, NETWORK_ROWS);
-  if (linear->bfloat16)
-    n->bfloat16_products->multiply(n, linear, DIRECTION_BACKWARD, rows, y_bar, x_bar);
-  else
-    multiply_backward(n, linear, rows, y_bar, x_bar);
-  lap(n, NETWORK_LINEAR);
+  linear_multiply(n, linear, DIRECTION_BACKWARD, rows, y_bar, x_bar);
 }
 
 static void product_gradient(const Network *n, const Linear *linear, size_t rows, const Scalar *y_bar, const Scalar *x)
