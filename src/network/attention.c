@@ -67,16 +67,21 @@ static RightFactor right_factor(const Head *head, const Scalar *x, size_t x_row,
   const size_t panel = head->kernels->panel;
 
   if (head->D % panel == 0) return (RightFactor){x, panel, x_row};
-  head->kernels->pack(
-      &(MatrixPack){.n = head->D, .k = head->T, .b = x, .b_row = x_row, .b_column = 1, .panels = panels});
+  head->kernels->pack(&(MatrixPack){
+      .n = head->D, .k = head->T, .b = x, .b_row = x_row, .b_column = 1, .panel = head->T * panel, .panels = panels});
   return (RightFactor){panels, head->T * panel, panel};
 }
 
 /* x [T][D] transposed, for a product over D */
 static void transpose(const Head *head, const Scalar *x, Scalar *panels)
 {
-  head->kernels->pack(
-      &(MatrixPack){.n = head->T, .k = head->D, .b = x, .b_row = 1, .b_column = head->D, .panels = panels});
+  head->kernels->pack(&(MatrixPack){.n = head->T,
+                                    .k = head->D,
+                                    .b = x,
+                                    .b_row = 1,
+                                    .b_column = head->D,
+                                    .panel = head->D * head->kernels->panel,
+                                    .panels = panels});
 }
 
 static double query_factor(const Head *head)
@@ -124,7 +129,6 @@ static void product_across(const Head *head, size_t rows, MatrixProduct operands
   operands.m = rows;
   operands.n = operands.c_row = head->stride;
   operands.k = head->D;
-  operands.a_column = 1;
   operands.b_row = head->kernels->panel;
   operands.b_panel = head->D * head->kernels->panel;
   head->kernels->multiply(&operands);
@@ -137,26 +141,32 @@ static void product_down(const Head *head, size_t rows, const RightFactor *b, Ma
   operands.n = head->D;
   operands.k = head->T;
   operands.a_row = head->stride;
-  operands.a_column = 1;
   operands.b = b->b;
   operands.b_row = b->b_row;
   operands.b_panel = b->b_panel;
   head->kernels->multiply(&operands);
 }
 
+_Static_assert((int)ROWS <= (int)PRODUCT_DEPTH, "a piece of rows of the attention matrix has room in the strips");
+
 /* C (+)= S^T B over the piece's rows of S [rows][T] and of B */
 static void product_transposed(const Head *head, RowBlock piece, const RightFactor *b, MatrixProduct operands)
 {
-  operands.m = head->T;
+  const Scalar *s = operands.a;
+  Scalar *c = operands.c;
+
   operands.n = head->D;
   operands.k = piece.rows;
-  operands.a_row = 1;
-  operands.a_column = head->stride;
   operands.b = b->b + piece.token * b->b_row;
   operands.b_row = b->b_row;
   operands.b_panel = b->b_panel;
   operands.add = piece.token > 0 ? PETSC_TRUE : PETSC_FALSE;
-  head->kernels->multiply(&operands);
+  for (size_t first = 0; first < head->T; first += PRODUCT_ROWS) {
+    operands.m = head->T - first < PRODUCT_ROWS ? head->T - first : PRODUCT_ROWS;
+    pack_left(head->n, s + first, head->stride, head->scratch, &operands);
+    operands.c = c + first * operands.c_row;
+    head->kernels->multiply(&operands);
+  }
 }
 
 /* ------------------------------------------------------------------ forward */

@@ -79,7 +79,7 @@ typedef struct {
 
 /** How products are cut up: depth and columns at a time of what is packed on the way, and stays in the cache until it
  * is used; depth of packed weights, whose sums are gone through once per piece; rows of a gradient per task. */
-enum { PRODUCT_DEPTH = 256, PRODUCT_COLUMNS = 256, PACKED_DEPTH = 1024, PRODUCT_ROWS = 256 };
+enum { PRODUCT_DEPTH = 192, PRODUCT_COLUMNS = 384, PACKED_DEPTH = 1024, PRODUCT_ROWS = 384 };
 
 /** What one thread works in. */
 typedef struct {
@@ -92,7 +92,7 @@ typedef struct {
   Scalar *s, *s_bar; /* [ROWS][logit_stride()] rows of attention */
   Scalar *delta; /* [ROWS] */
   Scalar *factors; /* [ROWS][max(logit_stride(), M)] of dropout */
-  Scalar *panels; /* [PRODUCT_DEPTH][PRODUCT_COLUMNS] of a product that packs on the way */
+  Scalar *panels, *strips; /* of the factors of a product that packs on the way */
   void *left, *sums, *work; /* of a product in bfloat16: its left factor, itself, and what it works in */
 } ThreadScratch;
 
@@ -265,6 +265,12 @@ typedef struct {
 } Product;
 /** On this thread, packing on the way. */
 void product(const Network *network, const Product *p, ThreadScratch *scratch);
+/** Turn \p product around to A^T [k][m] with rows a_row apart: to strips of it, which are made in \p scratch and hold
+ * at most PRODUCT_DEPTH x PRODUCT_ROWS. */
+void pack_left(const Network *network, const Scalar *a, size_t a_row, ThreadScratch *scratch, MatrixProduct *product);
+/** Numbers in a thread's panels and strips. */
+size_t packed_panels_size(const Network *network);
+size_t packed_strips_size(const Network *network);
 /** Numbers in panels of a matrix [rows][columns]. */
 size_t panels_size(const Network *network, size_t columns, size_t rows);
 

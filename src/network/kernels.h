@@ -109,11 +109,12 @@ typedef struct {
 } SoftmaxBackward;
 
 /** C (+)= A B with B in panels of NetworkKernels.panel columns; what a panel has beyond the last column is read, so it
- * must be there, but does not matter.  One of a_row and a_column is 1. */
+ * must be there, but does not matter. */
 typedef struct {
   size_t m, n, k;
-  const Scalar *a; /* A(i, l) = a[i a_row + l a_column] */
-  size_t a_row, a_column;
+  const Scalar *a; /* by rows: A(i, l) = a[i a_row + l] */
+  size_t a_row;
+  size_t a_strip; /* unless 0: in strips of s = NetworkKernels.strip rows, A(i, l) = a[(i / s) a_strip + l s + i % s] */
   const Scalar *b; /* B(l, j) = b[(j / panel) b_panel + l b_row + j % panel] */
   size_t b_panel, b_row;
   Scalar *c; /* C(i, j) = c[i c_row + j] */
@@ -121,14 +122,24 @@ typedef struct {
   PetscBool add; /* to what C holds */
 } MatrixProduct;
 
-/** B [k][n] into panels, panel after panel, each [k][panel], with zeros beyond the last column.  One of b_row and
- * b_column is 1. */
+/** B [k][n] into panels [k][NetworkKernels.panel] that lie `panel` apart, with zeros beyond the last column.  One of
+ * b_row and b_column is 1. */
 typedef struct {
   size_t n, k;
   const Scalar *b; /* B(l, j) = b[l b_row + j b_column] */
   size_t b_row, b_column;
-  Scalar *panels; /* [ceil(n / panel)][k][panel] */
+  size_t panel;
+  Scalar *panels;
 } MatrixPack;
+
+/** A^T [k][m] into strips [k][NetworkKernels.strip] that lie `strip` apart. */
+typedef struct {
+  size_t m, k;
+  const Scalar *a; /* A(i, l) = a[i + l a_row] */
+  size_t a_row;
+  size_t strip;
+  Scalar *strips;
+} MatrixStrips;
 
 /** y = x rounded to bfloat16, bit by bit. */
 typedef struct {
@@ -139,9 +150,10 @@ typedef struct {
 
 typedef struct {
   const char *name; /* of the instruction set */
-  size_t panel; /* columns */
+  size_t panel, strip; /* columns and rows of a tile */
   void (*multiply)(const MatrixProduct *arguments);
   void (*pack)(const MatrixPack *arguments);
+  void (*pack_strips)(const MatrixStrips *arguments);
   void (*norm_forward)(const NormForward *arguments);
   void (*norm_backward)(const NormBackward *arguments);
   void (*gate_forward)(const GateForward *arguments);
@@ -177,6 +189,7 @@ const NetworkKernels *network_kernels_best(void);
 #ifdef NEPHRITE_ISA
 void NETWORK_KERNEL(multiply)(const MatrixProduct *arguments);
 void NETWORK_KERNEL(pack)(const MatrixPack *arguments);
+void NETWORK_KERNEL(pack_strips)(const MatrixStrips *arguments);
 void NETWORK_KERNEL(norm_forward)(const NormForward *arguments);
 void NETWORK_KERNEL(norm_backward)(const NormBackward *arguments);
 void NETWORK_KERNEL(gate_forward)(const GateForward *arguments);

@@ -7,20 +7,13 @@
 
 #include <string.h>
 
-enum {
-  PANEL = 2 * LANES, /* columns of a tile, which NetworkKernels.panel tells others */
-#if SIMD_WIDTH == 512
-  TILE = 12, /* rows: 24 vectors of sums, two of B and one of A, of 32 registers */
-#else
-  TILE = 6, /* 12 and three of 16 */
-#endif
-};
+enum { PANEL = 2 * LANES, TILE = TILE_ROWS }; /* columns and rows of a tile */
 
 /** Where one tile's operands begin. */
 typedef struct {
   size_t k;
   const Scalar *a, *b;
-  size_t a_row, a_column, b_row;
+  size_t a_row, b_row;
   Scalar *c;
   size_t c_row;
   PetscBool add;
@@ -62,7 +55,7 @@ __attribute__((always_inline)) static inline void tile(const int rows, const int
 
 typedef void (*TileFunction)(const Tile *tile);
 
-/* In either of the two ways A may lie: k contiguous in each row, or the rows contiguous at each k. */
+/* In either of the two ways A may lie: k contiguous in each row, or the rows of a strip contiguous at each k. */
 #define TILE_FUNCTIONS(rows)                                                                                           \
   static void rows_##rows##_1(const Tile *t)                                                                           \
   {                                                                                                                    \
@@ -72,16 +65,16 @@ typedef void (*TileFunction)(const Tile *tile);
   {                                                                                                                    \
     tile(rows, 2, t->a_row, 1, t);                                                                                     \
   }                                                                                                                    \
-  static void columns_##rows##_1(const Tile *t)                                                                        \
+  static void strip_##rows##_1(const Tile *t)                                                                          \
   {                                                                                                                    \
-    tile(rows, 1, 1, t->a_column, t);                                                                                  \
+    tile(rows, 1, 1, TILE, t);                                                                                         \
   }                                                                                                                    \
-  static void columns_##rows##_2(const Tile *t)                                                                        \
+  static void strip_##rows##_2(const Tile *t)                                                                          \
   {                                                                                                                    \
-    tile(rows, 2, 1, t->a_column, t);                                                                                  \
+    tile(rows, 2, 1, TILE, t);                                                                                         \
   }
 /* clang-format off */
-#define TILE_ENTRY(rows) {rows, {{rows_##rows##_1, rows_##rows##_2}, {columns_##rows##_1, columns_##rows##_2}}}
+#define TILE_ENTRY(rows) {rows, {{rows_##rows##_1, rows_##rows##_2}, {strip_##rows##_1, strip_##rows##_2}}}
 /* clang-format on */
 TILE_FUNCTIONS(1)
 TILE_FUNCTIONS(2)
@@ -96,7 +89,7 @@ TILE_FUNCTIONS(12)
 /** The sizes of tile there are, largest first. */
 static const struct {
   size_t rows;
-  TileFunction function[2][2]; /* [A by rows, by columns][vectors - 1] */
+  TileFunction function[2][2]; /* [A by rows, in strips][vectors - 1] */
 } tiles[] = {
 #if SIMD_WIDTH == 512
     TILE_ENTRY(12), TILE_ENTRY(10), TILE_ENTRY(8),
@@ -119,17 +112,21 @@ static void tile_of_columns(TileFunction function, size_t rows, size_t columns, 
     for (size_t j = 0; j < columns; j++) c[i * c_row + j] = (add ? c[i * c_row + j] : 0) + whole[i * PANEL + j];
 }
 
+/* Where A begins for a tile from this row on. */
+static const Scalar *left_factor(const MatrixProduct *p, size_t row)
+{
+  return p->a_strip ? p->a + row / TILE * p->a_strip + row % TILE : p->a + row * p->a_row;
+}
+
 static void one_tile(const MatrixProduct *p, size_t kind, size_t row, size_t column)
 {
-  const int by_columns = p->a_column != 1;
   const size_t left = p->n - column, columns = left < PANEL ? left : PANEL;
   const int wide = columns > LANES;
-  const TileFunction function = tiles[kind].function[by_columns][wide];
+  const TileFunction function = tiles[kind].function[p->a_strip != 0][wide];
   const Tile t = {.k = p->k,
-                  .a = p->a + row * p->a_row,
+                  .a = left_factor(p, row),
                   .b = p->b + column / PANEL * p->b_panel,
                   .a_row = p->a_row,
-                  .a_column = p->a_column,
                   .b_row = p->b_row,
                   .c = p->c + row * p->c_row + column,
                   .c_row = p->c_row,
@@ -142,47 +139,50 @@ static void one_tile(const MatrixProduct *p, size_t kind, size_t row, size_t col
 }
 
 /* The tile for the next of the rows that are left: tiles of about equal size rather than full ones and a small rest,
- * which would leave the arithmetic waiting for itself. */
-static size_t fitting(size_t rows)
+ * which would leave the arithmetic waiting for itself.  In strips, full ones: none may reach into the next strip. */
+static size_t fitting(const MatrixProduct *p, size_t left)
 {
-  const size_t count = (rows + TILE - 1) / TILE, even = (rows + count - 1) / count;
+  const size_t count = (left + TILE - 1) / TILE;
+  const size_t wanted = p->a_strip ? (size_t)TILE : (left + count - 1) / count;
   size_t kind = sizeof tiles / sizeof *tiles - 1;
 
-  while (kind > 0 && tiles[kind].rows < even) kind--;
-  while (tiles[kind].rows > rows) kind++;
+  while (kind > 0 && tiles[kind].rows < wanted) kind--;
+  while (tiles[kind].rows > left) kind++;
   return kind;
 }
 
 void NETWORK_KERNEL(multiply)(const MatrixProduct *p)
 {
-  if (p->a_column == 1) { /* a panel of B stays in the nearest cache */
-    for (size_t column = 0; column < p->n; column += PANEL)
-      for (size_t row = 0, kind; row < p->m; row += tiles[kind].rows) {
-        kind = fitting(p->m - row);
-        one_tile(p, kind, row, column);
-      }
-    return;
-  }
-  /* Rows of A that lie apart are gathered into that cache by their first tile. */
-  for (size_t row = 0, kind; row < p->m; row += tiles[kind].rows) {
-    kind = fitting(p->m - row);
-    for (size_t column = 0; column < p->n; column += PANEL) one_tile(p, kind, row, column);
+  for (size_t column = 0; column < p->n; column += PANEL) /* a panel of B stays in the nearest cache */
+    for (size_t row = 0, kind; row < p->m; row += tiles[kind].rows) {
+      kind = fitting(p, p->m - row);
+      one_tile(p, kind, row, column);
+    }
+}
+
+/* ------------------------------------------------------------------ into panels and strips */
+
+/* Rows of x [count][width] contiguous, one after the other, into pieces of `most` columns, each piece after the last.
+ */
+__attribute__((always_inline)) static inline void cut(size_t count, size_t width, const size_t most, const Scalar *x,
+                                                      size_t x_row, size_t distance, Scalar *restrict pieces)
+{
+  const size_t whole = width / most;
+
+  for (size_t l = 0; l < count; l++) {
+    const Scalar *row = x + l * x_row;
+    Scalar *restrict out = pieces + l * most;
+
+    for (size_t i = 0; i < whole; i++) memcpy(out + i * distance, row + i * most, most * sizeof *out);
+    if (whole * most < width)
+      for (size_t j = 0; j < most; j++)
+        out[whole * distance + j] = whole * most + j < width ? row[whole * most + j] : 0;
   }
 }
 
-/* ------------------------------------------------------------------ into panels */
-
-/* Rows of B contiguous: copy a piece of each. */
-static void pack_rows(const MatrixPack *p, size_t column, size_t columns, Scalar *restrict panel)
+void NETWORK_KERNEL(pack_strips)(const MatrixStrips *s)
 {
-  for (size_t l = 0; l < p->k; l++) {
-    const Scalar *restrict row = p->b + l * p->b_row + column;
-
-    if (columns == PANEL)
-      memcpy(panel + l * PANEL, row, PANEL * sizeof *panel);
-    else
-      for (size_t j = 0; j < PANEL; j++) panel[l * PANEL + j] = j < columns ? row[j] : 0;
-  }
+  cut(s->k, s->m, TILE, s->a, s->a_row, s->strip, s->strips);
 }
 
 /* Columns of B contiguous: a transposition by squares, a few columns from end to end before the next, which processors
@@ -202,13 +202,13 @@ static void pack_columns(const MatrixPack *p, size_t column, size_t columns, Sca
 
 void NETWORK_KERNEL(pack)(const MatrixPack *p)
 {
+  if (p->b_column == 1) {
+    cut(p->k, p->n, PANEL, p->b, p->b_row, p->panel, p->panels);
+    return;
+  }
   for (size_t column = 0; column < p->n; column += PANEL) {
     const size_t left = p->n - column, columns = left < PANEL ? left : PANEL;
-    Scalar *panel = p->panels + column / PANEL * p->k * PANEL;
 
-    if (p->b_column == 1)
-      pack_rows(p, column, columns, panel);
-    else
-      pack_columns(p, column, columns, panel);
+    pack_columns(p, column, columns, p->panels + column / PANEL * p->panel);
   }
 }

@@ -8,8 +8,10 @@
 const NetworkKernels NETWORK_KERNEL(kernels) = {
     .name = TEXT_OF(NEPHRITE_ISA),
     .panel = 2 * LANES,
+    .strip = TILE_ROWS,
     .multiply = NETWORK_KERNEL(multiply),
     .pack = NETWORK_KERNEL(pack),
+    .pack_strips = NETWORK_KERNEL(pack_strips),
     .norm_forward = NETWORK_KERNEL(norm_forward),
     .norm_backward = NETWORK_KERNEL(norm_backward),
     .gate_forward = NETWORK_KERNEL(gate_forward),

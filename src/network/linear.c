@@ -30,38 +30,64 @@ size_t panels_size(const Network *n, size_t columns, size_t rows)
 
 /* ------------------------------------------------------------------ products that pack on the way */
 
+/* Panels and strips this much further apart than they are long do not all begin in the same few sets of a cache. */
+enum { CACHE_LINE = 64 / sizeof(Scalar) };
+
+size_t packed_panels_size(const Network *n)
+{
+  const size_t panel = n->kernels->panel;
+
+  return pieces_of(PRODUCT_COLUMNS, panel) * (PRODUCT_DEPTH * panel + CACHE_LINE);
+}
+
+size_t packed_strips_size(const Network *n)
+{
+  const size_t strip = n->kernels->strip;
+
+  return pieces_of(PRODUCT_ROWS, strip) * (PRODUCT_DEPTH * strip + CACHE_LINE);
+}
+
+void pack_left(const Network *n, const Scalar *a, size_t a_row, ThreadScratch *scratch, MatrixProduct *product)
+{
+  product->a = scratch->strips;
+  product->a_strip = product->k * n->kernels->strip + CACHE_LINE;
+  n->kernels->pack_strips(&(MatrixStrips){
+      .m = product->m, .k = product->k, .a = a, .a_row = a_row, .strip = product->a_strip, .strips = scratch->strips});
+}
+
+static void pack_right(const Network *n, const Product *p, size_t first, size_t column, ThreadScratch *scratch,
+                       MatrixProduct *block)
+{
+  block->b = scratch->panels;
+  block->b_row = n->kernels->panel;
+  block->b_panel = block->k * n->kernels->panel + CACHE_LINE;
+  n->kernels->pack(&(MatrixPack){.n = block->n,
+                                 .k = block->k,
+                                 .b = p->b + first * p->b_row + column * p->b_column,
+                                 .b_row = p->b_row,
+                                 .b_column = p->b_column,
+                                 .panel = block->b_panel,
+                                 .panels = scratch->panels});
+}
+
 /* C = A B for the columns from `column` on that fit the cache beside what is read of A. */
 static void product_of_columns(const Network *n, const Product *p, size_t column, ThreadScratch *scratch)
 {
-  const size_t pieces = pieces_of(p->k, PRODUCT_DEPTH), panel = n->kernels->panel;
-  const PetscBool in_panels = p->b_column == 1 && p->n % panel == 0; /* rows are panels side by side */
+  const size_t pieces = pieces_of(p->k, PRODUCT_DEPTH);
 
   for (size_t i = 0; i < pieces; i++) {
-    const size_t begin = piece_begin(p->k, pieces, i);
+    const size_t first = piece_begin(p->k, pieces, i);
     MatrixProduct block = {.m = p->m,
                            .n = minimum(PRODUCT_COLUMNS, p->n - column),
-                           .k = piece_begin(p->k, pieces, i + 1) - begin,
-                           .a = p->a + begin * p->a_column,
+                           .k = piece_begin(p->k, pieces, i + 1) - first,
+                           .a = p->a + first * p->a_column,
                            .a_row = p->a_row,
-                           .a_column = p->a_column,
-                           .b = p->b + begin * p->b_row + column * p->b_column,
-                           .b_panel = panel,
-                           .b_row = p->b_row,
                            .c = p->c + column,
                            .c_row = p->c_row,
                            .add = p->add || i > 0 ? PETSC_TRUE : PETSC_FALSE};
 
-    if (!in_panels) {
-      n->kernels->pack(&(MatrixPack){.n = block.n,
-                                     .k = block.k,
-                                     .b = block.b,
-                                     .b_row = p->b_row,
-                                     .b_column = p->b_column,
-                                     .panels = scratch->panels});
-      block.b = scratch->panels;
-      block.b_row = panel;
-      block.b_panel = block.k * panel;
-    }
+    if (p->a_column != 1) pack_left(n, block.a, p->a_column, scratch, &block);
+    pack_right(n, p, first, column, scratch, &block);
     n->kernels->multiply(&block);
   }
 }
@@ -91,6 +117,7 @@ static void pack_panels(const Network *n, const Linear *const *maps, size_t coun
                                      .b = map->weight + first * column_stride,
                                      .b_row = row_stride,
                                      .b_column = column_stride,
+                                     .panel = rows * panel,
                                      .panels = map->panels + first * rows});
   }
 }
@@ -148,7 +175,6 @@ static void linear_multiply(const Network *n, const Linear *linear, Direction di
                                .k = forward ? linear->in : linear->out,
                                .a = x,
                                .a_row = forward ? linear->in_row : linear->out_row,
-                               .a_column = 1,
                                .b = linear->panels,
                                .c = y,
                                .c_row = forward ? linear->out_row : linear->in_row};
@@ -174,13 +200,15 @@ void linear_backward(const Network *n, const Linear *linear, size_t rows, const 
 static void product_gradient(const Network *n, const Linear *linear, size_t rows, const Scalar *y_bar, const Scalar *x)
 {
   /* Each element is summed by one thread and in the order of the rows, whatever the number of threads. */
-  const size_t wanted = pieces_of(linear->out, PRODUCT_ROWS), threads = (size_t)n->threads;
-  const size_t tiles = minimum(linear->out, pieces_of(wanted, threads) * threads);
+  const size_t strip = n->kernels->strip, strips = pieces_of(linear->out, strip), threads = (size_t)n->threads;
+  const size_t wanted = pieces_of(strips, PRODUCT_ROWS / strip);
+  const size_t tiles = minimum(strips, pieces_of(wanted, threads) * threads);
   Scalar *weight_bar = gradient_of(n, linear->weight);
 
 #pragma omp parallel for schedule(dynamic) num_threads(n->threads)
   for (size_t tile = 0; tile < tiles; tile++) {
-    const size_t begin = piece_begin(linear->out, tiles, tile), end = piece_begin(linear->out, tiles, tile + 1);
+    const size_t begin = piece_begin(strips, tiles, tile) * strip;
+    const size_t end = minimum(piece_begin(strips, tiles, tile + 1) * strip, linear->out);
     const Product p = {.m = end - begin,
                        .n = linear->in,
                        .k = rows,
@@ -209,13 +237,28 @@ void linear_gradient(const Network *n, const Linear *linear, size_t rows, const 
 
 /* ------------------------------------------------------------------ small maps outside the blocks */
 
+/* Of a product by all threads: in how many tasks its columns, by whole panels, and the columns of one. */
+static size_t column_tasks(const Network *n, size_t columns)
+{
+  const size_t tasks = pieces_of(columns, PRODUCT_COLUMNS), threads = (size_t)n->threads;
+
+  return minimum(pieces_of(columns, n->kernels->panel), tasks < threads ? threads : tasks);
+}
+
+static size_t task_begin(const Network *n, size_t columns, size_t task)
+{
+  const size_t panel = n->kernels->panel;
+
+  return minimum(columns, piece_begin(pieces_of(columns, panel), column_tasks(n, columns), task) * panel);
+}
+
 void affine_forward(const Network *n, const Linear *linear, size_t rows, const Scalar *x, Scalar *y)
 {
-  const size_t tasks = pieces_of(linear->out, PRODUCT_COLUMNS);
+  const size_t tasks = column_tasks(n, linear->out);
 
 #pragma omp parallel for num_threads(n->threads)
   for (size_t task = 0; task < tasks; task++) {
-    const size_t first = task * PRODUCT_COLUMNS, columns = minimum(PRODUCT_COLUMNS, linear->out - first);
+    const size_t first = task_begin(n, linear->out, task), columns = task_begin(n, linear->out, task + 1) - first;
     const Product p = {.m = rows,
                        .n = columns,
                        .k = linear->in,
@@ -238,13 +281,13 @@ void affine_forward(const Network *n, const Linear *linear, size_t rows, const S
 
 void affine_backward(const Network *n, const Linear *linear, size_t rows, const Scalar *y_bar, Scalar *x_bar)
 {
-  const size_t tasks = pieces_of(linear->in, PRODUCT_COLUMNS);
+  const size_t tasks = column_tasks(n, linear->in);
 
 #pragma omp parallel for num_threads(n->threads)
   for (size_t task = 0; task < tasks; task++) {
-    const size_t first = task * PRODUCT_COLUMNS;
+    const size_t first = task_begin(n, linear->in, task);
     const Product p = {.m = rows,
-                       .n = minimum(PRODUCT_COLUMNS, linear->in - first),
+                       .n = task_begin(n, linear->in, task + 1) - first,
                        .k = linear->out,
                        .a = y_bar,
                        .a_row = linear->out,

@@ -39,6 +39,14 @@ typedef SIMD_EXPAND(__m, SIMD_WIDTH, SIMD_TYPE_SUFFIX, ) Vector;
 
 enum { LANES = SIMD_WIDTH / 8 / (int)sizeof(Scalar) };
 
+/** Rows of a tile of a product, whose sums stay in registers: twice as many vectors of sums, two of one factor and one
+ * of the other. */
+#if SIMD_WIDTH == 512
+enum { TILE_ROWS = 12 }; /* 27 of 32 registers */
+#else
+enum { TILE_ROWS = 6 }; /* 15 of 16 */
+#endif
+
 static inline Vector vector_load(const Scalar *x)
 {
   return SIMD(_loadu)(x);

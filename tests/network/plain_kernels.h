@@ -6,15 +6,16 @@
 
 #include <math.h>
 
-static void plain_multiply(const MatrixProduct *p, size_t panel, double *c)
+/* \param a  rows a_row apart, columns a_column */
+static void plain_multiply(const MatrixProduct *p, const Scalar *a, size_t a_row, size_t a_column, size_t panel,
+                           double *c)
 {
   for (size_t i = 0; i < p->m; i++)
     for (size_t j = 0; j < p->n; j++) {
       double sum = p->add ? (double)p->c[i * p->c_row + j] : 0;
 
       for (size_t l = 0; l < p->k; l++)
-        sum += (double)p->a[i * p->a_row + l * p->a_column] *
-               (double)p->b[j / panel * p->b_panel + l * p->b_row + j % panel];
+        sum += (double)a[i * a_row + l * a_column] * (double)p->b[j / panel * p->b_panel + l * p->b_row + j % panel];
       c[i * p->c_row + j] = sum;
     }
 }

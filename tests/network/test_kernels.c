@@ -42,32 +42,34 @@ static void copy_to_double(size_t count, const Scalar *from, double *to)
   for (size_t i = 0; i < count; i++) to[i] = (double)from[i];
 }
 
-/* One product: m rows, A by rows or by columns, packed B, into a C with room at the right that must stay as it is. */
+/* One product: m rows, A by rows or in strips, packed B, into a C with room at the right that must stay as it is. */
 static void check_product(const NetworkKernels *kernels, size_t m, size_t n, size_t k, PetscBool by_rows, PetscBool add)
 {
   enum { MOST = 8192 };
   const size_t panel = kernels->panel, c_row = n + 3;
-  Scalar a[MOST], b[MOST], c[MOST], packed[MOST];
+  Scalar a[MOST], b[MOST], c[MOST], panels[MOST], strips[MOST];
   double plain[MOST];
-  const MatrixPack pack = {.n = n, .k = k, .b = b, .b_row = n, .b_column = 1, .panels = packed};
+  const MatrixPack pack = {.n = n, .k = k, .b = b, .b_row = n, .b_column = 1, .panel = k * panel + 1, .panels = panels};
+  const MatrixStrips turn = {.m = m, .k = k, .a = a, .a_row = m, .strip = k * kernels->strip + 1, .strips = strips};
   const MatrixProduct p = {.m = m,
                            .n = n,
                            .k = k,
-                           .a = a,
-                           .a_row = by_rows ? k : 1,
-                           .a_column = by_rows ? 1 : m,
-                           .b = packed,
-                           .b_panel = k * panel,
+                           .a = by_rows ? a : strips,
+                           .a_row = k,
+                           .a_strip = by_rows ? 0 : turn.strip,
+                           .b = panels,
+                           .b_panel = pack.panel,
                            .b_row = panel,
                            .c = c,
                            .c_row = c_row,
                            .add = add};
 
-  assert_true(m * c_row <= MOST && (n + panel) * k <= MOST);
+  assert_true(m * c_row <= MOST && (n + panel) * (k + 1) <= MOST && (m + kernels->strip) * (k + 1) <= MOST);
   numbers(1, m * k, a), numbers(2, k * n, b), numbers(3, m * c_row, c);
   kernels->pack(&pack);
+  kernels->pack_strips(&turn);
   copy_to_double(m * c_row, c, plain);
-  plain_multiply(&p, panel, plain);
+  plain_multiply(&p, a, by_rows ? k : 1, by_rows ? 1 : m, panel, plain);
   kernels->multiply(&p);
   close_to(kernels, "C", m * c_row, c, plain);
 }
@@ -94,19 +96,24 @@ static void packings(const NetworkKernels *kernels)
   const size_t panel = kernels->panel, n = panel + 3, k = 19;
   Scalar b[MOST], packed[MOST];
 
-  assert_true(2 * panel * k <= MOST);
+  assert_true(2 * panel * k + 3 <= MOST);
   numbers(1, n * k, b);
 
   for (int transposed = 0; transposed < 2; transposed++) {
-    const MatrixPack p = {
-        .n = n, .k = k, .b = b, .b_row = transposed ? 1 : n, .b_column = transposed ? k : 1, .panels = packed};
+    const MatrixPack p = {.n = n,
+                          .k = k,
+                          .b = b,
+                          .b_row = transposed ? 1 : n,
+                          .b_column = transposed ? k : 1,
+                          .panel = k * panel + 3,
+                          .panels = packed};
 
     kernels->pack(&p);
     for (size_t l = 0; l < k; l++)
       for (size_t j = 0; j < 2 * panel; j++) {
         const Scalar expected = j < n ? b[l * p.b_row + j * p.b_column] : 0;
 
-        assert_true(packed[j / panel * k * panel + l * panel + j % panel] == expected);
+        assert_true(packed[j / panel * p.panel + l * panel + j % panel] == expected);
       }
   }
 }
