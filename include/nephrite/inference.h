@@ -8,6 +8,12 @@
 
 typedef enum { TASK_POSTERIOR, TASK_COVERAGE } InferTask;
 
+/** What makes draws, or a map alone, of an observation. */
+typedef enum {
+  METHOD_DIFFUSION, /**< draws by the trained network */
+  METHOD_KAISER_SQUIRES, /**< the map that an observation shows by itself */
+} InferMethod;
+
 /** How the last step of a draw ends (network.md, section 8). */
 typedef enum {
   CLOSING_PREDICTION, /**< an Euler step onto the network's prediction: no noise is left; 2n - 1 evaluations */
@@ -18,11 +24,13 @@ typedef enum {
 /** The `infer` section of a campaign file, with -task and -observation. */
 typedef struct {
   int task; /**< ::InferTask */
+  int method; /**< ::InferMethod */
   char observation[OPTION_TEXT_SIZE]; /**< a user's file; "": held-out realisations of the campaign */
   char checkpoint[OPTION_TEXT_SIZE]; /**< "": best or newest of the campaign */
   PetscInt draws, observations, batch, evaluations;
   PetscInt keep_maps; /**< observations of -task coverage whose drawn maps are kept */
   int closing; /**< ::SamplerClosing */
+  double smoothing_arcmin; /**< of the Kaiser-Squires map: standard deviation of a Gaussian */
 } InferConfig;
 extern const OptionTable infer_options;
 
@@ -123,7 +131,8 @@ typedef struct {
   const PosteriorTally *tally; /**< may be NULL */
 } PosteriorFarm;
 
-/** Draw for every observation that has no file yet, or one drawn with another checkpoint.  Collective on \p comm.
+/** Draw for every observation that has no file yet, or one drawn with another checkpoint; or estimate its map, where
+ * that is the method.  Collective on \p comm.
  *
  * Observation o is held-out realisation simulate_realisations - train_held_out + o with noise keyed by it; its draw d
  * is a function of (seed, realisation, d) alone, up to rounding that depends on the batch it is drawn in.  Ranks take
@@ -132,6 +141,10 @@ typedef struct {
  * finished files are of another configuration, or a user's observation does not fit; NEPHRITE_ERR_CONFIG if fewer
  * realisations are held out than observed; NEPHRITE_ERR_IO. */
 PetscErrorCode posterior_farm(MPI_Comm comm, const InferenceSetup *setup, const PosteriorFarm *farm);
+/** Where a task's files go: `posterior` or `coverage`, with the method's name behind it unless that is diffusion.
+ * \param[out] folder [POSTERIOR_FOLDER_SIZE] */
+void posterior_folder(const InferenceSetup *setup, char *folder);
+enum { POSTERIOR_FOLDER_SIZE = 32 };
 /** Observations that posterior_farm() makes: one if there is a user's file. */
 int64_t posterior_count(const InferenceSetup *setup);
 /** `observation-00007.h5` in \p folder of the campaign.  \param[out] path [PETSC_MAX_PATH_LEN] */

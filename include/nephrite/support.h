@@ -185,7 +185,8 @@ typedef enum {
   SCOPE_TRAINING = 1 << 2, /**< the course of training */
   SCOPE_POSTERIOR = 1 << 3, /**< the draws */
   SCOPE_CALIBRATION = 1 << 4, /**< what calibration tests make of the draws */
-  SCOPE_PRODUCTS = (1 << 5) - 1, /**< all of these: what a campaign's products are made from */
+  SCOPE_ESTIMATE = 1 << 5, /**< a map that is estimated without draws */
+  SCOPE_PRODUCTS = (1 << 6) - 1, /**< all of these: what a campaign's products are made from */
 } OptionScope;
 
 /** One option: -help, the manual, range checks and "did you mean" all come from this line. */

@@ -232,6 +232,8 @@ PetscErrorCode coverage_run(MPI_Comm comm, const InferenceSetup *setup, const Ca
   PetscCallMPI(MPI_Comm_rank(comm, &rank));
   PetscCheck(!setup->infer->observation[0], PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
              "-task coverage compares with truths that are known; -observation goes with -task posterior");
+  PetscCheck(setup->infer->method == METHOD_DIFFUSION, PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
+             "-task coverage is of draws; -infer_method ks makes a map alone, with -task posterior");
   error = posterior_farm(comm, setup, &farm);
   if (!error) error = group_agree(comm, rank == 0 ? conclude(setup, calibrate) : PETSC_SUCCESS);
   PetscCall(coverage_clear(&c));

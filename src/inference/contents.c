@@ -38,9 +38,11 @@ static PetscErrorCode put_moments(const Worker *w, const Moments *moments, Produ
   PetscFunctionBeginUser;
   PetscCall(PetscMalloc1(size, &map));
   for (size_t i = 0; i < size; i++) map[i] = (float)moments->mean[i];
-  error = put_map(w, writer, "mean/kappa", "mean of the drawn convergence [bin, y, x]", map);
-  for (size_t i = 0; i < size; i++) map[i] = (float)sqrt(moments->square[i] / (moments->count - 1));
-  if (!error) error = put_map(w, writer, "std/kappa", "standard deviation of the drawn convergence [bin, y, x]", map);
+  error = put_map(w, writer, "mean/kappa",
+                  w->blocks ? "mean of the drawn convergence [bin, y, x]" : w->method->description, map);
+  for (size_t i = 0; i < size && w->blocks; i++) map[i] = (float)sqrt(moments->square[i] / (moments->count - 1));
+  if (!error && w->blocks)
+    error = put_map(w, writer, "std/kappa", "standard deviation of the drawn convergence [bin, y, x]", map);
   PetscCall(PetscFree(map));
   PetscFunctionReturn(error);
 }

@@ -50,11 +50,11 @@ static PetscErrorCode share(MPI_Comm comm, PetscErrorCode local, int64_t *list, 
 
 /* ---- working the lists off ---- */
 
-/* Draws, of all observations, as the progress lines count them. */
+/* Draws of all observations, or observations, as the progress lines count them. */
 typedef struct {
   Progress *progress;
   WorkQueue *finished; /* a count of units that all ranks share */
-  int64_t there, total; /* draws before this run, and in the end */
+  int64_t there, total; /* before this run, and in the end */
 } Account;
 
 static PetscErrorCode account_update(const Account *account, int64_t units)
@@ -128,23 +128,39 @@ static int64_t missing_draws(const Worker *w, const Todo *todo)
   return draws;
 }
 
-static PetscErrorCode draw_all(MPI_Comm comm, Worker *w, const Todo *todo)
+/* One of the two kinds of unit, with progress lines. */
+static PetscErrorCode work_off_and_tell(MPI_Comm comm, Worker *w, const Todo *todo, int64_t units, UnitTask task,
+                                        const char *what, Account account)
 {
-  const int64_t total = posterior_count(w->setup) * w->setup->infer->draws;
-  Account account = {.there = total - missing_draws(w, todo), .total = total};
   PetscErrorCode error;
 
   PetscFunctionBeginUser;
-  PetscCall(progress_create(comm, w->farm->folder, "draws", total, account.there, &account.progress));
-  PetscCall(work_queue_create(comm, todo->units, &account.finished));
-  error = work_off(comm, w, todo, todo->units, draw_unit, &account);
+  PetscCall(progress_create(comm, w->farm->folder, what, account.total, account.there, &account.progress));
+  PetscCall(work_queue_create(comm, units, &account.finished));
+  error = work_off(comm, w, todo, units, task, &account);
   PetscCall(work_queue_destroy(&account.finished));
-  if (!error) PetscCall(progress_finish(account.progress, total));
+  if (!error) PetscCall(progress_finish(account.progress, account.total));
   PetscCall(progress_destroy(&account.progress));
   PetscFunctionReturn(error);
 }
 
 /* ---- the farm ---- */
+
+static PetscErrorCode draw_blocks(MPI_Comm comm, Worker *w, Todo *todo)
+{
+  const int64_t total = posterior_count(w->setup) * w->setup->infer->draws;
+  PetscMPIInt rank;
+
+  PetscFunctionBeginUser;
+  PetscCallMPI(MPI_Comm_rank(comm, &rank));
+  PetscCall(PetscMalloc1((size_t)(todo->observations * w->blocks), &todo->unit));
+  PetscCall(share(comm, rank == 0 ? list_units(w, todo) : PETSC_SUCCESS, todo->unit, &todo->units));
+  if (!todo->units) PetscFunctionReturn(PETSC_SUCCESS);
+  PetscCall(group_agree(comm, worker_prepare(w)));
+  PetscCall(work_off_and_tell(comm, w, todo, todo->units, draw_unit, "draws",
+                              (Account){.there = total - missing_draws(w, todo), .total = total}));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
 
 static PetscErrorCode draw_and_join(MPI_Comm comm, Worker *w, Todo *todo)
 {
@@ -155,14 +171,20 @@ static PetscErrorCode draw_and_join(MPI_Comm comm, Worker *w, Todo *todo)
   PetscCallMPI(MPI_Comm_rank(comm, &rank));
   snprintf(parts, sizeof parts, "%.*s/%s/parts", PETSC_MAX_PATH_LEN / 2, w->setup->campaign->campaign, w->farm->folder);
   PetscCall(product_directory(comm, parts));
-  PetscCall(PetscMalloc1((size_t)(todo->observations * w->blocks), &todo->unit));
-  PetscCall(share(comm, rank == 0 ? list_units(w, todo) : PETSC_SUCCESS, todo->unit, &todo->units));
-  if (todo->units) {
-    PetscCall(group_agree(comm, worker_prepare(w)));
-    PetscCall(draw_all(comm, w, todo));
-  }
+  PetscCall(draw_blocks(comm, w, todo));
   PetscCall(work_off(comm, w, todo, todo->observations, join_unit, NULL));
   if (rank == 0) rmdir(parts); /* unless it holds blocks of another run */
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode estimate_all(MPI_Comm comm, Worker *w, const Todo *todo)
+{
+  const int64_t total = posterior_count(w->setup);
+
+  PetscFunctionBeginUser;
+  PetscCall(group_agree(comm, worker_prepare(w)));
+  PetscCall(work_off_and_tell(comm, w, todo, todo->observations, join_unit, "observations",
+                              (Account){.there = total - todo->observations, .total = total}));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -170,18 +192,19 @@ static PetscErrorCode farm_locked(MPI_Comm comm, Worker *w, Todo *todo)
 {
   const InferenceSetup *setup = w->setup;
   const int64_t count = posterior_count(setup);
+  char draws[64] = "";
   PetscMPIInt rank;
 
   PetscFunctionBeginUser;
   PetscCallMPI(MPI_Comm_rank(comm, &rank));
+  if (w->blocks) snprintf(draws, sizeof draws, " of %d draws", (int)setup->infer->draws);
   PetscCall(PetscMalloc1((size_t)count, &todo->observation));
   PetscCall(
       share(comm, rank == 0 ? list_observations(w, todo) : PETSC_SUCCESS, todo->observation, &todo->observations));
-  if (todo->observations) PetscCall(draw_and_join(comm, w, todo));
+  if (todo->observations) PetscCall(w->blocks ? draw_and_join(comm, w, todo) : estimate_all(comm, w, todo));
   if (rank == 0)
-    printf("%-9s %s/%s: %" PRId64 " observation%s of %d draws, %s\n", w->farm->folder, setup->campaign->campaign,
-           w->farm->folder, count, count == 1 ? "" : "s", (int)setup->infer->draws,
-           todo->observations ? "complete" : "complete already");
+    printf("%-9s %s/%s: %" PRId64 " observation%s%s, %s\n", w->farm->folder, setup->campaign->campaign, w->farm->folder,
+           count, count == 1 ? "" : "s", draws, todo->observations ? "complete" : "complete already");
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 

@@ -7,15 +7,36 @@
 /** The draws of a user's observation are keyed by this number: no realisation of a campaign that is kept on disk. */
 #define USER_OBSERVATION (INT64_C(1) << 40)
 
-/** What one rank draws with: made once, used for every block it takes. */
+typedef struct Worker Worker;
+typedef struct Block Block;
+
+/** A way to infer: what its files depend on, and what it makes of the observation at hand.  It either draws or
+ * estimates. */
 typedef struct {
+  unsigned scope; /**< of the options that its files depend on */
+  /** Enough to look for what is done already.  NULL: nothing is needed. */
+  PetscErrorCode (*create)(Worker *worker);
+  /** Memory, sized before the first unit of work.  NULL: none is needed. */
+  PetscErrorCode (*prepare)(Worker *worker);
+  /** Fill block->kappa and block->theta.  \param key of the observation */
+  PetscErrorCode (*draw)(Worker *worker, RandomKey key, Block *block);
+  /** One map instead.  \param[out] kappa [map_size] */
+  PetscErrorCode (*estimate)(Worker *worker, float *kappa);
+  const char *description; /**< of the map that stands where that of draws is their mean; NULL for draws */
+  PetscErrorCode (*destroy)(Worker *worker);
+} InferenceMethod;
+extern const InferenceMethod method_diffusion, method_kaiser_squires;
+
+/** What one rank infers with: made once, used for every unit of work it takes. */
+struct Worker {
   const InferenceSetup *setup;
   const PosteriorFarm *farm;
   const char *configuration; /**< YAML; borrowed */
-  PetscInt blocks; /**< of an observation */
-  Model *model;
-  int64_t checkpoint; /**< digest of the model's weights */
-  Sampler *sampler; /* NULL until worker_prepare() */
+  const InferenceMethod *method;
+  void *state; /**< of the method */
+  PetscInt blocks; /**< of an observation; 0 for an estimate */
+  PetscBool trained; /**< draws come of a checkpoint: */
+  int64_t checkpoint_step, checkpoint; /**< digest of its weights */
   Observer *observer;
   Simulator *simulator; /* NULL until a Wiener filter is wanted */
   TruthSource *truths; /* NULL with a user's file */
@@ -29,13 +50,12 @@ typedef struct {
   float *mask; /* [ny][nx], NULL where the survey has none */
   double *noise_std; /* [bins], or with survey_counts [bins][ny][nx] */
   double longest; /* seconds that a block has taken, at most */
-} Worker;
+};
 
-/** Model and observer; enough to look for what is done already.  Errors: those of posterior_farm(). */
+/** Observer and method; enough to look for what is done already.  Errors: those of posterior_farm(). */
 PetscErrorCode worker_create(const InferenceSetup *setup, const PosteriorFarm *farm, const char *configuration,
                              Worker *worker);
-/** Memory for drawing, sized before the first draw. */
-PetscErrorCode worker_prepare(Worker *worker);
+PetscErrorCode worker_prepare(Worker *worker); /**< memory, sized before the first unit of work */
 /** Make observation \p observation the one at hand. */
 PetscErrorCode worker_observe(Worker *worker, int64_t observation);
 PetscErrorCode worker_destroy(Worker *worker);
@@ -56,13 +76,13 @@ void moments_measure(size_t size, const float *map, Moments *moments);
 void moments_join(size_t size, Moments *all, const Moments *more);
 
 /** A block of draws, as it is handed from the rank that drew it to the one that joins it to others. */
-typedef struct {
+struct Block {
   PetscInt first, count; /* draws */
   float *kappa; /* [count][map_size]; holds nothing after part_read() where maps are not kept */
   double *theta; /* [count][parameters] */
   Moments moments; /**< of the maps */
   int64_t *tally; /* [tally->size] */
-} Block;
+};
 PetscErrorCode block_create(const Worker *worker, Block *block);
 PetscErrorCode block_destroy(Block *block);
 
@@ -78,17 +98,18 @@ PetscErrorCode part_path(const Worker *worker, int64_t observation, PetscInt ind
  * drawn again. */
 PetscErrorCode part_is_done(Worker *worker, int64_t observation, PetscInt index, PetscBool *done);
 
-/** Join an observation's blocks into its posterior file, and remove them. */
+/** Join an observation's blocks into its posterior file, and remove them; or estimate its map into that file. */
 PetscErrorCode posterior_join(Worker *worker, int64_t observation);
-/** Is there a posterior file of this observation, drawn with this checkpoint?  Errors: NEPHRITE_ERR_INPUT if it cannot
- * be opened or is of another configuration. */
+/** Is there a posterior file of this observation, of this checkpoint where there is one?  Errors: NEPHRITE_ERR_INPUT if
+ * it cannot be opened or is of another configuration. */
 PetscErrorCode posterior_is_done(Worker *worker, int64_t observation, PetscBool *done);
 /** Which checkpoint and observation a file is drawn from: root attributes of blocks and posterior files. */
 PetscErrorCode origin_write(const Worker *worker, int64_t observation, ProductWriter *writer);
 /** \param[out] same  also for a held-out observation that has not been made: it is known by its realisation */
 PetscErrorCode origin_compare(Worker *worker, int64_t observation, ProductReader *reader, PetscBool *same);
 
-/** Everything of a posterior file but the draws: moments, observation, truth. */
+/** Everything of a posterior file but the draws: moments, observation, truth.  \param moments  of draws, or of an
+ * estimate, which alone is its mean and has no spread */
 PetscErrorCode contents_write(Worker *worker, const Moments *moments, ProductWriter *writer);
 
 #endif

@@ -35,19 +35,6 @@ PetscErrorCode block_destroy(Block *block)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-/* A fixed parameter is 0 to the network, but for its last error; its draws are what it is fixed to. */
-static PetscErrorCode restore_fixed(const Worker *w, Block *block)
-{
-  const PetscInt parameters = prior_count(w->setup->prior);
-  double mean[NEPHRITE_MAX_PARAMETERS], std[NEPHRITE_MAX_PARAMETERS];
-
-  PetscFunctionBeginUser;
-  PetscCall(prior_moments(w->setup->prior, mean, std));
-  for (PetscInt p = 0; p < parameters; p++)
-    for (PetscInt d = 0; std[p] == 0 && d < block->count; d++) block->theta[d * parameters + p] = mean[p];
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
-
 static PetscErrorCode fill_block(Worker *w, int64_t observation, Block *block)
 {
   const RandomKey key = {(uint64_t)w->setup->campaign->seed, STREAM_POSTERIOR,
@@ -55,9 +42,7 @@ static PetscErrorCode fill_block(Worker *w, int64_t observation, Block *block)
   const PosteriorTally *tally = w->farm->tally;
 
   PetscFunctionBeginUser;
-  PetscCall(sampler_draw(w->sampler, w->channels, &(SamplerRange){key, block->first, block->count}, block->kappa,
-                         block->theta));
-  PetscCall(restore_fixed(w, block));
+  PetscCall(w->method->draw(w, key, block));
   moments_measure(worker_map_size(w), block->kappa, &block->moments);
   if (!tally) PetscFunctionReturn(PETSC_SUCCESS);
   const PosteriorDraws draws = {.observation = observation,
@@ -257,7 +242,7 @@ static PetscErrorCode has_datasets(const Worker *w, int64_t observation, const B
 
 static PetscErrorCode examine(Worker *w, int64_t observation, const char *path, const Block *block, PetscBool *fits)
 {
-  const unsigned scope = SCOPE_SIMULATION | SCOPE_NETWORK | SCOPE_POSTERIOR | SCOPE_CALIBRATION;
+  const unsigned scope = w->method->scope | SCOPE_CALIBRATION;
   ProductReader *reader = NULL;
   char *configuration = NULL;
   int64_t first = -1;

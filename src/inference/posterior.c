@@ -9,6 +9,14 @@ int64_t posterior_count(const InferenceSetup *setup)
   return setup->infer->observation[0] ? 1 : setup->infer->observations;
 }
 
+void posterior_folder(const InferenceSetup *setup, char *folder)
+{
+  const char *const task[] = {[TASK_POSTERIOR] = "posterior", [TASK_COVERAGE] = "coverage"};
+  const char *const method[] = {[METHOD_DIFFUSION] = "", [METHOD_KAISER_SQUIRES] = "-ks"};
+
+  snprintf(folder, POSTERIOR_FOLDER_SIZE, "%s%s", task[setup->infer->task], method[setup->infer->method]);
+}
+
 PetscErrorCode posterior_path(const InferenceSetup *setup, const char *folder, int64_t observation, char *path)
 {
   const char *user = setup->infer->observation, *slash = strrchr(user, '/'), *name = slash ? slash + 1 : user;
@@ -35,8 +43,8 @@ PetscErrorCode origin_write(const Worker *w, int64_t observation, ProductWriter 
   const int64_t realisation = w->truths ? worker_realisation(w, observation) : -1;
 
   PetscFunctionBeginUser;
-  PetscCall(product_attribute_int(writer, NULL, "checkpoint_step", 1, &w->model->step));
-  PetscCall(product_attribute_int(writer, NULL, "checkpoint_digest", 1, &w->checkpoint));
+  if (w->trained) PetscCall(product_attribute_int(writer, NULL, "checkpoint_step", 1, &w->checkpoint_step));
+  if (w->trained) PetscCall(product_attribute_int(writer, NULL, "checkpoint_digest", 1, &w->checkpoint));
   PetscCall(product_attribute_int(writer, NULL, "realisation", 1, &realisation));
   PetscCall(product_attribute_int(writer, NULL, "observation_digest", 1, &w->shown));
   PetscFunctionReturn(PETSC_SUCCESS);
@@ -44,10 +52,10 @@ PetscErrorCode origin_write(const Worker *w, int64_t observation, ProductWriter 
 
 PetscErrorCode origin_compare(Worker *w, int64_t observation, ProductReader *reader, PetscBool *same)
 {
-  int64_t checkpoint, realisation, shown;
+  int64_t checkpoint = w->checkpoint, realisation, shown;
 
   PetscFunctionBeginUser;
-  PetscCall(product_read_attribute_int(reader, NULL, "checkpoint_digest", 1, &checkpoint));
+  if (w->trained) PetscCall(product_read_attribute_int(reader, NULL, "checkpoint_digest", 1, &checkpoint));
   PetscCall(product_read_attribute_int(reader, NULL, "realisation", 1, &realisation));
   PetscCall(product_read_attribute_int(reader, NULL, "observation_digest", 1, &shown));
   *same = checkpoint == w->checkpoint ? PETSC_TRUE : PETSC_FALSE;
@@ -71,7 +79,6 @@ static PetscErrorCode advise_to_remove(PetscErrorCode error)
 
 PetscErrorCode posterior_is_done(Worker *w, int64_t observation, PetscBool *done)
 {
-  const unsigned scope = SCOPE_SIMULATION | SCOPE_NETWORK | SCOPE_POSTERIOR;
   char path[PETSC_MAX_PATH_LEN], *configuration = NULL;
   ProductReader *reader = NULL;
   PetscErrorCode error;
@@ -83,7 +90,7 @@ PetscErrorCode posterior_is_done(Worker *w, int64_t observation, PetscBool *done
   error = product_open(path, "posterior", POSTERIOR_FORMAT, &reader);
   if (error) error = advise_to_remove(error);
   if (!error) error = product_read_attribute_text(reader, NULL, "configuration", &configuration);
-  if (!error) error = options_require_same(w->setup->options, scope, configuration, path);
+  if (!error) error = options_require_same(w->setup->options, w->method->scope, configuration, path);
   if (!error) error = origin_compare(w, observation, reader, done);
   PetscCall(PetscFree(configuration));
   PetscCall(product_close(&reader));
@@ -142,6 +149,21 @@ static PetscErrorCode copy_blocks(Worker *w, int64_t observation, Block *block, 
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
+/* Draws of all blocks, or an estimate; both leave moments of maps. */
+static PetscErrorCode fill_maps(Worker *w, int64_t observation, Block *block, Totals *totals, ProductWriter *writer)
+{
+  PetscFunctionBeginUser;
+  if (w->blocks) {
+    PetscCall(declare_draws(w, observation, writer));
+    PetscCall(copy_blocks(w, observation, block, totals, writer));
+    PetscFunctionReturn(PETSC_SUCCESS);
+  }
+  PetscCall(w->method->estimate(w, block->kappa));
+  totals->moments.count = 1;
+  moments_measure(worker_map_size(w), block->kappa, &totals->moments);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
 static PetscErrorCode fill_posterior(Worker *w, int64_t observation, Block *block, Totals *totals,
                                      ProductWriter *writer)
 {
@@ -150,8 +172,7 @@ static PetscErrorCode fill_posterior(Worker *w, int64_t observation, Block *bloc
   PetscFunctionBeginUser;
   PetscCall(origin_write(w, observation, writer));
   PetscCall(product_attribute_real(writer, NULL, "field_of_view", 1, &w->setup->survey->field_of_view_deg));
-  PetscCall(declare_draws(w, observation, writer));
-  PetscCall(copy_blocks(w, observation, block, totals, writer));
+  PetscCall(fill_maps(w, observation, block, totals, writer));
   PetscCall(contents_write(w, &totals->moments, writer));
   if (tally) PetscCall(tally->write(tally->context, totals->tally, writer));
   PetscFunctionReturn(PETSC_SUCCESS);
@@ -160,7 +181,7 @@ static PetscErrorCode fill_posterior(Worker *w, int64_t observation, Block *bloc
 static PetscErrorCode write_posterior(Worker *w, int64_t observation, Block *block, Totals *totals)
 {
   const ProductInfo info = {"posterior", POSTERIOR_FORMAT, w->configuration, w->setup->campaign->seed};
-  const int64_t maps = worker_keeps_maps(w, observation) ? w->setup->infer->draws : 0;
+  const int64_t maps = w->blocks && worker_keeps_maps(w, observation) ? w->setup->infer->draws : 0;
   char path[PETSC_MAX_PATH_LEN];
   ProductWriter *writer = NULL;
   PetscErrorCode error;

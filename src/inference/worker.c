@@ -24,42 +24,12 @@ PetscBool worker_keeps_maps(const Worker *w, int64_t observation)
 
 /* ---- what does not change with the observation ---- */
 
-/* The model must be of this survey: maps, bins, what is observed, parameters. */
-static PetscErrorCode check_model(const Worker *w)
+static PetscErrorCode check_held_out(const InferenceSetup *s)
 {
-  const NetworkShape *shape = &w->model->shape;
-  const SurveyConfig *survey = w->setup->survey;
-  const char *path = w->setup->infer->checkpoint[0] ? w->setup->infer->checkpoint : w->setup->campaign->campaign;
-
-  PetscFunctionBeginUser;
-  PetscCall(options_require_same(w->setup->options, SCOPE_SIMULATION | SCOPE_NETWORK, w->model->configuration, path));
-  PetscCall(model_check_parameters(w->model, w->setup->prior, path));
-  PetscCheck(shape->ny == survey_ny(survey) && shape->nx == survey_nx(survey) && shape->bins == survey->bins &&
-                 shape->observation_channels == observer_channels(w->observer) &&
-                 shape->parameters == prior_count(w->setup->prior),
-             PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
-             "%s: its network is for %" PetscInt_FMT " bins of %" PetscInt_FMT " x %" PetscInt_FMT
-             " pixels and %" PetscInt_FMT " parameters; the survey has %" PetscInt_FMT " of %" PetscInt_FMT
-             " x %" PetscInt_FMT " and %" PetscInt_FMT,
-             path, shape->bins, shape->nx, shape->ny, shape->parameters, survey->bins, survey_nx(survey),
-             survey_ny(survey), prior_count(w->setup->prior));
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
-
-/* What the model has seen in training is no test of it. */
-static PetscErrorCode check_held_out(const Worker *w)
-{
-  const InferenceSetup *s = w->setup;
-  const int64_t first = truth_source_realisation(s, 0);
-
   PetscFunctionBeginUser;
   PetscCheck(s->infer->observations <= s->train->held_out, PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
              "infer_observations is %" PetscInt_FMT "; train_held_out leaves %" PRId64 " to observe",
              s->infer->observations, s->train->held_out);
-  PetscCheck(first >= w->model->trained, PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
-             "with train_held_out %" PRId64 " the first observation is realisation %" PRId64
-             "; the checkpoint was trained on those below %" PRId64,
-             s->train->held_out, first, w->model->trained);
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -76,6 +46,9 @@ static PetscErrorCode allocate(Worker *w)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
+static const InferenceMethod *const methods[] = {
+    [METHOD_DIFFUSION] = &method_diffusion, [METHOD_KAISER_SQUIRES] = &method_kaiser_squires};
+
 PetscErrorCode worker_create(const InferenceSetup *setup, const PosteriorFarm *farm, const char *configuration,
                              Worker *w)
 {
@@ -85,41 +58,34 @@ PetscErrorCode worker_create(const InferenceSetup *setup, const PosteriorFarm *f
   w->setup = setup;
   w->farm = farm;
   w->configuration = configuration;
+  w->method = methods[infer->method];
   w->observation = -1;
-  w->blocks = (infer->draws + infer->batch - 1) / infer->batch;
+  w->blocks = w->method->draw ? (infer->draws + infer->batch - 1) / infer->batch : 0;
   PetscCall(observer_create(setup->survey, &w->observer));
   PetscCall(allocate(w));
-  PetscCall(model_load(infer->checkpoint[0] ? infer->checkpoint : setup->campaign->campaign, &w->model));
-  PetscCall(check_model(w));
-  w->checkpoint = (int64_t)XXH3_64bits(w->model->weights, w->model->weight_count * sizeof *w->model->weights);
+  if (w->method->create) PetscCall(w->method->create(w));
   if (infer->observation[0]) PetscFunctionReturn(PETSC_SUCCESS);
-  PetscCall(check_held_out(w));
+  PetscCall(check_held_out(setup));
   PetscCall(truth_source_create(setup, &w->truths));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
 PetscErrorCode worker_prepare(Worker *w)
 {
-  const InferConfig *infer = w->setup->infer;
-  const SamplerClosing closing = (SamplerClosing)infer->closing;
-
   PetscFunctionBeginUser;
-  PetscCall(sampler_create(w->model, PetscMin(infer->batch, infer->draws), sampler_steps(infer->evaluations, closing),
-                           closing, &w->sampler));
-  PetscCall(PetscFree(w->model->weights)); /* the sampler's network has them now */
+  if (w->method->prepare) PetscCall(w->method->prepare(w));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
 PetscErrorCode worker_destroy(Worker *w)
 {
   PetscFunctionBeginUser;
+  if (w->method && w->method->destroy) PetscCall(w->method->destroy(w));
   PetscCall(PetscFree5(w->raw, w->channels, w->noise_std, w->truth, w->truth_theta));
   PetscCall(PetscFree(w->mask));
   PetscCall(truth_source_destroy(&w->truths));
   PetscCall(simulator_destroy(&w->simulator));
-  PetscCall(sampler_destroy(&w->sampler));
   PetscCall(observer_destroy(&w->observer));
-  PetscCall(model_destroy(&w->model));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 

@@ -6,7 +6,7 @@
 
 #define MAPS SCOPE_SIMULATION
 /* Maps are stored without noise: what follows them may change without making them again. */
-#define AFTER_MAPS (SCOPE_NETWORK | SCOPE_TRAINING | SCOPE_POSTERIOR)
+#define AFTER_MAPS (SCOPE_NETWORK | SCOPE_TRAINING | SCOPE_POSTERIOR | SCOPE_ESTIMATE)
 
 /* The defaults are LSST Y10 (DESC Science Requirements Document, arXiv:1809.01669), as published with sbi_lens. */
 static const OptionSpec specs[] = {

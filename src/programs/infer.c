@@ -16,9 +16,11 @@ static InferenceSetup setup_of(const Options *options, const Configuration *c, c
 
 static PetscErrorCode run_task(MPI_Comm comm, const InferenceSetup *setup, const CalibrateConfig *calibrate)
 {
-  const PosteriorFarm all_maps = {"posterior", setup->infer->observations, NULL};
+  char folder[POSTERIOR_FOLDER_SIZE];
+  const PosteriorFarm all_maps = {folder, setup->infer->observations, NULL};
 
   PetscFunctionBeginUser;
+  posterior_folder(setup, folder);
   if (setup->infer->task == TASK_COVERAGE)
     PetscCall(coverage_run(comm, setup, calibrate));
   else
@@ -86,7 +88,7 @@ static void print_estimate(const Configuration *c, int ranks, const InferenceEst
          evaluations * seconds / ranks / 3600, ranks);
 }
 
-static PetscErrorCode describe_task(MPI_Comm comm, const InferenceSetup *setup, const Configuration *c)
+static PetscErrorCode describe_draws(MPI_Comm comm, const InferenceSetup *setup, const Configuration *c)
 {
   const int64_t keep_maps = c->infer.task == TASK_COVERAGE ? c->infer.keep_maps : c->infer.observations;
   InferenceEstimate estimate;
@@ -99,6 +101,32 @@ static PetscErrorCode describe_task(MPI_Comm comm, const InferenceSetup *setup, 
   PetscCall(inference_estimate(setup, &c->network, keep_maps, &estimate));
   PetscCall(time_forward(&estimate.shape, &seconds)); /* on all ranks at once, as in a run */
   if (rank == 0) print_estimate(c, size, &estimate, seconds);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* A map alone: its observation, itself and the truth. */
+static void print_maps(const InferenceSetup *setup)
+{
+  const SurveyConfig *survey = setup->survey;
+  const double map = 4. * (double)survey->bins * (double)survey_ny(survey) * (double)survey_nx(survey);
+  const int64_t observations = posterior_count(setup);
+  char folder[POSTERIOR_FOLDER_SIZE];
+
+  posterior_folder(setup, folder);
+  printf("files     %" PRId64 " in %s/%s, %.3f GB in all\n", observations, setup->campaign->campaign, folder,
+         6e-9 * map * (double)observations);
+}
+
+static PetscErrorCode describe_task(MPI_Comm comm, const InferenceSetup *setup, const Configuration *c)
+{
+  PetscMPIInt rank;
+
+  PetscFunctionBeginUser;
+  PetscCallMPI(MPI_Comm_rank(comm, &rank));
+  if (c->infer.method == METHOD_DIFFUSION)
+    PetscCall(describe_draws(comm, setup, c));
+  else if (rank == 0)
+    print_maps(setup);
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -119,12 +147,13 @@ static PetscErrorCode describe(MPI_Comm comm, const Options *options, const Conf
 
 int main(int argc, char **argv)
 {
-  const Program program = {.name = "nephrite-infer",
-                           .purpose = "Draws convergence maps and parameters from the posterior of an observation.",
-                           .usage = "-config FILE [-task posterior|coverage] [-observation FILE] [options]",
-                           .options = &campaign_file,
-                           .run = run,
-                           .describe = describe};
+  const Program program = {
+      .name = "nephrite-infer",
+      .purpose = "Draws convergence maps and parameters from the posterior of an observation.",
+      .usage = "-config FILE [-task posterior|coverage] [-infer_method METHOD] [-observation FILE] [options]",
+      .options = &campaign_file,
+      .run = run,
+      .describe = describe};
 
   return program_main(argc, argv, &program);
 }

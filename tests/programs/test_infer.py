@@ -280,6 +280,75 @@ class UsersFile(InferTest):
         self.assertFalse((campaign / "posterior").exists())
 
 
+class KaiserSquires(InferTest):
+    @staticmethod
+    def e_mode(shear):
+        """Of [bin, component, y, x], from the definition, divided by what shear shows of each mode."""
+        k = np.fft.fftfreq(16)
+        kx, ky = np.meshgrid(k, k)
+        square = kx**2 + ky**2
+        square[0, 0] = 1
+        cosine, sine = (kx**2 - ky**2) / square, 2 * kx * ky / square
+        sine[8, :], sine[:, 8] = 0, 0
+        shown = cosine**2 + sine**2
+        modes = cosine * np.fft.fft2(shear[:, 0]) + sine * np.fft.fft2(shear[:, 1])
+        return np.fft.ifft2(np.divide(modes, shown, where=shown > 0, out=np.zeros_like(modes))).real, (kx, ky)
+
+    def test_a_file_holds_the_e_mode_of_the_shear_and_needs_no_checkpoint(self):
+        campaign = self.root / "ks"
+        campaign.mkdir()
+        (campaign / "sims").symlink_to(self.trained / "sims")
+        made = run("nephrite-infer", campaign, 2, infer_method="ks")
+        self.assertEqual(made.code, 0, made.err)
+        self.assertIn(f"{OBSERVATIONS}/{OBSERVATIONS} observations", made.out)
+        self.assertFalse((campaign / "posterior").exists())
+        for o in range(OBSERVATIONS):
+            with h5py.File(self.posterior(campaign, o, "posterior-ks")) as file:
+                shear = file["observation/shear"][()].astype(float)
+                expected, _ = self.e_mode(shear)
+                np.testing.assert_allclose(file["mean/kappa"][()], expected, atol=1e-6 * np.abs(expected).max())
+                for absent in ("kappa", "theta", "std"):
+                    self.assertNotIn(absent, file)
+                self.assertIn("Kaiser", file["mean/kappa"].attrs["description"].decode())
+                with h5py.File(self.posterior(self.whole, o)) as drawn:
+                    np.testing.assert_array_equal(file["truth/kappa"][()], drawn["truth/kappa"][()])
+                    np.testing.assert_array_equal(file["observation/shear"][()], drawn["observation/shear"][()])
+        self.assertIn("complete already", run("nephrite-infer", campaign, infer_method="ks").out)
+        self.assert_refused(
+            run("nephrite-infer", campaign, infer_method="ks", infer_smoothing=2), INPUT, "infer_smoothing"
+        )
+
+    def test_smoothing_is_by_a_gaussian_in_arcmin(self):
+        campaign = self.root / "smooth"
+        made = run("nephrite-infer", campaign, infer_method="ks", infer_smoothing=10, observation=self.user_file())
+        self.assertEqual(made.code, 0, made.err)
+        with h5py.File(campaign / "posterior-ks/mine.h5") as file:
+            sharp, (kx, ky) = self.e_mode(file["observation/shear"][()].astype(float))
+            sigma = 10 / 7.5  # pixels of 7.5 arcmin
+            window = np.exp(-((2 * np.pi * sigma) ** 2) * (kx**2 + ky**2) / 2)
+            expected = np.fft.ifft2(window * np.fft.fft2(sharp)).real
+            np.testing.assert_allclose(file["mean/kappa"][()], expected, atol=1e-6 * np.abs(expected).max())
+
+    def test_of_a_convergence_it_is_the_observation(self):
+        campaign = self.root / "convergence"
+        campaign.mkdir()
+        (campaign / "sims").symlink_to(self.trained / "sims")
+        made = run("nephrite-infer", campaign, infer_method="ks", survey_observation="convergence")
+        self.assertEqual(made.code, 0, made.err)
+        with h5py.File(self.posterior(campaign, 1, "posterior-ks")) as file:
+            np.testing.assert_array_equal(file["mean/kappa"][()], file["observation/convergence"][()])
+
+    def test_calibration_of_a_map_alone_is_refused(self):
+        made = run("nephrite-infer", self.new_campaign("ks-coverage"), task="coverage", infer_method="ks")
+        self.assert_refused(made, USAGE, "infer_method ks")
+
+    def test_a_dry_run_needs_no_network(self):
+        made = run("nephrite-infer", self.root / "ks-dry", infer_method="ks", dry_run="true")
+        self.assertEqual(made.code, 0, made.err)
+        self.assertIn("posterior-ks", made.out)
+        self.assertNotIn("network", made.out)
+
+
 class Refusals(InferTest):
     def test_configurations_that_cannot_be(self):
         campaign = self.new_campaign("impossible")
