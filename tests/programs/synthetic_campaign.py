@@ -70,6 +70,32 @@ def posterior(path, rng, known=True):
             put(file, "wiener/kappa", 0.5 * truth)
 
 
+def reference(directory, method, observation=0, shift=0.5, width=2.0):
+    """Draws of another method for an observation: those of the network moved by a share of their spread, and wider."""
+    with h5py.File(directory / f"posterior/observation-{observation:05d}.h5") as own:
+        theta, kappa = own["theta"][()], own["kappa"][()].astype(float)
+        truth = {name: own[f"truth/{name}"][()] for name in ("theta", "kappa")}
+    moved = theta.mean(0) + width * (theta - theta.mean(0)) + shift * width * theta.std(0, ddof=1)
+    maps = (kappa.mean(0) + width * (kappa - kappa.mean(0)) + shift * width * kappa.std(0, ddof=1)).astype("f4")
+    with create(directory / f"posterior-{method}/observation-{observation:05d}.h5", "posterior") as file:
+        file.attrs["field_of_view"] = 5.0
+        put(file, "theta", moved).attrs["parameters"] = NAMES
+        put(file, "kappa", maps)
+        put(file, "mean/kappa", maps.mean(0))
+        put(file, "std/kappa", maps.std(0, ddof=1))
+        for name, values in truth.items():
+            put(file, f"truth/{name}", values)
+
+
+def estimate(directory, method, observation=0):
+    """A map without draws: the truth, halved."""
+    with h5py.File(directory / f"posterior/observation-{observation:05d}.h5") as own:
+        truth = own["truth/kappa"][()]
+    with create(directory / f"posterior-{method}/observation-{observation:05d}.h5", "posterior") as file:
+        put(file, "mean/kappa", 0.5 * truth)
+        put(file, "truth/kappa", truth)
+
+
 def history(directory):
     step = np.arange(1, 51)
     with create(directory / "training.h5", "history") as file:

@@ -91,6 +91,99 @@ class Statistics(unittest.TestCase):
         np.testing.assert_allclose(statistics.correlation(a, 2 * a + 1), 1)
         np.testing.assert_array_equal(statistics.correlation(a, np.ones_like(a)), 0)
 
+    def test_draws_of_one_distribution_are_not_told_apart(self):
+        rng = np.random.default_rng(5)
+        a, b = rng.normal(size=(2, 2000, 4))
+        score, error = statistics.classifier_score(a, b)
+        self.assertAlmostEqual(error, 0.5 / np.sqrt(4000))
+        self.assertLess(abs(score - 0.5), 4 * error)
+
+    def test_shifts_widths_and_correlations_tell_draws_apart(self):
+        rng = np.random.default_rng(6)
+        a = rng.normal(size=(2000, 2))
+        shifted = rng.normal(size=(2000, 2)) + [1, 0]
+        self.assertAlmostEqual(statistics.classifier_score(a, shifted)[0], 0.6915, delta=0.03)  # Phi(1/2)
+        wider = 3 * rng.normal(size=(2000, 2))
+        # |x|^2 > 18/8 ln 9: e^{-a/18} - e^{-a/2} with a = 4.944, and half of what is left
+        self.assertAlmostEqual(statistics.classifier_score(a, wider)[0], 0.5 + (np.exp(-4.944 / 18) - np.exp(-4.944 / 2)) / 2, delta=0.03)  # fmt: skip
+        x = rng.normal(size=2000)
+        correlated = np.stack([x, 0.95 * x + np.sqrt(1 - 0.95**2) * rng.normal(size=2000)], 1)
+        self.assertGreater(statistics.classifier_score(a, correlated)[0], 0.7)
+
+    def test_a_column_that_is_fixed_tells_nothing(self):
+        rng = np.random.default_rng(7)
+        a, b = rng.normal(size=(2, 500, 3))
+        a[:, 1] = b[:, 1] = 0.7
+        score, error = statistics.classifier_score(a, b)
+        self.assertLess(abs(score - 0.5), 4 * error)
+
+
+class Comparison(unittest.TestCase):
+    """Draws of the network beside those of another method, which are moved by half of their spread and twice as wide."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.scratch = tempfile.TemporaryDirectory()
+        cls.campaign = pathlib.Path(cls.scratch.name) / "demo"
+        synthetic.create_campaign(cls.campaign)
+        synthetic.reference(cls.campaign, "hmc")
+        synthetic.reference(cls.campaign, "gaussian", 1)
+        for o in range(synthetic.OBSERVATIONS):
+            synthetic.estimate(cls.campaign, "ks", o)
+        cls.done = run("report", cls.campaign)
+        cls.report = cls.campaign / "report"
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.scratch.cleanup()
+
+    def test_every_method_has_its_figures(self):
+        self.assertEqual(self.done.returncode, 0, self.done.stderr)
+        text = (self.report / "index.html").read_text()
+        for method in ("hmc", "gaussian"):
+            for figure in ("triangle", "maps", "spectra", "one_point"):
+                self.assertIn(f'src="{figure}-{method}.png"', text)
+                self.assertGreater(len(table(self.report / f"{figure}-{method}.csv")), 1)
+        self.assertNotIn("triangle-ks", text)
+
+    def test_shift_and_width_are_in_units_of_the_reference(self):
+        text = (self.report / "index.html").read_text()
+        row = re.search(r">parameters beside Hamiltonian Monte Carlo</td><td[^>]*>([^<]*)<", text)[1]
+        for name in ("Omega_c", "sigma_8", "w_0"):
+            self.assertIn(f"{name} 0.50 σ", row)
+        row = re.search(r">widths beside Hamiltonian Monte Carlo</td><td[^>]*>([^<]*)<", text)[1]
+        self.assertIn("Omega_c 0.50", row)
+        self.assertNotIn("h", [part.split()[0] for part in row.split(", ")])  # it is fixed
+        for row in table(self.report / "maps-hmc.csv"):
+            self.assertAlmostEqual(float(row["rms_shift_of_mean"]), 0.5, delta=1e-3)
+            self.assertAlmostEqual(float(row["mean_ratio_of_std"]), 0.5, delta=1e-3)
+
+    def test_the_ratio_of_power_is_that_of_the_maps(self):
+        pixel = np.radians(5) / synthetic.SIZE
+        with h5py.File(self.campaign / "posterior/observation-00000.h5") as own, h5py.File(
+            self.campaign / "posterior-hmc/observation-00000.h5"
+        ) as other:
+            a, b = own["kappa"][()].astype(float), other["kappa"][()].astype(float)
+        edges = statistics.multipole_bins(a.shape[-2:], pixel)
+        expected = [statistics.band_powers(x[:, 1], x[:, 0], pixel, edges).mean(0) for x in (a, b)]
+        rows = [r for r in table(self.report / "spectra-hmc.csv") if (r["bin_i"], r["bin_j"]) == ("2", "1")]
+        np.testing.assert_allclose([float(r["ratio"]) for r in rows], expected[0] / expected[1], rtol=1e-6)
+
+    def test_maps_without_draws_stand_in_the_recovery(self):
+        rows = table(self.report / "recovery.csv")
+        self.assertEqual([row["Kaiser–Squires"] for row in rows], ["1", "1"])  # half the truth
+
+    def test_other_observations_of_the_same_name_are_not_compared(self):
+        with tempfile.TemporaryDirectory() as scratch:
+            campaign = pathlib.Path(scratch) / "demo"
+            synthetic.create_campaign(campaign)
+            synthetic.reference(campaign, "hmc")
+            for folder, digest in (("posterior", 1), ("posterior-hmc", 2)):
+                with h5py.File(campaign / folder / "observation-00000.h5", "a") as file:
+                    file.attrs["observation_digest"] = digest
+            self.assertEqual(run("report", campaign).returncode, 0)
+            self.assertNotIn("triangle-hmc", (campaign / "report/index.html").read_text())
+
 
 class Report(unittest.TestCase):
     @classmethod
@@ -183,6 +276,10 @@ class Report(unittest.TestCase):
         self.assertEqual(run("report", self.campaign).returncode, 0)
         self.assertEqual(page.stat().st_mtime_ns, before)
         (self.campaign / "stages.csv").touch()
+        self.assertEqual(run("report", self.campaign).returncode, 0)
+        self.assertGreater(page.stat().st_mtime_ns, before)
+        before = page.stat().st_mtime_ns
+        synthetic.estimate(self.campaign, "ks")
         self.assertEqual(run("report", self.campaign).returncode, 0)
         self.assertGreater(page.stat().st_mtime_ns, before)
 

@@ -7,7 +7,16 @@ import pathlib
 import h5py
 import numpy as np
 
-from . import figures_calibration, figures_maps, figures_parameters, figures_run, page, products, style
+from . import (
+    figures_calibration,
+    figures_comparison,
+    figures_maps,
+    figures_parameters,
+    figures_run,
+    page,
+    products,
+    style,
+)
 from .statistics import Geometry
 
 BONFERRONI = 0.01  # a set of ranks is called inconsistent below this p-value, once multiplied by their number
@@ -56,6 +65,7 @@ class Contents:
     def collect(self):
         self.simulations()
         self.posteriors()
+        self.comparisons()
         self.calibration()
         self.training()
         self.run_times()
@@ -119,10 +129,70 @@ class Contents:
         self.add(figures_maps.spectra(self.directory, f"spectra{suffix}", posterior, geometry))
         self.add(figures_maps.one_point(self.directory, f"one_point{suffix}", posterior, scale))
 
+    def comparisons(self):
+        """Draws of the network beside those of other methods: figures of the first observation that a method has, and
+        numbers of all."""
+        pairs = self.campaign.pairs()
+        for method in sorted({other.method for _, other in pairs}):
+            of_method = [pair for pair in pairs if pair[1].method == method]
+            self.comparison(*of_method[0])
+            self.agreement(of_method)
+
+    def comparison(self, one, other):
+        draws = one.map("kappa")
+        prior = self.campaign.prior_samples()[1]
+        suffix = f"-{other.method}"
+        self.add(figures_parameters.triangle(self.directory, f"triangle{suffix}", one, prior, self.options, other))
+        if draws is None or other.map("kappa") is None:
+            return
+        geometry, scale = Geometry(*draws.shape[-2:], one.field_of_view), self.map_scale(draws)
+        figure, (shift, ratio) = figures_comparison.maps(self.directory, f"maps{suffix}", one, other, scale)
+        self.add(figure)
+        self.row(
+            f"map means beside {other.title}",
+            ", ".join(f"{value:.3f}" for value in shift),
+            f"rms difference in posterior standard deviations, bin by bin, of {one.name}",
+        )
+        self.row(
+            f"map widths beside {other.title}",
+            ", ".join(f"{value:.3f}" for value in ratio),
+            "ratio of posterior standard deviations, bin by bin",
+        )
+        self.add(figures_comparison.spectra(self.directory, f"spectra{suffix}", one, other, geometry))
+        self.add(figures_comparison.one_point(self.directory, f"one_point{suffix}", one, other, scale))
+
+    def agreement(self, pairs):
+        """Shifts and widths of the parameters, averaged over the observations that both methods have drawn for."""
+        title = pairs[0][1].title
+        each = [figures_comparison.parameters(one, other, self.options) for one, other in pairs]
+        shifts, ratios = (np.array([[row[k] for row in rows] for rows in each]) for k in (1, 2))
+        rms, ratio = np.sqrt((shifts**2).mean(0)), ratios.mean(0)
+        names = [name for name, _, _ in each[0]]
+        over = f"over {len(pairs)} observation{'s' if len(pairs) > 1 else ''}"
+        self.row(
+            f"parameters beside {title}",
+            ", ".join(f"{name} {value:.2f} σ" for name, value in zip(names, rms)),
+            f"rms shift of the posterior mean {over}",
+        )
+        self.row(
+            f"widths beside {title}",
+            ", ".join(f"{name} {value:.2f}" for name, value in zip(names, ratio)),
+            f"mean ratio of standard deviations {over}",
+        )
+        score, error = np.mean([figures_comparison.told_apart(one, other, self.options) for one, other in pairs], 0)
+        error /= np.sqrt(len(pairs))
+        self.row(
+            f"told apart from {title}",
+            f"{score:.3f} ± {error:.3f}",
+            page.Verdict(
+                score - 0.5 < 3 * error, "share of draws of θ that a classifier assigns rightly; 0.5 if it cannot"
+            ),
+        )
+
     def recovery(self, found):
         truth = found[0].map("truth/kappa")
         geometry = Geometry(*truth.shape[-2:], found[0].field_of_view)
-        figure, summary = figures_maps.recovery(self.directory, found, geometry)
+        figure, summary = figures_maps.recovery(self.directory, found, geometry, self.campaign.estimates)
         self.add(figure)
         for name, values in (summary or {}).items():
             words = ", ".join(f"{value:.3f}" for value in values)

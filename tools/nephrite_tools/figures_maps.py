@@ -4,6 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from . import style
+from .products import METHODS
 from .statistics import band_centres, band_powers, correlation, multipole_bins
 
 
@@ -195,8 +196,20 @@ def one_point(directory, name, example, scale, draws_used=64):
     )
 
 
-def recovery(directory, posteriors, geometry):
-    """Correlation of the posterior mean, and of the Wiener filter, with the truth: per pixel and per multipole."""
+def baseline_correlations(posteriors, estimates):
+    """{method: [observation, bin]} correlation with the truth of maps that were made without draws."""
+    found = {}
+    for method, maps in estimates.items():
+        pairs = [(maps[p.name], p.map("truth/kappa")) for p in posteriors if p.name in maps]
+        pairs = [correlation(estimate, truth) for estimate, truth in pairs if truth is not None]
+        if pairs:
+            found[METHODS.get(method, method)] = pairs
+    return found
+
+
+def recovery(directory, posteriors, geometry, estimates):
+    """Correlation of the posterior mean, and of the Wiener filter, with the truth: per pixel and per multipole; and
+    per pixel that of other estimates, {method: {observation: map}}."""
     per_mean, per_wiener, ell_mean, ell_wiener = [], [], [], []
     edges = ell = None
     for posterior in posteriors:
@@ -232,10 +245,14 @@ def recovery(directory, posteriors, geometry):
     left.legend(loc="lower left", fontsize=7.5)
     x = np.arange(1, bins + 1)
     summary = {}
-    for offset, values, colour, marker, name in (
+    series = [
         (-0.08, per_mean, style.POSTERIOR, "o", "posterior mean"),
         (0.08, per_wiener, style.WIENER, "s", "Wiener filter"),
-    ):
+    ]
+    baselines = baseline_correlations(posteriors, estimates)
+    for k, (title, values) in enumerate(baselines.items()):
+        series.append((0.24 + 0.16 * k, values, style.PRIOR, "^v<>"[k % 4], title))
+    for offset, values, colour, marker, name in series:
         if values:
             average, scatter = np.mean(values, 0), np.std(values, 0)
             right.errorbar(
@@ -254,6 +271,7 @@ def recovery(directory, posteriors, geometry):
         rows.append(
             [b + 1, float(np.mean(per_mean, 0)[b]), float(np.std(per_mean, 0)[b])]
             + ([float(np.mean(per_wiener, 0)[b]), float(np.std(per_wiener, 0)[b])] if has_wiener else ["", ""])
+            + [float(f(values, 0)[b]) for values in baselines.values() for f in (np.mean, np.std)]
         )
     figure_ = style.save(
         directory,
@@ -263,7 +281,8 @@ def recovery(directory, posteriors, geometry):
         "them. Left: by multipole, full lines the posterior mean"
         + (", dashed the Wiener filter, the best linear reconstruction at the true cosmology." if has_wiener else "."),
         figure,
-        ["bin", "posterior_mean", "scatter", "wiener", "wiener_scatter"],
+        ["bin", "posterior_mean", "scatter", "wiener", "wiener_scatter"]
+        + [f"{title}{suffix}" for title in baselines for suffix in ("", "_scatter")],
         rows,
     )
     return figure_, summary

@@ -40,15 +40,17 @@ def _ranges(samples, bounds):
     ]
 
 
-def triangle(directory, name, example, prior, options):
-    """One- and two-dimensional marginals of theta for one observation, over the prior's."""
+def triangle(directory, name, example, prior, options, reference=None):
+    """One- and two-dimensional marginals of theta for one observation, over the prior's, and beside those of another
+    method."""
     columns = free(example.names, options)
     names, draws = [example.names[k] for k in columns], example.theta[:, columns]
     truth = example.truth_theta[columns] if example.truth_theta is not None else None
     prior = prior[:PRIOR_SAMPLES, columns] if prior is not None else None
+    other = reference.theta[:, columns] if reference is not None else None
     bounds = hard_bounds(names, options)
     count = len(names)
-    ranges = _ranges([s for s in (prior, draws) if s is not None], bounds)
+    ranges = _ranges([s for s in (prior, other, draws) if s is not None], bounds)
     figure, axes = plt.subplots(
         count, count, figsize=(style.WIDTH, style.WIDTH), squeeze=False, gridspec_kw={"hspace": 0.06, "wspace": 0.06}
     )
@@ -71,6 +73,10 @@ def triangle(directory, name, example, prior, options):
                     of_prior = density_1d(prior[:, i], grid, *bounds[i])
                     ax.plot(grid, of_prior / of_prior.max(), color=style.PRIOR, lw=1)
                     column.append(of_prior)
+                if other is not None:
+                    of_other = density_1d(other[:, i], grid, *bounds[i])
+                    ax.plot(grid, of_other / of_other.max(), color=style.REFERENCE, lw=1.2)
+                    column.append(of_other)
                 if truth is not None:
                     ax.axvline(truth[i], color=style.TRUTH, lw=0.9, ls="--")
                 ax.set_ylim(0, 1.12)
@@ -79,7 +85,7 @@ def triangle(directory, name, example, prior, options):
                     rows.append([names[i], float(grid[k]), *[float(c[k]) for c in column]])
             else:
                 ax.set_ylim(ranges[i])
-                _contours(ax, draws, prior, (j, i), ranges, bounds)
+                _contours(ax, draws, {style.PRIOR: prior, style.REFERENCE: other}, (j, i), ranges, bounds)
                 if truth is not None:
                     ax.axvline(truth[j], color=style.TRUTH, lw=0.6, ls="--")
                     ax.axhline(truth[i], color=style.TRUTH, lw=0.6, ls="--")
@@ -102,6 +108,9 @@ def triangle(directory, name, example, prior, options):
     if prior is not None:
         handles.append(plt.Line2D([], [], color=style.PRIOR, lw=1))
         labels.append("prior (68%, 95%)")
+    if other is not None:
+        handles.append(plt.Line2D([], [], color=style.REFERENCE, lw=1.2))
+        labels.append(f"{reference.title}, {other.shape[0]} draws")
     if truth is not None:
         handles.append(plt.Line2D([], [], color=style.TRUTH, lw=0.9, ls="--"))
         labels.append("truth")
@@ -109,30 +118,37 @@ def triangle(directory, name, example, prior, options):
     return style.save(
         directory,
         name,
-        f"Parameters of {example.name}",
-        "Marginal posteriors, drawn jointly with the maps above, over the prior. Contours are "
+        f"Parameters of {example.name}" + (f", beside {reference.title}" if reference is not None else ""),
+        "Marginal posteriors, drawn jointly with the maps, over the prior. Contours are "
         "kernel densities with Scott's bandwidth, mirrored at the prior's bounds.",
         figure,
-        ["parameter", "value", "posterior_density", *(["prior_density"] if prior is not None else [])],
+        [
+            "parameter",
+            "value",
+            "posterior_density",
+            *(["prior_density"] if prior is not None else []),
+            *(["reference_density"] if other is not None else []),
+        ],
         rows,
     )
 
 
-def _contours(ax, draws, prior, pair, ranges, bounds, size=56):
+def _contours(ax, draws, lines, pair, ranges, bounds, size=56):
+    """Those of the draws filled, of the others as lines.  lines: {colour: draws or None}"""
     j, i = pair
     grid_x, grid_y = np.linspace(*ranges[j], size), np.linspace(*ranges[i], size)
     limits = (bounds[j], bounds[i])
-    if prior is not None:
-        density = density_2d(prior[:, j], prior[:, i], grid_x, grid_y, limits)
-        if density.max() > 0:
-            ax.contour(
-                grid_x, grid_y, density, credible_levels(density, (0.95, 0.68)), colors=style.PRIOR, linewidths=0.7
-            )
     density = density_2d(draws[:, j], draws[:, i], grid_x, grid_y, limits)
     if density.max() > 0:
         levels = [*credible_levels(density, (0.95, 0.68)), density.max() * 1.001]
         if np.all(np.diff(levels) > 0):
             ax.contourf(grid_x, grid_y, density, levels, colors=["#92b9da", style.POSTERIOR], alpha=0.85)
+    for colour, others in lines.items():
+        if others is None:
+            continue
+        density = density_2d(others[:, j], others[:, i], grid_x, grid_y, limits)
+        if density.max() > 0:
+            ax.contour(grid_x, grid_y, density, credible_levels(density, (0.95, 0.68)), colors=colour, linewidths=0.8)
 
 
 def with_s8(names, theta):

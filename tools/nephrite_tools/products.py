@@ -11,6 +11,12 @@ import h5py
 import numpy as np
 import yaml
 
+METHODS = {
+    "gaussian": "exact posterior",
+    "hmc": "Hamiltonian Monte Carlo",
+    "ks": "Kaiser–Squires",
+    "wiener": "Wiener filter",
+}
 WCDM = ["Omega_c", "Omega_b", "sigma_8", "h", "n_s", "w_0"]
 
 
@@ -122,10 +128,20 @@ class Posterior:
     theta: np.ndarray  # [draw, p]
     truth_theta: np.ndarray  # [p]; None where the truth is not known
     field_of_view: float  # deg
+    shown: int  # digest of the observation; None in files without
 
     @property
     def name(self):
         return self.path.stem
+
+    @property
+    def method(self):
+        """What drew: the part of the folder's name after "posterior-"."""
+        return self.path.parent.name.partition("-")[2] or "diffusion"
+
+    @property
+    def title(self):
+        return METHODS.get(self.method, self.method)
 
     def map(self, dataset):
         """kappa[draw, bin, y, x], truth/kappa[bin, y, x], …; None where the file has none."""
@@ -142,13 +158,26 @@ class Posterior:
 
 
 def posteriors(directory):
-    """Every observation's draws in a directory, in order of name."""
+    """Every observation's draws in a directory, in order of name; files of maps without draws are left out."""
     found = []
     for path in sorted(directory.glob("*.h5")):
         with h5py.File(path, "r") as file:
+            if "theta" not in file:
+                continue
             truth = file["truth/theta"][()] if "truth/theta" in file else None
             side = float(file.attrs.get("field_of_view", 5))
-            found.append(Posterior(path, parameter_names(file), file["theta"][()], truth, side))
+            shown = file.attrs.get("observation_digest")
+            found.append(Posterior(path, parameter_names(file), file["theta"][()], truth, side, shown))
+    return found
+
+
+def estimates(directory):
+    """{name of the observation: kappa[bin, y, x]} of a directory of maps without draws."""
+    found = {}
+    for path in sorted(directory.glob("*.h5")):
+        with h5py.File(path, "r") as file:
+            if "theta" not in file and "mean/kappa" in file:
+                found[path.stem] = np.asarray(file["mean/kappa"][()], np.float32)
     return found
 
 
@@ -162,11 +191,20 @@ class Campaign:
         self.calibration = self._path("calibration.h5")
         self.posteriors = posteriors(self.directory / "posterior")
         self.coverage = posteriors(self.directory / "coverage")
+        folders = [folder for folder in sorted(self.directory.glob("posterior-*")) if folder.is_dir()]
+        self.references = [posterior for folder in folders for posterior in posteriors(folder)]
+        self.estimates = {folder.name.partition("-")[2]: estimates(folder) for folder in folders}
         self.stage_file = self._path("stages.csv")
 
     def _path(self, name):
         path = self.directory / name
         return path if path.exists() else None
+
+    def pairs(self):
+        """[(draws of the network, draws of another method)] of the same observations."""
+        own = {posterior.name: posterior for posterior in self.posteriors}
+        pairs = [(own[other.name], other) for other in self.references if other.name in own]
+        return [(one, other) for one, other in pairs if None in (one.shown, other.shown) or one.shown == other.shown]
 
     def products(self):
         """Products that carry provenance, newest stage first."""

@@ -25,7 +25,9 @@ def input_files(directory):
     """Every file that the report depends on."""
     names = ("sims/campaign.h5", "training.h5", "calibration.h5", "stages.csv")
     single = [path for path in (directory / name for name in names) if path.exists()]
-    return single + [*directory.glob("posterior/*.h5"), *directory.glob("coverage/*.h5")]
+    return single + [
+        path for folder in ("posterior", "posterior-*", "coverage") for path in directory.glob(f"{folder}/*.h5")
+    ]
 
 
 def main(arguments=None):
