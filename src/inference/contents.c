@@ -29,7 +29,7 @@ static PetscErrorCode put_map(const Worker *w, ProductWriter *writer, const char
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-static PetscErrorCode put_moments(const Worker *w, const Moments *moments, ProductWriter *writer)
+PetscErrorCode contents_moments(const Worker *w, const Moments *moments, ProductWriter *writer)
 {
   const size_t size = worker_map_size(w);
   float *map = NULL;
@@ -38,13 +38,18 @@ static PetscErrorCode put_moments(const Worker *w, const Moments *moments, Produ
   PetscFunctionBeginUser;
   PetscCall(PetscMalloc1(size, &map));
   for (size_t i = 0; i < size; i++) map[i] = (float)moments->mean[i];
-  error = put_map(w, writer, "mean/kappa",
-                  w->blocks ? "mean of the drawn convergence [bin, y, x]" : w->method->description, map);
-  for (size_t i = 0; i < size && w->blocks; i++) map[i] = (float)sqrt(moments->square[i] / (moments->count - 1));
-  if (!error && w->blocks)
-    error = put_map(w, writer, "std/kappa", "standard deviation of the drawn convergence [bin, y, x]", map);
+  error = put_map(w, writer, "mean/kappa", "mean of the drawn convergence [bin, y, x]", map);
+  for (size_t i = 0; i < size; i++) map[i] = (float)sqrt(moments->square[i] / (moments->count - 1));
+  if (!error) error = put_map(w, writer, "std/kappa", "standard deviation of the drawn convergence [bin, y, x]", map);
   PetscCall(PetscFree(map));
   PetscFunctionReturn(error);
+}
+
+PetscErrorCode contents_estimate(const Worker *w, const float *kappa, ProductWriter *writer)
+{
+  PetscFunctionBeginUser;
+  PetscCall(put_map(w, writer, "estimate/kappa", w->method->description, kappa));
+  PetscFunctionReturn(PETSC_SUCCESS);
 }
 
 static PetscErrorCode put_raw(const Worker *w, ProductWriter *writer)
@@ -137,10 +142,9 @@ static PetscErrorCode put_truth(Worker *w, ProductWriter *writer)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-PetscErrorCode contents_write(Worker *w, const Moments *moments, ProductWriter *writer)
+PetscErrorCode contents_write(Worker *w, ProductWriter *writer)
 {
   PetscFunctionBeginUser;
-  PetscCall(put_moments(w, moments, writer));
   PetscCall(put_observation(w, writer));
   PetscCall(put_truth(w, writer));
   PetscFunctionReturn(PETSC_SUCCESS);

@@ -20,9 +20,9 @@ typedef struct {
   PetscErrorCode (*prepare)(Worker *worker);
   /** Fill block->kappa and block->theta.  \param key of the observation */
   PetscErrorCode (*draw)(Worker *worker, RandomKey key, Block *block);
-  /** One map instead.  \param[out] kappa [map_size] */
+  /** Or one map instead of draws.  \param[out] kappa [map_size] */
   PetscErrorCode (*estimate)(Worker *worker, float *kappa);
-  const char *description; /**< of the map that stands where that of draws is their mean; NULL for draws */
+  const char *description; /**< of that map */
   PetscErrorCode (*destroy)(Worker *worker);
 } InferenceMethod;
 extern const InferenceMethod method_diffusion, method_kaiser_squires;
@@ -108,8 +108,11 @@ PetscErrorCode origin_write(const Worker *worker, int64_t observation, ProductWr
 /** \param[out] same  also for a held-out observation that has not been made: it is known by its realisation */
 PetscErrorCode origin_compare(Worker *worker, int64_t observation, ProductReader *reader, PetscBool *same);
 
-/** Everything of a posterior file but the draws: moments, observation, truth.  \param moments  of draws, or of an
- * estimate, which alone is its mean and has no spread */
-PetscErrorCode contents_write(Worker *worker, const Moments *moments, ProductWriter *writer);
+/** Mean and spread of the drawn maps. */
+PetscErrorCode contents_moments(const Worker *worker, const Moments *moments, ProductWriter *writer);
+/** \param kappa [map_size]  what method->estimate made */
+PetscErrorCode contents_estimate(const Worker *worker, const float *kappa, ProductWriter *writer);
+/** What every file holds beside: observation and truth. */
+PetscErrorCode contents_write(Worker *worker, ProductWriter *writer);
 
 #endif

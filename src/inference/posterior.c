@@ -149,32 +149,37 @@ static PetscErrorCode copy_blocks(Worker *w, int64_t observation, Block *block, 
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-/* Draws of all blocks, or an estimate; both leave moments of maps. */
-static PetscErrorCode fill_maps(Worker *w, int64_t observation, Block *block, Totals *totals, ProductWriter *writer)
+static PetscErrorCode put_draws(Worker *w, int64_t observation, Block *block, Totals *totals, ProductWriter *writer)
+{
+  const PosteriorTally *tally = w->farm->tally;
+
+  PetscFunctionBeginUser;
+  PetscCall(declare_draws(w, observation, writer));
+  PetscCall(copy_blocks(w, observation, block, totals, writer));
+  PetscCall(contents_moments(w, &totals->moments, writer));
+  if (tally) PetscCall(tally->write(tally->context, totals->tally, writer));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode put_estimate(Worker *w, float *kappa, ProductWriter *writer)
 {
   PetscFunctionBeginUser;
-  if (w->blocks) {
-    PetscCall(declare_draws(w, observation, writer));
-    PetscCall(copy_blocks(w, observation, block, totals, writer));
-    PetscFunctionReturn(PETSC_SUCCESS);
-  }
-  PetscCall(w->method->estimate(w, block->kappa));
-  totals->moments.count = 1;
-  moments_measure(worker_map_size(w), block->kappa, &totals->moments);
+  PetscCall(w->method->estimate(w, kappa));
+  PetscCall(contents_estimate(w, kappa, writer));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
 static PetscErrorCode fill_posterior(Worker *w, int64_t observation, Block *block, Totals *totals,
                                      ProductWriter *writer)
 {
-  const PosteriorTally *tally = w->farm->tally;
-
   PetscFunctionBeginUser;
   PetscCall(origin_write(w, observation, writer));
   PetscCall(product_attribute_real(writer, NULL, "field_of_view", 1, &w->setup->survey->field_of_view_deg));
-  PetscCall(fill_maps(w, observation, block, totals, writer));
-  PetscCall(contents_write(w, &totals->moments, writer));
-  if (tally) PetscCall(tally->write(tally->context, totals->tally, writer));
+  if (w->blocks)
+    PetscCall(put_draws(w, observation, block, totals, writer));
+  else
+    PetscCall(put_estimate(w, block->kappa, writer));
+  PetscCall(contents_write(w, writer));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 

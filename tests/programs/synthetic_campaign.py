@@ -92,7 +92,7 @@ def estimate(directory, method, observation=0):
     with h5py.File(directory / f"posterior/observation-{observation:05d}.h5") as own:
         truth = own["truth/kappa"][()]
     with create(directory / f"posterior-{method}/observation-{observation:05d}.h5", "posterior") as file:
-        put(file, "mean/kappa", 0.5 * truth)
+        put(file, "estimate/kappa", 0.5 * truth)
         put(file, "truth/kappa", truth)
 
 

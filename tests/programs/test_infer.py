@@ -306,10 +306,10 @@ class KaiserSquires(InferTest):
             with h5py.File(self.posterior(campaign, o, "posterior-ks")) as file:
                 shear = file["observation/shear"][()].astype(float)
                 expected, _ = self.e_mode(shear)
-                np.testing.assert_allclose(file["mean/kappa"][()], expected, atol=1e-6 * np.abs(expected).max())
-                for absent in ("kappa", "theta", "std"):
+                np.testing.assert_allclose(file["estimate/kappa"][()], expected, atol=1e-6 * np.abs(expected).max())
+                for absent in ("kappa", "theta", "mean", "std"):
                     self.assertNotIn(absent, file)
-                self.assertIn("Kaiser", file["mean/kappa"].attrs["description"].decode())
+                self.assertIn("Kaiser", file["estimate/kappa"].attrs["description"].decode())
                 with h5py.File(self.posterior(self.whole, o)) as drawn:
                     np.testing.assert_array_equal(file["truth/kappa"][()], drawn["truth/kappa"][()])
                     np.testing.assert_array_equal(file["observation/shear"][()], drawn["observation/shear"][()])
@@ -327,7 +327,7 @@ class KaiserSquires(InferTest):
             sigma = 10 / 7.5  # pixels of 7.5 arcmin
             window = np.exp(-((2 * np.pi * sigma) ** 2) * (kx**2 + ky**2) / 2)
             expected = np.fft.ifft2(window * np.fft.fft2(sharp)).real
-            np.testing.assert_allclose(file["mean/kappa"][()], expected, atol=1e-6 * np.abs(expected).max())
+            np.testing.assert_allclose(file["estimate/kappa"][()], expected, atol=1e-6 * np.abs(expected).max())
 
     def test_of_a_convergence_it_is_the_observation(self):
         campaign = self.root / "convergence"
@@ -336,7 +336,7 @@ class KaiserSquires(InferTest):
         made = run("nephrite-infer", campaign, infer_method="ks", survey_observation="convergence")
         self.assertEqual(made.code, 0, made.err)
         with h5py.File(self.posterior(campaign, 1, "posterior-ks")) as file:
-            np.testing.assert_array_equal(file["mean/kappa"][()], file["observation/convergence"][()])
+            np.testing.assert_array_equal(file["estimate/kappa"][()], file["observation/convergence"][()])
 
     def test_calibration_of_a_map_alone_is_refused(self):
         made = run("nephrite-infer", self.new_campaign("ks-coverage"), task="coverage", infer_method="ks")

@@ -176,8 +176,8 @@ def estimates(directory):
     found = {}
     for path in sorted(directory.glob("*.h5")):
         with h5py.File(path, "r") as file:
-            if "theta" not in file and "mean/kappa" in file:
-                found[path.stem] = np.asarray(file["mean/kappa"][()], np.float32)
+            if "estimate/kappa" in file:
+                found[path.stem] = np.asarray(file["estimate/kappa"][()], np.float32)
     return found
 
 
