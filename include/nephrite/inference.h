@@ -91,6 +91,23 @@ PetscErrorCode sampler_destroy(Sampler **sampler);
 PetscErrorCode wiener_filter(const SurveyConfig *survey, const LensingSpectra *spectra, const double *noise_std,
                              const float *raw, float *kappa);
 
+/* ------------------------------------------------------------------ the exact posterior of a Gaussian field */
+
+/** ln p(observation | cosmology) of a Gaussian field, the map integrated out, of an unmasked observation with white
+ * noise: exact, a sum over Fourier modes with all bins jointly.  Keeps of the observation what that needs: a matrix of
+ * bins x bins for each distinct |k|.  Uses work space: one per thread; create from one thread at a time. */
+typedef struct ModeLikelihood ModeLikelihood;
+/** \param survey  geometry, bins and kind of observation  \param noise_std [bins] per pixel and component
+ * \param raw as in Observation
+ * Errors: NEPHRITE_ERR_INPUT: a noise_std that is not positive. */
+PetscErrorCode mode_likelihood_create(const SurveyConfig *survey, const double *noise_std, const float *raw,
+                                      ModeLikelihood **likelihood);
+/** \param[out] log_likelihood  of the numbers observed, with all its constants
+ * Errors: NEPHRITE_ERR_INPUT: spectra that no field has, or as for field_spectrum(). */
+PetscErrorCode mode_likelihood_evaluate(ModeLikelihood *likelihood, const LensingSpectra *spectra,
+                                        double *log_likelihood);
+PetscErrorCode mode_likelihood_destroy(ModeLikelihood **likelihood);
+
 /** All that a farm of draws is made from; everything is borrowed. */
 typedef struct {
   const Options *options;

@@ -170,6 +170,8 @@ PetscErrorCode shear_project(ShearTransform *transform, const double *gamma1, co
  * variance sigma^2 on both components is noise of variance sigma^2/visibility on the mode's E.  \param y, x of
  * [ny][nx/2+1] */
 double shear_transform_visibility(const ShearTransform *transform, PetscInt y, PetscInt x);
+/** The factors themselves: gamma = (c + i s) kappa of a mode.  \param y, x of [ny][nx/2+1] */
+void shear_transform_factors(const ShearTransform *transform, PetscInt y, PetscInt x, double *c, double *s);
 PetscErrorCode shear_transform_destroy(ShearTransform **transform);
 
 /** Noise of the shapes of a survey's galaxies: the same in every pixel, or with survey_counts sigma_e over the root of

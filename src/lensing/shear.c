@@ -120,11 +120,19 @@ PetscErrorCode shear_project(ShearTransform *transform, const double *gamma1, co
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-double shear_transform_visibility(const ShearTransform *transform, PetscInt y, PetscInt x)
+void shear_transform_factors(const ShearTransform *transform, PetscInt y, PetscInt x, double *c, double *s)
 {
   const size_t i = (size_t)(y * transform->columns + x);
-  const double c = transform->c[i] * (double)transform->pixels, s = transform->s[i] * (double)transform->pixels;
 
+  *c = transform->c[i] * (double)transform->pixels; /* those of the table contain the inverse transform's 1/(ny nx) */
+  *s = transform->s[i] * (double)transform->pixels;
+}
+
+double shear_transform_visibility(const ShearTransform *transform, PetscInt y, PetscInt x)
+{
+  double c, s;
+
+  shear_transform_factors(transform, y, x, &c, &s);
   return c * c + s * s;
 }
 
