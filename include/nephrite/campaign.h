@@ -37,6 +37,8 @@ PetscErrorCode prior_create(const PriorConfig *config, PetscInt bins, Prior **pr
  * are not fixed. */
 PetscInt prior_count(const Prior *prior);
 const char *prior_name(const Prior *prior, PetscInt parameter);
+/** Parameters in words, for messages: "Omega_c 0.27, Omega_b 0.05, …".  \param[out] text [size], cut if need be */
+void prior_describe(const Prior *prior, const double *theta, char *text, size_t size);
 /** Realisation \p index of the prior: keyed draws, repeated until physical.
  * \param first_attempt 0, or \p attempts of a draw that turned out to be impossible for another reason
  * \param[out] theta [prior_count()]  \param[out] attempts  draws made in all, may be NULL

@@ -162,6 +162,15 @@ const char *prior_name(const Prior *prior, PetscInt parameter)
   return prior->entry[prior->parameter[parameter]].name;
 }
 
+void prior_describe(const Prior *prior, const double *theta, char *text, size_t size)
+{
+  size_t used = 0;
+
+  text[0] = '\0';
+  for (PetscInt p = 0; p < prior->count && used < size; p++)
+    used += (size_t)snprintf(text + used, size - used, "%s%s %.6g", p ? ", " : "", prior_name(prior, p), theta[p]);
+}
+
 /* ---- values ---- */
 
 /* The u-quantile: one uniform number makes one value, whatever the truncation. */

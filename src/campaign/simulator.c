@@ -77,14 +77,11 @@ static PetscErrorCode evaluate_spectra(Simulator *s, const double *theta, PetscI
 /* What is wrong with a universe is told with its parameters: add them to the message of this error. */
 static PetscErrorCode name_parameters(const Prior *prior, const double *theta, PetscErrorCode error)
 {
-  char reason[REASON_SIZE], values[1024] = "";
-  size_t used = 0;
+  char reason[REASON_SIZE], values[1024];
 
   PetscFunctionBeginUser;
   PetscCall(PetscStrncpy(reason, error_message(), sizeof reason));
-  for (PetscInt p = 0; p < prior_count(prior) && used < sizeof values; p++)
-    used += (size_t)snprintf(values + used, sizeof values - used, "%s%s %.6g", p ? ", " : "", prior_name(prior, p),
-                             theta[p]);
+  prior_describe(prior, theta, values, sizeof values);
   SETERRQ(PETSC_COMM_SELF, error, "%s, at %s", reason, values);
 }
 
