@@ -108,6 +108,43 @@ PetscErrorCode mode_likelihood_evaluate(ModeLikelihood *likelihood, const Lensin
                                         double *log_likelihood);
 PetscErrorCode mode_likelihood_destroy(ModeLikelihood **likelihood);
 
+/** Maps of a Gaussian field given an observation and a cosmology, exactly: the mean of their posterior, and draws from
+ * it, with masks and with noise that varies from pixel to pixel.  Modes without power (k = 0) are 0, modes that are not
+ * seen as the prior has them.  Uses work space: one per thread; create from one thread at a time. */
+typedef struct ConstrainedField ConstrainedField;
+typedef enum {
+  CONSTRAINT_BY_MODE, /**< each Fourier mode by itself: all pixels are seen with the same noise */
+  CONSTRAINT_BY_ITERATION, /**< all modes together, by conjugate gradients (PETSc KSP) */
+} ConstraintMethod;
+typedef struct {
+  int method; /**< ::ConstraintMethod */
+  double tolerance; /**< of an iteration: its last residual over its first, in the norm of the preconditioner */
+  PetscInt most_iterations; /**< more are a failure */
+} ConstraintSolver;
+/** What suits an observation: by mode where that is possible. */
+ConstraintSolver constraint_solver_for(const SurveyConfig *survey, const Observation *observation);
+/** \param observation  raw, noise_std and mask are looked at, and copied; what raw holds in masked pixels is not; a
+ * noise_std may be infinite, where there is no galaxy  \param solver  NULL for what suits
+ * Errors: NEPHRITE_ERR_INPUT: a noise_std that is not positive; by mode where that is not possible. */
+PetscErrorCode constrained_field_create(const SurveyConfig *survey, const Observation *observation,
+                                        const ConstraintSolver *solver, ConstrainedField **field);
+/** Prepare for a cosmology.  \param name  of it, for messages, as of prior_describe(); may be NULL
+ * Errors: NEPHRITE_ERR_INPUT: spectra that no field has, or as for field_spectrum(). */
+PetscErrorCode constrained_field_set_spectra(ConstrainedField *field, const LensingSpectra *spectra, const char *name);
+/** The mean of the posterior: the Wiener filter.  \param[out] kappa [bins][ny][nx]
+ * Errors: NEPHRITE_ERR_INTERNAL: an iteration does not converge, naming cosmology and residual. */
+PetscErrorCode constrained_field_mean(ConstrainedField *field, double *kappa);
+/** A draw from the posterior, a function of observation, spectra and the normals at positions \p position …
+ * position + constrained_field_normals() - 1 of \p key: first white noise of the map, then that of the observation. The
+ * same by either method, to the tolerance of the iteration.  \param[out] kappa [bins][ny][nx]
+ * Errors as constrained_field_mean(). */
+PetscErrorCode constrained_field_draw(ConstrainedField *field, RandomKey key, uint64_t position, float *kappa);
+/** Random numbers that a draw takes. */
+uint64_t constrained_field_normals(const ConstrainedField *field);
+/** Iterations of the last mean or draw; 0 by mode. */
+PetscInt constrained_field_iterations(const ConstrainedField *field);
+PetscErrorCode constrained_field_destroy(ConstrainedField **field);
+
 /** All that a farm of draws is made from; everything is borrowed. */
 typedef struct {
   const Options *options;
