@@ -108,6 +108,46 @@ PetscErrorCode mode_likelihood_evaluate(ModeLikelihood *likelihood, const Lensin
                                         double *log_likelihood);
 PetscErrorCode mode_likelihood_destroy(ModeLikelihood **likelihood);
 
+/** ln p(parameters | observation) of a Gaussian field, up to a constant: the prior and the exact likelihood, the map
+ * integrated out.  Uses work space: one per thread; create from one thread at a time. */
+typedef struct ParameterPosterior ParameterPosterior;
+/** \param prior  borrowed, to outlive the posterior  \param observation  not masked, with noise alike in all pixels
+ * Errors: NEPHRITE_ERR_CONFIG: a field that is not Gaussian.  NEPHRITE_ERR_INPUT: a mask, or noise that varies; as
+ * mode_likelihood_create() and lensing_model_for_survey(). */
+PetscErrorCode parameter_posterior_create(const SurveyConfig *survey, const Prior *prior,
+                                          const Observation *observation, ParameterPosterior **posterior);
+/** \param theta [prior_count()]  \param[out] log_density  -inf where the prior is 0 or the simulator would draw anew */
+PetscErrorCode parameter_posterior_evaluate(ParameterPosterior *posterior, const double *theta, double *log_density);
+/** C_ij(ell) at given parameters, for constrained_field_set_spectra().  Borrowed until the next call.
+ * Errors: those of lensing_model_evaluate(). */
+PetscErrorCode parameter_posterior_spectra(ParameterPosterior *posterior, const double *theta,
+                                           const LensingSpectra **spectra);
+PetscErrorCode parameter_posterior_destroy(ParameterPosterior **posterior);
+
+/** What a chain samples: parameter_posterior_evaluate(), or any other density over the prior's parameters. */
+typedef struct {
+  PetscErrorCode (*evaluate)(void *context, const double *theta, double *log_density); /**< -inf where it is 0 */
+  void *context;
+} ParameterDensity;
+typedef struct {
+  PetscInt warm_up; /**< steps that are not kept, in which the proposal is fitted: some thousands */
+  PetscInt draws; /**< that are kept */
+  PetscInt thinning; /**< steps from one to the next */
+} ChainLength;
+typedef struct {
+  double *theta; /* [draws][parameters] */
+  double *log_density; /* [draws], or NULL if that is not wanted */
+  double acceptance; /**< share of the steps after the warm-up that were taken */
+} ChainDraws;
+/** One Markov chain of parameters, by random-walk Metropolis from a draw of the prior.  Parameters that the prior fixes
+ * stay.  A function of density, length, key and chain alone: chains may run wherever there is time.  Its numbers are at
+ * positions of \p key from 2^63 up, which are to be left to chains.
+ * \param chain 0 … 2^23 - 1  \param[in,out] draws  arrays to be filled
+ * Errors: NEPHRITE_ERR_INTERRUPTED: asked to stop.  NEPHRITE_ERR_CONFIG: no length, or all parameters are fixed.
+ * NEPHRITE_ERR_INPUT: the density is 0 wherever the chain tries to start.  Those of the density. */
+PetscErrorCode parameter_chain_run(const Prior *prior, const ParameterDensity *density, const ChainLength *length,
+                                   RandomKey key, PetscInt chain, ChainDraws *draws);
+
 /** Maps of a Gaussian field given an observation and a cosmology, exactly: the mean of their posterior, and draws from
  * it, with masks and with noise that varies from pixel to pixel.  Modes without power (k = 0) are 0, modes that are not
  * seen as the prior has them.  Uses work space: one per thread; create from one thread at a time. */
