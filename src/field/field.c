@@ -135,6 +135,7 @@ PetscErrorCode field_destroy(Field **field)
   }
   for (int t = 0; t < f->threads && f->even; t++) PetscCall(even_transform_destroy(&f->even[t]));
   PetscCall(PetscFree(f->even));
+  PetscCall(tape_destroy(f));
   if (!f->slab) fftw_free(f->pixels);
   fftw_free(f->modes);
   PetscCall(slab_destroy(&f->slab));
@@ -163,7 +164,9 @@ static PetscErrorCode set_spectra(Field *f, const LensingSpectra *spectra)
   if (!error) error = spectrum_quarter(spectra, &f->grid, f->root);
   PetscCall(f->slab ? group_agree(f->comm, error) : error);
   memcpy(f->shift, spectra->shift, (size_t)f->shape.bins * sizeof *f->shift);
+  if (f->tape) PetscCall(tape_spectra(f, spectra));
   if (f->shape.model == FIELD_LOGNORMAL) PetscCall(lognormal_gaussian_power(f));
+  if (f->tape) PetscCall(PetscArraycpy(f->tape->gaussian, f->root, (size_t)f->pairs * quarter_size(&f->grid)));
   PetscCall(gaussian_roots(f));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
@@ -172,6 +175,7 @@ PetscErrorCode field_set_spectra(Field *f, const LensingSpectra *spectra)
 {
   PetscFunctionBeginUser;
   f->ready = PETSC_FALSE;
+  if (f->tape) f->tape->realised = PETSC_FALSE;
   PetscCall(PetscLogEventBegin(f->prepare, 0, 0, 0, 0));
   const PetscErrorCode error = set_spectra(f, spectra);
   PetscCall(PetscLogEventEnd(f->prepare, 0, 0, 0, 0));
@@ -229,6 +233,7 @@ static void realise(Field *f)
     else
       for (size_t i = 0; i < p.count; i++) p.pixels[i] *= scale;
   }
+  if (f->tape) f->tape->realised = PETSC_TRUE;
 }
 
 static PetscErrorCode check_ready(const Field *f)

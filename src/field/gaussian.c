@@ -3,6 +3,7 @@
 #include "field/internal.h"
 
 #include <omp.h>
+#include <string.h>
 
 /* Roots of one row of the quarter.  \param negative [nx/2+1] work space
  * \return their negative eigenvalues, times the number of modes that each stands for */
@@ -81,16 +82,10 @@ PetscErrorCode gaussian_roots(Field *f)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-void gaussian_realise(Field *f)
+void correlate_modes(Field *f)
 {
   const PetscInt ny = f->grid.ny, columns = quarter_nx(&f->grid);
 
-  if (f->slab) {
-    slab_correlate(f->slab, f->kernels, f->root);
-    return;
-  }
-#pragma omp parallel for schedule(dynamic) num_threads(f->threads)
-  for (PetscInt bin = 0; bin < f->shape.bins; bin++) fftw_execute(f->forward[bin]);
 #pragma omp parallel for schedule(static) num_threads(f->threads)
   for (PetscInt y = 0; y < ny; y++) {
     const PetscInt quarter = 2 * y > ny ? ny - y : y;
@@ -103,6 +98,20 @@ void gaussian_realise(Field *f)
 
     f->kernels->correlate(&row);
   }
+}
+
+void gaussian_realise(Field *f)
+{
+  const PetscInt ny = f->grid.ny, columns = quarter_nx(&f->grid);
+
+  if (f->slab) {
+    slab_correlate(f->slab, f->kernels, f->root);
+    return;
+  }
+#pragma omp parallel for schedule(dynamic) num_threads(f->threads)
+  for (PetscInt bin = 0; bin < f->shape.bins; bin++) fftw_execute(f->forward[bin]);
+  if (f->tape) memcpy(f->tape->white, f->modes, (size_t)(f->shape.bins * ny * columns) * sizeof *f->modes);
+  correlate_modes(f);
 #pragma omp parallel for schedule(dynamic) num_threads(f->threads)
   for (PetscInt bin = 0; bin < f->shape.bins; bin++) fftw_execute(f->backward[bin]);
 }

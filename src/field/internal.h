@@ -79,6 +79,17 @@ double *slab_to_correlation(Slab *slab, const double *quarter, size_t *count);
 void slab_from_correlation(Slab *slab, double *quarter);
 PetscErrorCode slab_destroy(Slab **slab);
 
+/** What of the way from spectra and white noise to a map its derivatives are made from. */
+typedef struct {
+  LensingSpectra *spectra; /* NULL until any are set */
+  double *power; /* [pairs][ny/2+1][nx/2+1] P_ij */
+  double *correlation; /* the same of xi_ij/(lambda_i lambda_j), log-normal fields only */
+  double *gaussian; /* the same of P^g_ij, or P_ij for Gaussian fields */
+  double *adjoint; /* the same, work space: derivatives by L, P^g, xi, P in turn, per mode of the whole grid */
+  double complex *white; /* [bins][ny][nx/2+1] modes of the white noise */
+  PetscBool realised; /* white is that of the map in field->pixels, which is of these spectra */
+} FieldTape;
+
 struct Field {
   MPI_Comm comm; /* borrowed */
   FieldShape shape;
@@ -99,16 +110,31 @@ struct Field {
   uint64_t first_pixel; /* of a bin, on this rank */
   double complex *modes; /* [bins][ny][nx/2+1] on one rank, else NULL */
   fftw_plan forward[NEPHRITE_MAX_BINS], backward[NEPHRITE_MAX_BINS]; /* of each bin, on one rank */
+  FieldTape *tape; /* NULL unless derivatives are wanted; all of the map is then on this rank */
   PetscLogEvent prepare, make; /* setting spectra, and making maps */
 };
 
 /** Steps 1: C_ij(|k|)/pixel^2 on the quarter.  \param[out] quarter [pairs][rows][nx/2+1] */
 PetscErrorCode spectrum_quarter(const LensingSpectra *spectra, const FieldGrid *grid, double *quarter);
+/** A number's derivatives by spectra on the quarter, each per mode of the whole grid. */
+typedef struct {
+  const double *power, *derivative; /* [pairs][rows][nx/2+1] */
+} QuarterAdjoint;
+/** Its derivatives by the table that the spectra come from.  \param[out] power_bar [pairs][ell_count] */
+PetscErrorCode spectrum_quarter_adjoint(const LensingSpectra *spectra, const FieldGrid *grid, const QuarterAdjoint *at,
+                                        double *power_bar);
 /** From the spectrum of a log-normal convergence to that of its Gaussian field (physics, Maps 2), in place in
  * field->root.  Errors: NEPHRITE_ERR_INPUT where no log-normal field exists. */
 PetscErrorCode lognormal_gaussian_power(Field *field);
 /** L(k) from the spectra in field->root, in place, and sigma_i^2 (physics, Maps 3 and 4). */
 PetscErrorCode gaussian_roots(Field *field);
+/** The bins of a pair in the order of lensing_pair(). */
+void bins_of_pair(PetscInt bins, PetscInt pair, PetscInt two[2]);
+/** Keep spectra, and P_ij that is in field->root. */
+PetscErrorCode tape_spectra(Field *field, const LensingSpectra *spectra);
+PetscErrorCode tape_destroy(Field *field);
+/** Multiply the bins of each of field->modes by L(k), where all of a map is on this rank. */
+void correlate_modes(Field *field);
 /** g = FFT^-1 [L FFT z] from the white noise z in field->pixels, in place, but ny nx times too large. */
 void gaussian_realise(Field *field);
 

@@ -109,18 +109,22 @@ static void reassemble(Matrices *m, unsigned char negative[LANES])
     }
 }
 
-/* Matrices first … first+count-1 of a batch, at most LANES; the other lanes hold zeros. */
+/* \param matrix [pairs][stride], of which \p count, at most LANES, are taken; the other lanes hold zeros */
+static inline void load(const double *matrix, size_t stride, size_t count, Matrices *m)
+{
+  for (int i = 0; i < m->n; i++)
+    for (int j = i; j < m->n; j++) {
+      if (count < LANES) memset(m->a[i][j], 0, sizeof m->a[i][j]);
+      memcpy(m->a[i][j], matrix + (size_t)lensing_pair(m->n, i, j) * stride, count * sizeof *matrix);
+    }
+}
+
+/* Matrices first … first+count-1 of a batch, at most LANES. */
 static inline void take_some_roots(const RootBatch *batch, size_t first, size_t count, Matrices *m)
 {
   unsigned char negative[LANES];
 
-  for (int i = 0; i < m->n; i++)
-    for (int j = i; j < m->n; j++) {
-      const double *const matrix = batch->matrix + (size_t)lensing_pair(batch->bins, i, j) * batch->stride + first;
-
-      if (count < LANES) memset(m->a[i][j], 0, sizeof m->a[i][j]);
-      memcpy(m->a[i][j], matrix, count * sizeof *matrix);
-    }
+  load(batch->matrix + first, batch->stride, count, m);
   diagonalise(m);
   reassemble(m, negative);
   for (int i = 0; i < m->n; i++)
@@ -140,6 +144,94 @@ static void KERNEL(roots)(const RootBatch *batch)
   m.n = (int)batch->bins;
   for (; first + LANES <= batch->count; first += LANES) take_some_roots(batch, first, LANES, &m);
   if (first < batch->count) take_some_roots(batch, first, batch->count - first, &m);
+}
+
+/* ------------------------------------------------------------------ their adjoint */
+
+typedef double Square[NEPHRITE_MAX_BINS][NEPHRITE_MAX_BINS][LANES]; /* symmetric, both halves filled */
+
+/* out = V in V^T, where V's rows are v[e]; or with the indices of V exchanged, V^T in V. */
+static inline void change_basis(const Matrices *m, int back, Square in, Square half, Square out)
+{
+  const int n = m->n;
+
+  for (int i = 0; i < n; i++)
+    for (int j = 0; j < n; j++) {
+      double sum[LANES] = {0};
+
+      for (int k = 0; k < n; k++) {
+        const double *const v = back ? m->v[k][i] : m->v[i][k];
+
+        for (int l = 0; l < LANES; l++) sum[l] += v[l] * in[k][j][l];
+      }
+      memcpy(half[i][j], sum, sizeof sum);
+    }
+  for (int i = 0; i < n; i++)
+    for (int j = i; j < n; j++) {
+      double sum[LANES] = {0};
+
+      for (int k = 0; k < n; k++) {
+        const double *const v = back ? m->v[k][j] : m->v[j][k];
+
+        for (int l = 0; l < LANES; l++) sum[l] += half[i][k][l] * v[l];
+      }
+      memcpy(out[i][j], sum, sizeof sum);
+      if (j > i) memcpy(out[j][i], sum, sizeof sum);
+    }
+}
+
+/* Times (f(x) - f(y))/(x - y) with f(x) = sqrt(max(x, 0)) for all pairs of eigenvalues x, y: with r their roots and
+ * n = max(-x, 0), that is (r_x + r_y)/((r_x + r_y)^2 + n_x + n_y), where no difference of near numbers is left. */
+static inline void divide_differences(const Matrices *m, Square square)
+{
+  double largest[LANES] = {0}, root[NEPHRITE_MAX_BINS][LANES], below[NEPHRITE_MAX_BINS][LANES];
+  const int n = m->n;
+
+  for (int e = 0; e < n; e++)
+    for (int l = 0; l < LANES; l++) {
+      largest[l] = fmax(largest[l], fabs(m->a[e][e][l]));
+      below[e][l] = fmax(-m->a[e][e][l], 0);
+    }
+  for (int e = 0; e < n; e++)
+    for (int l = 0; l < LANES; l++) root[e][l] = m->a[e][e][l] > 1e-15 * largest[l] ? sqrt(m->a[e][e][l]) : 0;
+  for (int i = 0; i < n; i++)
+    for (int j = 0; j < n; j++)
+      for (int l = 0; l < LANES; l++) {
+        const double sum = root[i][l] + root[j][l];
+
+        square[i][j][l] *= sum / (sum * sum + below[i][l] + below[j][l] + DBL_MIN);
+      }
+}
+
+static inline void take_some_adjoints(const RootAdjointBatch *batch, size_t first, size_t count, Matrices *m)
+{
+  Square square, half, turned;
+
+  load(batch->matrix + first, batch->stride, count, m);
+  diagonalise(m);
+  for (int i = 0; i < m->n; i++)
+    for (int j = 0; j < m->n; j++) {
+      if (count < LANES) memset(square[i][j], 0, sizeof square[i][j]);
+      memcpy(square[i][j], batch->adjoint + (size_t)lensing_pair(m->n, i, j) * batch->stride + first,
+             count * sizeof(double));
+    }
+  change_basis(m, 0, square, half, turned);
+  divide_differences(m, turned);
+  change_basis(m, 1, turned, half, square);
+  for (int i = 0; i < m->n; i++)
+    for (int j = i; j < m->n; j++)
+      memcpy(batch->adjoint + (size_t)lensing_pair(m->n, i, j) * batch->stride + first, square[i][j],
+             count * sizeof(double));
+}
+
+static void KERNEL(root_adjoint)(const RootAdjointBatch *batch)
+{
+  Matrices m;
+  size_t first = 0;
+
+  m.n = (int)batch->bins;
+  for (; first + LANES <= batch->count; first += LANES) take_some_adjoints(batch, first, LANES, &m);
+  if (first < batch->count) take_some_adjoints(batch, first, batch->count - first, &m);
 }
 
 /* ------------------------------------------------------------------ correlation */
@@ -174,6 +266,25 @@ static void KERNEL(correlate)(const CorrelateRow *row)
 
   for (; first + LANES <= row->count; first += LANES) correlate_some(row, first, LANES);
   if (first < row->count) correlate_some(row, first, row->count - first);
+}
+
+static void KERNEL(outer)(const OuterRow *row)
+{
+  const PetscInt n = row->bins;
+
+  for (PetscInt i = 0; i < n; i++)
+    for (PetscInt j = i; j < n; j++) {
+      const double *const a_i = row->a + 2 * (size_t)i * row->mode_stride, *const a_j = row->a + 2 * (size_t)j *
+                                                                                                     row->mode_stride;
+      const double *const z_i = row->z + 2 * (size_t)i * row->mode_stride, *const z_j = row->z + 2 * (size_t)j *
+                                                                                                     row->mode_stride;
+      double *const product = row->product + (size_t)lensing_pair(n, i, j) * row->product_stride;
+
+      for (size_t m = 0; m < row->count; m++)
+        product[m] += 0.5 * row->factor *
+                      (a_i[2 * m] * z_j[2 * m] + a_i[2 * m + 1] * z_j[2 * m + 1] + a_j[2 * m] * z_i[2 * m] +
+                       a_j[2 * m + 1] * z_i[2 * m + 1]);
+    }
 }
 
 static double KERNEL(sum_square)(size_t count, const double *x)
@@ -291,7 +402,9 @@ static void KERNEL(logarithm)(size_t count, double *x)
 const FieldKernels KERNEL(kernels) = {
     .name = TEXT_OF(NEPHRITE_ISA),
     .roots = KERNEL(roots),
+    .root_adjoint = KERNEL(root_adjoint),
     .correlate = KERNEL(correlate),
+    .outer = KERNEL(outer),
     .sum_square = KERNEL(sum_square),
     .exponential = KERNEL(exponential),
     .logarithm = KERNEL(logarithm),

@@ -17,6 +17,18 @@ typedef struct {
   unsigned char *negative; /* [count] eigenvalues below 0 */
 } RootBatch;
 
+/** The adjoint of RootBatch: from the derivatives of a number by the roots L to those by the matrices L L = A, by
+ * Daleckii and Krein's divided differences in the eigenbasis of A (Higham 2008, theorem 3.11).
+ *
+ * An eigenvalue below 0 has root 0 whatever it is.  So has, as far as derivatives go, one that is 0 to rounding: that
+ * of its root is infinite, and what is computed there is noise. */
+typedef struct {
+  PetscInt bins;
+  size_t count, stride; /* matrices; values between pairs */
+  const double *matrix; /* [pairs][stride] A */
+  double *adjoint; /* [pairs][stride] in: S with dF = tr(S dL), out: M with dF = tr(M dA) */
+} RootAdjointBatch;
+
 /** g = L z for the modes of a row, in place. */
 typedef struct {
   PetscInt bins;
@@ -25,10 +37,21 @@ typedef struct {
   double *mode; /* [bins][mode_stride][2] real and imaginary parts */
 } CorrelateRow;
 
+/** The symmetric part of Re(conj(a_i) z_j) of the modes of a row. */
+typedef struct {
+  PetscInt bins;
+  size_t count, product_stride, mode_stride; /* modes; values between pairs, complex values between bins */
+  const double *a, *z; /* [bins][mode_stride][2] real and imaginary parts */
+  double factor;
+  double *product; /* [pairs][product_stride], added to: factor times it */
+} OuterRow;
+
 typedef struct {
   const char *name; /* of the instruction set */
   void (*roots)(const RootBatch *batch);
+  void (*root_adjoint)(const RootAdjointBatch *batch);
   void (*correlate)(const CorrelateRow *row);
+  void (*outer)(const OuterRow *row);
   /** Sum of x^2. */
   double (*sum_square)(size_t count, const double *x);
   /** x = factor exp(x), element by element, to a few units in the last place; |x| below 700. */

@@ -4,6 +4,7 @@
 
 #include <math.h>
 #include <omp.h>
+#include <string.h>
 
 /* Of all ranks, so that they decide alike.  A NaN on one of them counts as -infinity. */
 static PetscErrorCode group_lowest(const Field *f, double *lowest)
@@ -14,8 +15,7 @@ static PetscErrorCode group_lowest(const Field *f, double *lowest)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-/* The pairs of bins in the order of lensing_pair(). */
-static void bins_of_pair(PetscInt bins, PetscInt pair, PetscInt two[2])
+void bins_of_pair(PetscInt bins, PetscInt pair, PetscInt two[2])
 {
   two[0] = 0;
   two[1] = pair;
@@ -71,6 +71,7 @@ static double transform_whole(const Field *f, PetscInt pair, EvenTransform *even
   even_transform(even, power, power);
   const double lowest = scale_correlation(f, pair, size, power);
   if (!(lowest > -1)) return lowest;
+  if (f->tape) memcpy(f->tape->correlation + (size_t)pair * size, power, size * sizeof *power);
   f->kernels->logarithm(size, power);
   even_transform(even, power, power);
   power[0] = 0;

@@ -17,42 +17,116 @@ typedef struct {
   PetscBool *logarithmic; /* [pairs] */
 } PairSplines;
 
+/* The weights of a cubic spline at a place within interval i: value a y_i + b y_{i+1} + ca m_i + cb m_{i+1}. */
+typedef struct {
+  PetscInt i;
+  double a, b, ca, cb;
+} SplineWeights;
+
+typedef enum { FORWARD, ADJOINT } Direction; /* to solve a system, or the transposed one */
+
+/* Lengths of the intervals at the ends, over those of their neighbours. */
+static double first_ratio(const PairSplines *s)
+{
+  return (s->x[1] - s->x[0]) / (s->x[2] - s->x[1]);
+}
+
+static double last_ratio(const PairSplines *s)
+{
+  const double *end = s->x + s->count - 1;
+
+  return (end[0] - end[-1]) / (end[-1] - end[-2]);
+}
+
 /* Curvatures m solve h_{i-1} m_{i-1} + 2 (h_{i-1} + h_i) m_i + h_i m_{i+1} = 6 (s_i - s_{i-1}), s the slopes; at the
- * ends the third derivative is continuous at the last but one knot, which eliminates m_0 and m_{n-1}. */
-static PetscErrorCode solve_curvatures(PairSplines *s)
+ * ends the third derivative is continuous at the last but one knot, which eliminates m_0 and m_{n-1}.
+ * \param[in,out] side [pairs][count-2]  right-hand sides in, solutions out */
+static PetscErrorCode solve_inner(const PairSplines *s, Direction direction, double *side)
 {
   const int inner = (int)s->count - 2, pairs = (int)s->pairs, n = (int)s->count;
   const double *x = s->x;
-  const double first = (x[1] - x[0]) / (x[2] - x[1]), last = (x[n - 1] - x[n - 2]) / (x[n - 2] - x[n - 3]);
-  double *below, *diagonal, *above, *side;
+  double *below, *diagonal, *above;
   int info = 0;
 
   PetscFunctionBeginUser;
-  PetscCall(PetscMalloc4(inner, &below, inner, &diagonal, inner, &above, (size_t)inner * (size_t)pairs, &side));
+  PetscCall(PetscMalloc3(inner, &below, inner, &diagonal, inner, &above));
   for (int i = 0; i < inner; i++) {
     diagonal[i] = 2 * (x[i + 2] - x[i]);
     above[i] = x[i + 2] - x[i + 1];
     below[i] = x[i + 2] - x[i + 1]; /* couples row i+1 to unknown i */
-    for (int p = 0; p < pairs; p++) {
+  }
+  diagonal[0] += (x[1] - x[0]) * (1 + first_ratio(s));
+  above[0] -= (x[1] - x[0]) * first_ratio(s);
+  diagonal[inner - 1] += (x[n - 1] - x[n - 2]) * (1 + last_ratio(s));
+  below[inner - 2] -= (x[n - 1] - x[n - 2]) * last_ratio(s);
+  if (direction == FORWARD)
+    dgtsv_(&inner, &pairs, below, diagonal, above, side, &inner, &info);
+  else
+    dgtsv_(&inner, &pairs, above, diagonal, below, side, &inner, &info);
+  PetscCall(PetscFree3(below, diagonal, above));
+  PetscCheck(!info, PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL, "LAPACK dgtsv solved no spline (info %d)", info);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode solve_curvatures(PairSplines *s)
+{
+  const PetscInt inner = s->count - 2, pairs = s->pairs, n = s->count;
+  const double *x = s->x, first = first_ratio(s), last = last_ratio(s);
+  double *side;
+
+  PetscFunctionBeginUser;
+  PetscCall(PetscMalloc1((size_t)inner * (size_t)pairs, &side));
+  for (PetscInt p = 0; p < pairs; p++)
+    for (PetscInt i = 0; i < inner; i++) {
       const double *y = s->y + p * n + i;
+
       side[p * inner + i] = 6 * ((y[2] - y[1]) / (x[i + 2] - x[i + 1]) - (y[1] - y[0]) / (x[i + 1] - x[i]));
     }
-  }
-  diagonal[0] += (x[1] - x[0]) * (1 + first);
-  above[0] -= (x[1] - x[0]) * first;
-  diagonal[inner - 1] += (x[n - 1] - x[n - 2]) * (1 + last);
-  below[inner - 2] -= (x[n - 1] - x[n - 2]) * last;
-  dgtsv_(&inner, &pairs, below, diagonal, above, side, &inner, &info);
-  for (int p = 0; p < pairs; p++) {
+  const PetscErrorCode error = solve_inner(s, FORWARD, side);
+  for (PetscInt p = 0; p < pairs; p++) {
     double *m = s->curvature + p * n;
 
-    for (int i = 0; i < inner; i++) m[i + 1] = side[p * inner + i];
+    for (PetscInt i = 0; i < inner; i++) m[i + 1] = side[p * inner + i];
     m[0] = (1 + first) * m[1] - first * m[2];
     m[n - 1] = (1 + last) * m[n - 2] - last * m[n - 3];
   }
-  PetscCall(PetscFree4(below, diagonal, above, side));
-  PetscCheck(!info, PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL, "LAPACK dgtsv solved no spline (info %d)", info);
-  PetscFunctionReturn(PETSC_SUCCESS);
+  PetscCall(PetscFree(side));
+  PetscFunctionReturn(error);
+}
+
+/* The adjoint of solve_curvatures(), its steps in reverse.
+ * \param[in,out] y_bar [pairs][count]  derivatives by y: what comes by way of the curvatures is added
+ * \param[in,out] m_bar [pairs][count]  derivatives by the curvatures; used up */
+static PetscErrorCode solve_curvatures_adjoint(const PairSplines *s, double *y_bar, double *m_bar)
+{
+  const PetscInt inner = s->count - 2, pairs = s->pairs, n = s->count;
+  const double *x = s->x, first = first_ratio(s), last = last_ratio(s);
+  double *side;
+
+  PetscFunctionBeginUser;
+  PetscCall(PetscMalloc1((size_t)inner * (size_t)pairs, &side));
+  for (PetscInt p = 0; p < pairs; p++) {
+    double *m = m_bar + p * n;
+
+    m[n - 2] += (1 + last) * m[n - 1];
+    m[n - 3] -= last * m[n - 1];
+    m[1] += (1 + first) * m[0];
+    m[2] -= first * m[0];
+    for (PetscInt i = 0; i < inner; i++) side[p * inner + i] = m[i + 1];
+  }
+  const PetscErrorCode error = solve_inner(s, ADJOINT, side);
+  for (PetscInt p = 0; p < pairs; p++)
+    for (PetscInt i = 0; i < inner; i++) {
+      double *y = y_bar + p * n + i;
+      const double up = 6 * side[p * inner + i] / (x[i + 2] - x[i + 1]),
+                   down = 6 * side[p * inner + i] / (x[i + 1] - x[i]);
+
+      y[2] += up;
+      y[1] -= up + down;
+      y[0] += down;
+    }
+  PetscCall(PetscFree(side));
+  PetscFunctionReturn(error);
 }
 
 static PetscErrorCode check_table(const LensingSpectra *spectra)
@@ -115,28 +189,39 @@ static PetscInt find_interval(const PairSplines *s, PetscInt start, double x)
   return i;
 }
 
+/* At wavenumber k; constant beyond the ends.  \param start  an interval not beyond it */
+static SplineWeights spline_weights(const PairSplines *s, PetscInt start, double k2)
+{
+  const double x = k2 > 0 ? fmin(fmax(log(k2) / 2, s->x[0]), s->x[s->count - 1]) : s->x[0];
+  const PetscInt i = find_interval(s, start, x);
+  const double h = s->x[i + 1] - s->x[i], a = (s->x[i + 1] - x) / h, b = 1 - a;
+
+  return (SplineWeights){i, a, b, (a * a * a - a) * h * h / 6, (b * b * b - b) * h * h / 6};
+}
+
+/* |k|^2 at a place of the quarter. */
+static double wavenumber_squared(const FieldGrid *grid, PetscInt row, PetscInt column)
+{
+  const double ky = 2 * M_PI * (double)(grid->first + row) / ((double)grid->ny * grid->pixel);
+  const double kx = 2 * M_PI * (double)column / ((double)grid->nx * grid->pixel);
+
+  return kx * kx + ky * ky;
+}
+
 /* A row of the quarter, from quarter_first() on: ln C, or C where that changes sign, of each pair.
  * \param[out] quarter [pairs][rows][nx/2+1] */
 static void evaluate_row(const PairSplines *s, const FieldGrid *grid, PetscInt row, double *quarter)
 {
   const PetscInt columns = quarter_nx(grid);
-  const double ky = 2 * M_PI * (double)(grid->first + row) / ((double)grid->ny * grid->pixel);
-  PetscInt i = 0; /* |k| increases along the row */
+  SplineWeights w = {0}; /* |k| increases along the row */
 
   for (PetscInt column = quarter_first(row, grid); column < columns; column++) {
-    const double kx = 2 * M_PI * (double)column / ((double)grid->nx * grid->pixel);
-    const double k2 = kx * kx + ky * ky;
-    const double x = k2 > 0 ? fmin(fmax(log(k2) / 2, s->x[0]), s->x[s->count - 1]) : s->x[0];
-
-    i = find_interval(s, i, x);
-    const double h = s->x[i + 1] - s->x[i], a = (s->x[i + 1] - x) / h, b = 1 - a;
-    const double ca = (a * a * a - a) * h * h / 6, cb = (b * b * b - b) * h * h / 6;
-
+    w = spline_weights(s, w.i, wavenumber_squared(grid, row, column));
     for (PetscInt p = 0; p < s->pairs; p++) {
-      const double *v = s->y + p * s->count + i, *m = s->curvature + p * s->count + i;
+      const double *v = s->y + p * s->count + w.i, *m = s->curvature + p * s->count + w.i;
 
       quarter[(size_t)p * quarter_size(grid) + (size_t)(row * columns + column)] =
-          a * v[0] + b * v[1] + ca * m[0] + cb * m[1];
+          w.a * v[0] + w.b * v[1] + w.ca * m[0] + w.cb * m[1];
     }
   }
 }
@@ -175,6 +260,60 @@ PetscErrorCode spectrum_quarter(const LensingSpectra *spectra, const FieldGrid *
   PetscFunctionBeginUser;
   const PetscErrorCode error = pair_splines_create(spectra, &splines);
   if (!error) fill_quarter(&splines, grid, quarter);
+  PetscCall(pair_splines_destroy(&splines));
+  PetscFunctionReturn(error);
+}
+
+/* Derivatives by the values of the splines at their nodes, in ln C or C, and by their curvatures. */
+static void evaluate_row_adjoint(const PairSplines *s, const FieldGrid *grid, PetscInt row, const QuarterAdjoint *at,
+                                 double *y_bar, double *m_bar)
+{
+  const PetscInt columns = quarter_nx(grid);
+  const double density = 1 / (grid->pixel * grid->pixel);
+  SplineWeights w = {0};
+
+  for (PetscInt column = row ? 0 : 1; column < columns; column++) { /* the mean is 0 whatever C is */
+    const double times = quarter_times(grid->first + row, grid->ny) * quarter_times(column, grid->nx);
+
+    w = spline_weights(s, w.i, wavenumber_squared(grid, row, column));
+    for (PetscInt p = 0; p < s->pairs; p++) {
+      const size_t place = (size_t)p * quarter_size(grid) + (size_t)(row * columns + column);
+      const double bar = times * at->derivative[place] * (s->logarithmic[p] ? at->power[place] : density);
+      double *v = y_bar + p * s->count + w.i, *m = m_bar + p * s->count + w.i;
+
+      v[0] += w.a * bar;
+      v[1] += w.b * bar;
+      m[0] += w.ca * bar;
+      m[1] += w.cb * bar;
+    }
+  }
+}
+
+static PetscErrorCode quarter_adjoint(const PairSplines *s, const LensingSpectra *spectra, const FieldGrid *grid,
+                                      const QuarterAdjoint *at, double *power_bar)
+{
+  const size_t values = (size_t)s->pairs * (size_t)s->count;
+  double *m_bar;
+
+  PetscFunctionBeginUser;
+  PetscCall(PetscCalloc1(values, &m_bar));
+  PetscCall(PetscArrayzero(power_bar, values));
+  for (PetscInt row = 0; row < grid->rows; row++) evaluate_row_adjoint(s, grid, row, at, power_bar, m_bar);
+  const PetscErrorCode error = solve_curvatures_adjoint(s, power_bar, m_bar);
+  for (size_t n = 0; n < values && !error; n++)
+    if (s->logarithmic[n / (size_t)s->count]) power_bar[n] /= spectra->power[n];
+  PetscCall(PetscFree(m_bar));
+  PetscFunctionReturn(error);
+}
+
+PetscErrorCode spectrum_quarter_adjoint(const LensingSpectra *spectra, const FieldGrid *grid, const QuarterAdjoint *at,
+                                        double *power_bar)
+{
+  PairSplines splines = {0};
+
+  PetscFunctionBeginUser;
+  PetscErrorCode error = pair_splines_create(spectra, &splines);
+  if (!error) error = quarter_adjoint(&splines, spectra, grid, at, power_bar);
   PetscCall(pair_splines_destroy(&splines));
   PetscFunctionReturn(error);
 }

@@ -182,6 +182,83 @@ static void correlation_is_the_product_with_the_root(void **state)
   }
 }
 
+/* dA = L dL + dL L, so tr(M dA) = tr(S dL) for every dL if S = M L + L M. */
+static void the_adjoint_of_roots_solves_sylvesters_equation(void **state)
+{
+  enum { BINS = 4 };
+  const FieldKernels *tables[3];
+  const int count = field_kernels_usable(tables);
+
+  (void)state;
+  for (int t = 0; t < count; t++) {
+    Batch *b = make_batch(BINS);
+    double given[MAX_PAIRS * STRIDE], adjoint[MAX_PAIRS * STRIDE];
+
+    random_normal((RandomKey){.seed = 3, .stream = STREAM_FIELD}, 0, MAX_PAIRS * STRIDE, given);
+    memcpy(adjoint, given, sizeof adjoint);
+    take_roots(tables[t], b);
+    tables[t]->root_adjoint(&(RootAdjointBatch){BINS, COUNT, STRIDE, b->matrix, adjoint});
+    for (int m = 0; m < COUNT; m++)
+      for (PetscInt i = 0; i < BINS; i++)
+        for (PetscInt j = i; j < BINS; j++) {
+          double sum = 0, size = 1;
+
+          for (PetscInt k = 0; k < BINS; k++) {
+            const double left = element(b, adjoint, m, i, k) * element(b, b->root, m, k, j);
+            const double right = element(b, b->root, m, i, k) * element(b, adjoint, m, k, j);
+
+            sum += left + right;
+            size += fabs(left) + fabs(right);
+          }
+          assert_within(sum, element(b, given, m, i, j), 1e-9 * size); /* condition numbers of roots up to 1e4 */
+        }
+    free(b);
+  }
+}
+
+static void the_adjoint_of_the_root_of_nothing_is_nothing(void **state)
+{
+  const FieldKernels *tables[3];
+  const int count = field_kernels_usable(tables);
+  const double matrix[3] = {0};
+
+  (void)state;
+  for (int t = 0; t < count; t++) {
+    double adjoint[3] = {1, 2, 3};
+
+    tables[t]->root_adjoint(&(RootAdjointBatch){2, 1, 1, matrix, adjoint});
+    for (int i = 0; i < 3; i++) assert_true(adjoint[i] == 0);
+  }
+}
+
+static void the_outer_product_is_symmetric_and_added(void **state)
+{
+  enum { BINS = 3 };
+  const FieldKernels *tables[3];
+  const int count = field_kernels_usable(tables);
+  double a[2 * BINS * STRIDE], z[2 * BINS * STRIDE];
+
+  (void)state;
+  random_normal((RandomKey){.seed = 2, .stream = STREAM_FIELD}, 0, 2 * BINS * STRIDE, a);
+  random_normal((RandomKey){.seed = 3, .stream = STREAM_FIELD}, 0, 2 * BINS * STRIDE, z);
+  for (int t = 0; t < count; t++) {
+    double product[MAX_PAIRS * STRIDE];
+
+    for (int i = 0; i < MAX_PAIRS * STRIDE; i++) product[i] = 7;
+    tables[t]->outer(&(OuterRow){BINS, COUNT, STRIDE, STRIDE, a, z, 0.3, product});
+    for (PetscInt i = 0; i < BINS; i++)
+      for (PetscInt j = i; j < BINS; j++)
+        for (PetscInt m = 0; m < STRIDE; m++) {
+          double sum = 0;
+
+          for (PetscInt part = 2 * m; part < 2 * m + 2; part++)
+            sum += a[2 * i * STRIDE + part] * z[2 * j * STRIDE + part] +
+                   a[2 * j * STRIDE + part] * z[2 * i * STRIDE + part];
+          assert_within(product[lensing_pair(BINS, i, j) * STRIDE + m], 7 + (m < COUNT ? 0.15 * sum : 0), 1e-13);
+        }
+  }
+}
+
 static void the_sum_of_squares_is_that(void **state)
 {
   const FieldKernels *tables[3];
@@ -252,6 +329,9 @@ NEPHRITE_TEST_MAIN(cmocka_unit_test(roots_are_lapacks), cmocka_unit_test(a_root_
                    cmocka_unit_test(negative_eigenvalues_become_0_and_are_counted),
                    cmocka_unit_test(zero_and_diagonal_matrices_are_no_exception),
                    cmocka_unit_test(correlation_is_the_product_with_the_root),
+                   cmocka_unit_test(the_adjoint_of_roots_solves_sylvesters_equation),
+                   cmocka_unit_test(the_adjoint_of_the_root_of_nothing_is_nothing),
+                   cmocka_unit_test(the_outer_product_is_symmetric_and_added),
                    cmocka_unit_test(the_sum_of_squares_is_that),
                    cmocka_unit_test(elementary_functions_are_the_c_librarys),
                    cmocka_unit_test(a_root_does_not_depend_on_its_place_in_the_batch))
