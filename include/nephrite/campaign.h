@@ -46,6 +46,16 @@ void prior_describe(const Prior *prior, const double *theta, char *text, size_t 
 PetscErrorCode prior_draw(const Prior *prior, uint64_t seed, uint64_t index, PetscInt first_attempt, double *theta,
                           PetscInt *attempts);
 PetscErrorCode prior_log_density(const Prior *prior, const double *theta, double *log_density); /**< -inf outside */
+/** Is it "fixed"?  Then it is a parameter of theta, but not a random one. */
+PetscBool prior_is_fixed(const Prior *prior, PetscInt parameter);
+/** theta as a function of as many independent standard normals u, each its own: theta_p = F_p^-1(Phi(u_p)), F_p the
+ * distribution function before the physical cut.  Where cosmology_is_physical(), the density of u is then that of
+ * standard normals.  \param u [prior_count()], not looked at where fixed  \param[out] theta [prior_count()]
+ * \param[out] slope [prior_count()] dtheta_p/du_p, 0 where fixed; may be NULL */
+void prior_from_normal(const Prior *prior, const double *u, double *theta, double *slope);
+/** And back.  \param[out] u [prior_count()], 0 where fixed
+ * Errors: NEPHRITE_ERR_INPUT: a parameter at or beyond its bounds, or not at its fixed value. */
+PetscErrorCode prior_to_normal(const Prior *prior, const double *theta, double *u);
 /** Mean and standard deviation of each parameter's distribution (before the physical cut). */
 PetscErrorCode prior_moments(const Prior *prior, double *mean, double *std);
 PetscErrorCode prior_cosmology(const Prior *prior, const double *theta, Cosmology *cosmology, Systematics *systematics);

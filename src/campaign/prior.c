@@ -183,6 +183,75 @@ static double quantile(const Distribution *d, double u)
   return fmin(fmax(d->mean + d->std * z, d->low), d->high);
 }
 
+PetscBool prior_is_fixed(const Prior *prior, PetscInt parameter)
+{
+  return prior->entry[prior->parameter[parameter]].kind == FIXED ? PETSC_TRUE : PETSC_FALSE;
+}
+
+/* The value below which there is as much of the distribution as of a standard normal below u.  Shares are counted from
+ * the end that is nearer: none is the difference of two numbers next to 1. */
+static double from_normal(const Distribution *d, double u)
+{
+  if (d->kind == FIXED) return d->low;
+  if (d->kind == NORMAL) return d->mean + d->std * u;
+  if (d->kind == UNIFORM)
+    return u < 0 ? d->low + (d->high - d->low) * gsl_cdf_ugaussian_P(u)
+                 : d->high - (d->high - d->low) * gsl_cdf_ugaussian_Q(u);
+  const double low = (d->low - d->mean) / d->std, high = (d->high - d->mean) / d->std, mass = mass_within(d);
+  const PetscBool from_above = low > 0 || (high >= 0 && u > 0) ? PETSC_TRUE : PETSC_FALSE;
+  const double z = from_above ? gsl_cdf_ugaussian_Qinv(gsl_cdf_ugaussian_Q(high) + mass * gsl_cdf_ugaussian_Q(u))
+                              : gsl_cdf_ugaussian_Pinv(gsl_cdf_ugaussian_P(low) + mass * gsl_cdf_ugaussian_P(u));
+  return fmin(fmax(d->mean + d->std * z, d->low), d->high);
+}
+
+/* Its slope: the density of u over that of the value. */
+static double slope_from_normal(const Distribution *d, double u, double value)
+{
+  if (d->kind == FIXED) return 0;
+  if (d->kind == NORMAL) return d->std;
+  if (d->kind == UNIFORM) return (d->high - d->low) * gsl_ran_ugaussian_pdf(u);
+  const double z = (value - d->mean) / d->std;
+  return d->std * mass_within(d) * exp((z - u) * (z + u) / 2);
+}
+
+void prior_from_normal(const Prior *prior, const double *u, double *theta, double *slope)
+{
+  for (PetscInt p = 0; p < prior->count; p++) {
+    const Distribution *d = &prior->entry[prior->parameter[p]];
+
+    theta[p] = from_normal(d, u[p]);
+    if (slope) slope[p] = slope_from_normal(d, u[p], theta[p]);
+  }
+}
+
+static double to_normal(const Distribution *d, double value)
+{
+  if (d->kind == FIXED) return 0;
+  if (d->kind == NORMAL) return (value - d->mean) / d->std;
+  double below = value - d->low, above = d->high - value, all = d->high - d->low;
+  if (d->kind == TRUNCATED_NORMAL) {
+    below = fabs(tail(d, value) - tail(d, d->low));
+    above = fabs(tail(d, d->high) - tail(d, value));
+    all = mass_within(d);
+  }
+  return below < above ? gsl_cdf_ugaussian_Pinv(below / all) : gsl_cdf_ugaussian_Qinv(above / all);
+}
+
+PetscErrorCode prior_to_normal(const Prior *prior, const double *theta, double *u)
+{
+  PetscFunctionBeginUser;
+  for (PetscInt p = 0; p < prior->count; p++) {
+    const Distribution *d = &prior->entry[prior->parameter[p]];
+
+    PetscCheck(d->kind != FIXED || theta[p] == d->low, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
+               "%s is %.6g; the prior has it fixed at %.6g", d->name, theta[p], d->low);
+    PetscCheck(d->kind == FIXED || (theta[p] > d->low && theta[p] < d->high), PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
+               "%s is %.6g; by the prior it lies between %.6g and %.6g", d->name, theta[p], d->low, d->high);
+    u[p] = to_normal(d, theta[p]);
+  }
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
 PetscErrorCode prior_cosmology(const Prior *prior, const double *theta, Cosmology *cosmology, Systematics *systematics)
 {
   double value[PRIOR_ENTRIES];

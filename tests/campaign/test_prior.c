@@ -303,6 +303,62 @@ static void a_nuisance_of_a_bin_that_is_not_there_is_refused(void **state)
   assert_ok(prior_destroy(&prior));
 }
 
+static Prior *prior_of_every_kind(void)
+{
+  PriorConfig config = published();
+  Prior *prior = NULL;
+
+  snprintf(config.distribution[0], OPTION_TEXT_SIZE, "uniform:0.1,0.4");
+  snprintf(config.distribution[1], OPTION_TEXT_SIZE, "fixed:0.05");
+  snprintf(config.distribution[2], OPTION_TEXT_SIZE, "truncated_normal:0.8,0.1,1.2,1.3"); /* far above its mean */
+  snprintf(config.distribution[4], OPTION_TEXT_SIZE, "truncated_normal:1.9,0.1,0.9,1.0"); /* far below */
+  assert_ok(prior_create(&config, 5, &prior));
+  return prior;
+}
+
+static void parameters_of_standard_normals_have_the_prior_density(void **state)
+{
+  Prior *prior = prior_of_every_kind();
+
+  (void)state;
+  for (double u = -5; u <= 5; u += 0.25) {
+    double normals[6], theta[6], slope[6], density, expected = 0, back[6], above[6], below[6], shifted[6];
+
+    for (int p = 0; p < 6; p++) normals[p] = u;
+    prior_from_normal(prior, normals, theta, slope);
+    for (int p = 0; p < 6; p++) { /* p(theta) dtheta/du is a standard normal */
+      if (prior_is_fixed(prior, p)) continue;
+      expected += -u * u / 2 - log(2 * M_PI) / 2 - log(slope[p]);
+    }
+    assert_true(prior_is_fixed(prior, 1) && theta[1] == 0.05 && slope[1] == 0);
+    assert_ok(prior_log_density(prior, theta, &density));
+    if (isfinite(density)) assert_within(density, expected, 1e-8);
+    for (int p = 0; p < 6; p++) shifted[p] = u + 1e-4;
+    prior_from_normal(prior, shifted, above, NULL);
+    for (int p = 0; p < 6; p++) shifted[p] = u - 1e-4;
+    prior_from_normal(prior, shifted, below, NULL);
+    for (int p = 0; p < 6; p++)
+      if (p != 1) assert_within((above[p] - below[p]) / 2e-4, slope[p], 1e-6 * slope[p] + 1e-10);
+    assert_ok(prior_to_normal(prior, theta, back));
+    for (int p = 0; p < 6; p++) /* near a bound the value has fewer digits than its distance */
+      assert_within(back[p], p == 1 ? 0 : u, 1e-15 * fabs(theta[p]) / fmax(slope[p], 1e-12) * 10 + 1e-12);
+  }
+  assert_ok(prior_destroy(&prior));
+}
+
+static void normals_of_what_the_prior_excludes_are_refused(void **state)
+{
+  Prior *prior = prior_of_every_kind();
+  double u[6], theta[] = {0.4, 0.05, 1.25, 0.7, 0.95, -1};
+
+  (void)state;
+  assert_fails(prior_to_normal(prior, theta, u), NEPHRITE_ERR_INPUT, "Omega_c is 0.4; by the prior it lies between");
+  theta[0] = 0.3;
+  theta[1] = 0.06;
+  assert_fails(prior_to_normal(prior, theta, u), NEPHRITE_ERR_INPUT, "fixed at 0.05");
+  assert_ok(prior_destroy(&prior));
+}
+
 NEPHRITE_TEST_MAIN(cmocka_unit_test(draws_have_the_moments_of_their_distributions),
                    cmocka_unit_test(draws_follow_their_distributions),
                    cmocka_unit_test(a_draw_is_that_of_its_index_and_attempt),
@@ -313,4 +369,6 @@ NEPHRITE_TEST_MAIN(cmocka_unit_test(draws_have_the_moments_of_their_distribution
                    cmocka_unit_test(the_density_integrates_to_one),
                    cmocka_unit_test(nuisances_that_vary_become_parameters),
                    cmocka_unit_test(a_distribution_that_cannot_be_read_is_refused),
-                   cmocka_unit_test(a_nuisance_of_a_bin_that_is_not_there_is_refused))
+                   cmocka_unit_test(a_nuisance_of_a_bin_that_is_not_there_is_refused),
+                   cmocka_unit_test(parameters_of_standard_normals_have_the_prior_density),
+                   cmocka_unit_test(normals_of_what_the_prior_excludes_are_refused))
