@@ -184,6 +184,38 @@ uint64_t constrained_field_normals(const ConstrainedField *field);
 /** Iterations of the last mean or draw; 0 by mode. */
 PetscInt constrained_field_iterations(const ConstrainedField *field);
 PetscErrorCode constrained_field_destroy(ConstrainedField **field);
+/** A log-density and its gradient, up to a constant.  Where the density is 0, \p log_density is -infinity and the
+ * gradient is not looked at.
+ * \param x [dimension]  \param[out] gradient [dimension] */
+typedef PetscErrorCode LogDensity(void *context, const double *x, double *log_density, double *gradient);
+
+/** The posterior of map and parameters for one observation, with the simulator's own model as the prior: log-normal (or
+ * Gaussian) field, white noise on shear or convergence.  To be sampled by Hamiltonian Monte Carlo (Boruah, Rozo &
+ * Fiedorowicz 2022, 2204.13216; Porqueres et al. 2022, 2108.04825; of the published work this repository follows, the
+ * reference posterior).
+ *
+ * Coordinates x are a priori independent standard normals: first the u of each parameter that is not fixed
+ * (prior_from_normal()), then the white noise [bins][ny][nx] of the field.  Parameters that are not physical, or for
+ * which no log-normal field exists, have density 0, as in the simulator. */
+typedef struct FieldPosterior FieldPosterior;
+/** On one rank; create from one thread at a time.  \param survey, prior  borrowed  \param observation  copied
+ * Errors: those of lensing_model_for_survey() and field_check(); NEPHRITE_ERR_INPUT: a noise_std that is not positive.
+ */
+PetscErrorCode field_posterior_create(const SurveyConfig *survey, const Prior *prior, const Observation *observation,
+                                      FieldPosterior **posterior);
+PetscInt field_posterior_parameters(const FieldPosterior *posterior); /**< that are sampled: the first coordinates */
+PetscInt field_posterior_dimension(const FieldPosterior *posterior); /**< these and bins x ny x nx */
+/** A ::LogDensity with the posterior as its context: the gradient in closed form but for the spectra, whose derivatives
+ * by parameters are central differences good to 1e-8. */
+PetscErrorCode field_posterior_evaluate(void *posterior, const double *x, double *log_density, double *gradient);
+/** What coordinates mean.  \param[out] theta [prior_count()], may be NULL
+ * \param[out] kappa [bins][ny][nx], may be NULL  Errors: NEPHRITE_ERR_INPUT where the density is 0. */
+PetscErrorCode field_posterior_unpack(FieldPosterior *posterior, const double *x, double *theta, double *kappa);
+/** Coordinates of given parameters and white noise.  \param theta [prior_count()]  \param white [bins][ny][nx]
+ * \param[out] x [field_posterior_dimension()]  Errors: those of prior_to_normal(). */
+PetscErrorCode field_posterior_pack(const FieldPosterior *posterior, const double *theta, const double *white,
+                                    double *x);
+PetscErrorCode field_posterior_destroy(FieldPosterior **posterior);
 
 /** All that a farm of draws is made from; everything is borrowed. */
 typedef struct {

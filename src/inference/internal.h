@@ -115,4 +115,18 @@ PetscErrorCode contents_estimate(const Worker *worker, const float *kappa, Produ
 /** What every file holds beside: observation and truth. */
 PetscErrorCode contents_write(Worker *worker, ProductWriter *writer);
 
+/* ------------------------------------------------------------------ theory.c */
+
+/** Spectra and shifts as functions of the parameters, with derivatives. */
+typedef struct Theory Theory;
+/** \param survey, prior  borrowed */
+PetscErrorCode theory_create(const SurveyConfig *survey, const Prior *prior, Theory **theory);
+/** \param[out] spectra  borrowed, until the next call; NULL where there are none: unphysical parameters, no positive
+ * skewness, beyond a shift table */
+PetscErrorCode theory_evaluate(Theory *theory, const double *theta, const LensingSpectra **spectra);
+/** From a number's derivatives by the spectra of the last theory_evaluate() to those by its parameters.
+ * \param spectra_bar  as of field_pull_back()  \param[out] theta_bar [prior_count()], 0 where fixed */
+PetscErrorCode theory_pull_back(Theory *theory, const LensingSpectra *spectra_bar, double *theta_bar);
+PetscErrorCode theory_destroy(Theory **theory);
+
 #endif
