@@ -217,6 +217,48 @@ PetscErrorCode field_posterior_pack(const FieldPosterior *posterior, const doubl
                                     double *x);
 PetscErrorCode field_posterior_destroy(FieldPosterior **posterior);
 
+/** How a chain of the no-U-turn sampler is run. */
+typedef struct {
+  PetscInt dimension;
+  PetscInt dense; /**< the first coordinates share a dense mass matrix, the others have a diagonal one; 0 for none */
+  PetscInt warmup; /**< iterations in which step size and mass matrix are learnt */
+  PetscInt max_depth; /**< a trajectory has at most 2^max_depth - 1 steps; Stan's default is 10 */
+  double target_acceptance; /**< Stan's default is 0.8 */
+  RandomKey key; /**< of this chain: its numbers are a function of (key, iteration) */
+} NutsConfig;
+
+/** What an iteration did. */
+typedef struct {
+  double log_density, energy; /**< of the new position; the energy with its momenta */
+  double acceptance; /**< mean of min(1, exp(H_0 - H)) over the trajectory */
+  double step_size; /**< that was used */
+  PetscInt depth, steps; /**< doublings begun, and gradients taken */
+  PetscBool divergent; /**< the energy rose by more than 1000 */
+  PetscBool warmup; /**< something was learnt: no draw of the density */
+} NutsTransition;
+
+/** A chain of the no-U-turn sampler (Hoffman & Gelman 2014, 1111.4246) with multinomial weights and the generalised
+ * criterion (Betancourt 2017, 1701.02434), warmed up as Stan does.  Positions must have about unit scale a priori.
+ * Memory: some 17 + 6 max_depth vectors; an iteration allocates nothing. */
+typedef struct Nuts Nuts;
+/** \param context  of \p density; borrowed  Errors: NEPHRITE_ERR_CONFIG: numbers out of range. */
+PetscErrorCode nuts_create(const NutsConfig *config, LogDensity *density, void *context, Nuts **nuts);
+/** Begin a chain.  \param x [dimension]  Errors: NEPHRITE_ERR_INPUT: the density there is 0, or rises wherever one
+ * steps; those of the density. */
+PetscErrorCode nuts_start(Nuts *nuts, const double *x);
+/** One iteration.  Errors: those of the density. */
+PetscErrorCode nuts_step(Nuts *nuts, NutsTransition *transition);
+const double *nuts_position(const Nuts *nuts); /**< [dimension], borrowed until the next iteration */
+PetscInt nuts_iteration(const Nuts *nuts); /**< how many are done, those of the warm-up among them */
+/** Numbers that are the whole state of a chain between iterations. */
+size_t nuts_state_size(const Nuts *nuts);
+/** \param[out] state [nuts_state_size()] */
+PetscErrorCode nuts_state_save(const Nuts *nuts, double *state);
+/** Go on as the chain would that the state was saved of, bit for bit, given the same NutsConfig.
+ * Errors: NEPHRITE_ERR_INTERNAL: it is no state. */
+PetscErrorCode nuts_state_restore(Nuts *nuts, const double *state);
+PetscErrorCode nuts_destroy(Nuts **nuts);
+
 /** All that a farm of draws is made from; everything is borrowed. */
 typedef struct {
   const Options *options;

@@ -86,6 +86,7 @@ typedef enum {
   STREAM_POSTERIOR = 9,
   STREAM_CALIBRATION = 10,
   STREAM_ORDER = 11,
+  STREAM_CHAIN = 12,
 } RandomStream;
 
 /** Names a sequence of random numbers: Philox 4x64 with key (seed, stream) and counter (index, position). */

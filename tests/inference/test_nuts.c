@@ -1,0 +1,370 @@
+#include "inference/nuts.h"
+#include "nephrite_test.h"
+
+#include <stdlib.h>
+
+enum { MOST = 50 };
+
+static NutsConfig make_config(PetscInt dimension, PetscInt warmup)
+{
+  return (NutsConfig){.dimension = dimension,
+                      .warmup = warmup,
+                      .max_depth = 10,
+                      .target_acceptance = 0.8,
+                      .key = {.seed = 3, .stream = STREAM_CHAIN}};
+}
+
+/* A stationary first-order process with correlation r between neighbours, element i times scale[i]. */
+typedef struct {
+  PetscInt dimension;
+  double correlation, scale[MOST];
+  double centre;
+} Process;
+
+static Process make_process(PetscInt dimension, double correlation)
+{
+  Process p = {.dimension = dimension, .correlation = correlation, .centre = 1};
+
+  for (PetscInt i = 0; i < dimension; i++) p.scale[i] = pow(10, (double)(i % 5 - 2) / 2);
+  return p;
+}
+
+/* log p = -y_0^2/2 - sum (y_i - r y_{i-1})^2/(2 (1 - r^2)), y = (x - centre)/scale. */
+static PetscErrorCode process_density(void *context, const double *x, double *log_density, double *gradient)
+{
+  const Process *const p = context;
+  const double r = p->correlation, precision = 1 / (1 - r * r);
+  double before = 0;
+
+  *log_density = 0;
+  for (PetscInt i = 0; i < p->dimension; i++) gradient[i] = 0;
+  for (PetscInt i = 0; i < p->dimension; i++) {
+    const double y = (x[i] - p->centre) / p->scale[i], innovation = i ? y - r * before : y;
+    const double weight = i ? precision : 1;
+
+    *log_density -= weight * innovation * innovation / 2;
+    gradient[i] -= weight * innovation / p->scale[i];
+    if (i) gradient[i - 1] += weight * r * innovation / p->scale[i - 1];
+    before = y;
+  }
+  return PETSC_SUCCESS;
+}
+
+typedef struct {
+  double mean[MOST], variance[MOST], acceptance, steps, next_product; /* of elements 0 and 1 */
+  PetscInt divergent;
+} Summary;
+
+static Summary run(const NutsConfig *config, LogDensity *density, void *context, int draws)
+{
+  Nuts *nuts = NULL;
+  Summary s = {0};
+  double x[MOST] = {0};
+
+  assert_ok(nuts_create(config, density, context, &nuts));
+  assert_ok(nuts_start(nuts, x));
+  for (PetscInt i = 0; i < config->warmup + draws; i++) {
+    NutsTransition transition;
+
+    assert_ok(nuts_step(nuts, &transition));
+    assert_int_equal(transition.warmup, i < config->warmup);
+    if (transition.warmup) continue;
+    const double *const q = nuts_position(nuts);
+    for (PetscInt d = 0; d < config->dimension; d++) {
+      s.mean[d] += q[d] / draws;
+      s.variance[d] += q[d] * q[d] / draws;
+    }
+    if (config->dimension > 1) s.next_product += q[0] * q[1] / draws;
+    s.acceptance += transition.acceptance / draws;
+    s.steps += (double)transition.steps / draws;
+    s.divergent += transition.divergent ? 1 : 0;
+  }
+  for (PetscInt d = 0; d < config->dimension; d++) s.variance[d] -= s.mean[d] * s.mean[d];
+  s.next_product -= s.mean[0] * s.mean[1];
+  assert_ok(nuts_destroy(&nuts));
+  return s;
+}
+
+static void moments_of_correlated_normals_come_out(void **state)
+{
+  enum { DRAWS = 4000 };
+  const PetscInt dimensions[] = {1, 2, 10, 50};
+
+  (void)state;
+  for (int c = 0; c < 4; c++) {
+    Process p = make_process(dimensions[c], 0.7);
+    const NutsConfig config = make_config(p.dimension, 600);
+    const Summary s = run(&config, process_density, &p, DRAWS);
+
+    for (PetscInt i = 0; i < p.dimension; i++) { /* 4.5 standard errors of as many independent draws */
+      assert_within(s.mean[i], 1, 4.5 * p.scale[i] / sqrt(DRAWS));
+      assert_close(s.variance[i], p.scale[i] * p.scale[i], 4.5 * sqrt(2. / DRAWS) * 1.3);
+    }
+    if (p.dimension > 1) assert_within(s.next_product / p.scale[0] / p.scale[1], 0.7, 4.5 * 1.3 / sqrt(DRAWS));
+    assert_int_equal(s.divergent, 0);
+  }
+}
+
+/* Of a sampler whose acceptance is exp(-step size) without any scatter. */
+static void dual_averaging_finds_the_step_size_of_the_target(void **state)
+{
+  const double targets[] = {0.6, 0.8, 0.95};
+
+  (void)state;
+  for (int t = 0; t < 3; t++) {
+    double scalar[NUTS_SCALARS] = {[NUTS_STEP_SIZE] = 3};
+
+    dual_averaging_begin(scalar);
+    for (int i = 0; i < 2000; i++) dual_averaging_learn(scalar, targets[t], exp(-scalar[NUTS_STEP_SIZE]));
+    dual_averaging_end(scalar);
+    assert_close(exp(-scalar[NUTS_STEP_SIZE]), targets[t], 0.01); /* the mean forgets its beginning slowly */
+  }
+}
+
+/* The mean of ln(step size), taken over the last 50 iterations, is on the safe side where acceptance falls steeply. */
+static void the_step_size_reaches_the_target_acceptance(void **state)
+{
+  const double targets[] = {0.8, 0.9, 0.95};
+
+  (void)state;
+  for (int t = 0; t < 3; t++) {
+    Process p = make_process(20, 0.3);
+    NutsConfig config = make_config(p.dimension, 1000);
+
+    config.target_acceptance = targets[t];
+    const double acceptance = run(&config, process_density, &p, 1000).acceptance;
+    assert_true(acceptance > targets[t] - 0.03 && acceptance < 1 - 0.45 * (1 - targets[t]));
+  }
+}
+
+/* Neal 2003, milder: v is standard normal, and so are the others times exp(v/2). */
+static PetscErrorCode funnel(void *context, const double *x, double *log_density, double *gradient)
+{
+  const PetscInt dimension = *(PetscInt *)context;
+  const double v = x[0], precision = exp(-v);
+
+  *log_density = -v * v / 2;
+  gradient[0] = -v;
+  for (PetscInt i = 1; i < dimension; i++) {
+    *log_density -= v / 2 + precision * x[i] * x[i] / 2;
+    gradient[0] += precision * x[i] * x[i] / 2 - 0.5;
+    gradient[i] = -precision * x[i];
+  }
+  return PETSC_SUCCESS;
+}
+
+static void a_funnel_is_explored_into_its_neck(void **state)
+{
+  enum { DRAWS = 6000 };
+  PetscInt dimension = 6;
+  NutsConfig config = make_config(dimension, 1000);
+
+  (void)state;
+  config.target_acceptance = 0.95;
+  const Summary s = run(&config, funnel, &dimension, DRAWS);
+  assert_within(s.mean[0], 0, 0.12); /* draws are correlated: worth some 800 independent ones */
+  assert_within(s.variance[0], 1, 0.2);
+  assert_within(s.variance[1], exp(0.5), 0.35); /* E exp(v) */
+}
+
+/* Two coordinates that are all but one: with a dense mass matrix as easy as others. */
+static void a_dense_block_undoes_correlations(void **state)
+{
+  enum { DRAWS = 1000 };
+  Process p = make_process(2, 0.999);
+  NutsConfig config = make_config(2, 1000);
+
+  (void)state;
+  const Summary diagonal = run(&config, process_density, &p, DRAWS);
+  config.dense = 2;
+  const Summary dense = run(&config, process_density, &p, DRAWS);
+  assert_true(dense.steps < diagonal.steps / 5);
+  assert_within(dense.mean[0], 1, 5 * p.scale[0] / sqrt(DRAWS));
+  assert_close(dense.variance[1], p.scale[1] * p.scale[1], 5 * sqrt(2. / DRAWS));
+}
+
+static void step(Nuts *nuts, int count)
+{
+  for (int i = 0; i < count; i++) {
+    NutsTransition transition;
+
+    assert_ok(nuts_step(nuts, &transition));
+  }
+}
+
+static void a_chain_restored_goes_on_bit_for_bit(void **state)
+{
+  const int stops[] = {0, 1, 60, 99, 100, 130, 249, 250, 280};
+  Process p = make_process(7, 0.5);
+  NutsConfig config = make_config(7, 250);
+
+  (void)state;
+  config.dense = 3;
+  for (size_t s = 0; s < sizeof stops / sizeof *stops; s++) {
+    Nuts *whole = NULL, *after = NULL;
+    double x[MOST] = {0};
+
+    assert_ok(nuts_create(&config, process_density, &p, &whole));
+    assert_ok(nuts_create(&config, process_density, &p, &after));
+    const size_t size = nuts_state_size(whole), bytes = size * sizeof(double);
+    double *const saved = malloc(bytes), *const end = malloc(bytes), *const other_end = malloc(bytes);
+    assert_ok(nuts_start(whole, x));
+    step(whole, stops[s]);
+    assert_ok(nuts_state_save(whole, saved));
+    step(whole, 300 - stops[s]);
+    assert_ok(nuts_state_restore(after, saved));
+    assert_int_equal(nuts_iteration(after), stops[s]);
+    step(after, 300 - stops[s]);
+    assert_ok(nuts_state_save(whole, end));
+    assert_ok(nuts_state_save(after, other_end));
+    assert_memory_equal(end, other_end, bytes);
+    free(saved);
+    free(end);
+    free(other_end);
+    assert_ok(nuts_destroy(&whole));
+    assert_ok(nuts_destroy(&after));
+  }
+}
+
+static void chains_of_other_keys_are_others(void **state)
+{
+  Process p = make_process(3, 0.5);
+  NutsConfig config = make_config(3, 10);
+  double first[3];
+
+  (void)state;
+  for (int chain = 0; chain < 2; chain++) {
+    Nuts *nuts = NULL;
+    double x[MOST] = {0};
+
+    config.key.index = (uint64_t)chain;
+    assert_ok(nuts_create(&config, process_density, &p, &nuts));
+    assert_ok(nuts_start(nuts, x));
+    step(nuts, 3);
+    for (int i = 0; i < 3 && chain; i++) assert_true(nuts_position(nuts)[i] != first[i]);
+    memcpy(first, nuts_position(nuts), sizeof first);
+    assert_ok(nuts_destroy(&nuts));
+  }
+}
+
+/* Stan's windows for a warm-up of 1,000: 75 | 25 50 100 200 500 | 50. */
+static void the_windows_of_the_warmup_are_stans(void **state)
+{
+  const struct {
+    PetscInt warmup;
+    PetscInt ends[6];
+  } cases[] = {{1000, {99, 149, 249, 449, 949, -1}},
+               {150, {99, -1}},
+               {100, {89, -1}},
+               {500, {99, 149, 249, 449, -1}},
+               {19, {-1}}};
+
+  (void)state;
+  for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+    const NutsConfig config = make_config(1, cases[c].warmup);
+    double scalar[NUTS_SCALARS] = {0}, q = 0, variance = 0, mean = 0, square = 0;
+    NutsState s = {.scalar = scalar, .q = &q, .variance = &variance, .mean = &mean, .square = &square};
+    int window = 0;
+
+    windows_begin(&s, config.warmup);
+    for (PetscInt i = 0; i < config.warmup; i++) {
+      PetscBool closed;
+
+      q = i % 2 ? 1 : -1;
+      windows_learn(&config, &s, i, &closed);
+      if (closed) assert_int_equal(i, cases[c].ends[window++]);
+    }
+    assert_int_equal(cases[c].ends[window], -1);
+    /* 500 numbers +-1, shrunk as Stan does */
+    if (config.warmup == 1000) assert_close(variance, 500. / 505 * 500 / 499 + 1e-3 * 5 / 505, 1e-12);
+  }
+}
+
+/* A wall within which the density is flat. */
+static PetscErrorCode box(void *context, const double *x, double *log_density, double *gradient)
+{
+  (void)context;
+  *log_density = fabs(x[0]) < 1 ? 0 : -INFINITY;
+  gradient[0] = 0;
+  return PETSC_SUCCESS;
+}
+
+static void what_has_no_density_is_never_reached(void **state)
+{
+  enum { DRAWS = 4000 };
+  NutsConfig config = make_config(1, 200);
+
+  (void)state;
+  config.max_depth = 5;
+  const Summary s = run(&config, box, NULL, DRAWS);
+  assert_true(s.divergent > 0);
+  assert_within(s.mean[0], 0, 0.1);
+  assert_close(s.variance[0], 1. / 3, 0.1); /* flat between -1 and 1 */
+}
+
+static PetscErrorCode failing(void *context, const double *x, double *log_density, double *gradient)
+{
+  int *const left = context;
+
+  PetscFunctionBeginUser;
+  PetscCheck((*left)--, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT, "no more");
+  *log_density = -x[0] * x[0] / 2;
+  gradient[0] = -x[0];
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static void errors_of_the_density_are_the_chains(void **state)
+{
+  const NutsConfig config = make_config(1, 10);
+  Nuts *nuts = NULL;
+  NutsTransition transition;
+  int left = 100;
+  const double x[1] = {0.5};
+  PetscErrorCode error = PETSC_SUCCESS;
+
+  (void)state;
+  assert_ok(nuts_create(&config, failing, &left, &nuts));
+  assert_ok(nuts_start(nuts, x));
+  while (!error) error = nuts_step(nuts, &transition);
+  assert_int_equal(error, NEPHRITE_ERR_INPUT);
+  assert_string_equal(error_message(), "no more");
+  assert_ok(nuts_destroy(&nuts));
+}
+
+static void a_chain_does_not_start_where_there_is_no_density(void **state)
+{
+  const NutsConfig config = make_config(1, 10);
+  Nuts *nuts = NULL;
+  const double outside[1] = {2};
+
+  (void)state;
+  assert_ok(nuts_create(&config, box, NULL, &nuts));
+  assert_fails(nuts_start(nuts, outside), NEPHRITE_ERR_INPUT, "a chain starts where the log-density is -inf");
+  assert_ok(nuts_destroy(&nuts));
+}
+
+static void numbers_out_of_range_are_refused(void **state)
+{
+  NutsConfig config = make_config(2, 10);
+  Nuts *nuts = NULL;
+
+  (void)state;
+  config.dense = 3;
+  assert_fails(nuts_create(&config, box, NULL, &nuts), NEPHRITE_ERR_CONFIG, "3 of them with a dense");
+  config = make_config(2, 10);
+  config.max_depth = 21;
+  assert_fails(nuts_create(&config, box, NULL, &nuts), NEPHRITE_ERR_CONFIG, "double 21 times");
+  config = make_config(2, 10);
+  config.target_acceptance = 1;
+  assert_fails(nuts_create(&config, box, NULL, &nuts), NEPHRITE_ERR_CONFIG, "target acceptance of 1");
+}
+
+NEPHRITE_TEST_MAIN(
+    cmocka_unit_test(moments_of_correlated_normals_come_out),
+    cmocka_unit_test(dual_averaging_finds_the_step_size_of_the_target),
+    cmocka_unit_test(the_step_size_reaches_the_target_acceptance), cmocka_unit_test(a_funnel_is_explored_into_its_neck),
+    cmocka_unit_test(a_dense_block_undoes_correlations), cmocka_unit_test(a_chain_restored_goes_on_bit_for_bit),
+    cmocka_unit_test(chains_of_other_keys_are_others), cmocka_unit_test(the_windows_of_the_warmup_are_stans),
+    cmocka_unit_test(what_has_no_density_is_never_reached), cmocka_unit_test(errors_of_the_density_are_the_chains),
+    cmocka_unit_test(a_chain_does_not_start_where_there_is_no_density),
+    cmocka_unit_test(numbers_out_of_range_are_refused))
