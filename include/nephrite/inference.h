@@ -259,6 +259,20 @@ PetscErrorCode nuts_state_save(const Nuts *nuts, double *state);
 PetscErrorCode nuts_state_restore(Nuts *nuts, const double *state);
 PetscErrorCode nuts_destroy(Nuts **nuts);
 
+/** What the chains of one quantity say of each other and of themselves (Vehtari et al. 2021, 1903.08008). */
+typedef struct {
+  double mean, std; /**< of all draws */
+  double r_hat; /**< rank-normalised, split and folded; above 1.01 the chains have not mixed */
+  double ess_bulk, ess_tail; /**< as many independent draws would tell as much of the middle, and of the 5% and 95%
+                                quantiles */
+} McmcDiagnostics;
+/** The last three are NaN where draws are not finite or all the same.  \param value [chains][draws], without warm-up
+ * Errors: NEPHRITE_ERR_CONFIG: no chains, or fewer than 8 draws of each. */
+PetscErrorCode mcmc_diagnose(PetscInt chains, PetscInt draws, const double *value, McmcDiagnostics *diagnostics);
+/** How well new momenta explore the energies: sum of (E_n - E_{n-1})^2 over sum of (E_n - mean)^2 of one chain
+ * (Betancourt 2016, 1604.00695).  Below 0.3 they do badly.  \param energy [draws], without warm-up */
+double mcmc_e_bfmi(PetscInt draws, const double *energy);
+
 /** All that a farm of draws is made from; everything is borrowed. */
 typedef struct {
   const Options *options;
