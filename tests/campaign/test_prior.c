@@ -227,6 +227,22 @@ static void every_draw_is_physical_and_the_replaced_ones_are_counted(void **stat
   assert_ok(prior_destroy(&prior));
 }
 
+static void parameters_are_told_by_name_as_far_as_there_is_room(void **state)
+{
+  PriorConfig config = published();
+  Prior *prior = NULL;
+  const double theta[6] = {0.27, 0.05, 0.8, 0.7, 0.96, -1};
+  char text[128], little[16];
+
+  (void)state;
+  assert_ok(prior_create(&config, 5, &prior));
+  prior_describe(prior, theta, text, sizeof text);
+  assert_string_equal(text, "Omega_c 0.27, Omega_b 0.05, sigma_8 0.8, h 0.7, n_s 0.96, w_0 -1");
+  prior_describe(prior, theta, little, sizeof little);
+  assert_string_equal(little, "Omega_c 0.27, O");
+  assert_ok(prior_destroy(&prior));
+}
+
 static void the_density_integrates_to_one(void **state)
 {
   PriorConfig config = published();
@@ -366,6 +382,7 @@ NEPHRITE_TEST_MAIN(cmocka_unit_test(draws_have_the_moments_of_their_distribution
                    cmocka_unit_test(a_normal_cut_far_in_its_tail_is_still_drawn_and_normalised),
                    cmocka_unit_test(a_prior_without_any_physical_universe_is_refused),
                    cmocka_unit_test(every_draw_is_physical_and_the_replaced_ones_are_counted),
+                   cmocka_unit_test(parameters_are_told_by_name_as_far_as_there_is_room),
                    cmocka_unit_test(the_density_integrates_to_one),
                    cmocka_unit_test(nuisances_that_vary_become_parameters),
                    cmocka_unit_test(a_distribution_that_cannot_be_read_is_refused),

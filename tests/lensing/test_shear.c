@@ -194,7 +194,26 @@ static void a_map_without_pixels_is_refused(void **state)
   assert_ok(shear_transform_destroy(&transform)); /* NULL is accepted */
 }
 
-NEPHRITE_TEST_MAIN(cmocka_unit_test(shear_of_the_reference_map_is_the_reference_shear),
+static void factors_are_those_of_kaiser_and_squires(void **state)
+{
+  ShearTransform *transform = NULL;
+  double c, s;
+
+  (void)state;
+  assert_ok(shear_transform_create(8, 8, &transform));
+  shear_transform_factors(transform, 0, 0, &c, &s); /* the mean */
+  assert_true(c == 0 && s == 0);
+  shear_transform_factors(transform, 6, 1, &c, &s); /* k = (1, -2) */
+  assert_close(c, -0.6, 1e-15);
+  assert_close(s, -0.8, 1e-15);
+  shear_transform_factors(transform, 1, 4, &c, &s); /* on a Nyquist line */
+  assert_close(c, 15. / 17, 1e-15);
+  assert_true(s == 0);
+  assert_ok(shear_transform_destroy(&transform));
+}
+
+NEPHRITE_TEST_MAIN(cmocka_unit_test(factors_are_those_of_kaiser_and_squires),
+                   cmocka_unit_test(shear_of_the_reference_map_is_the_reference_shear),
                    cmocka_unit_test(a_wave_along_x_shears_along_x_and_a_diagonal_one_in_gamma_2),
                    cmocka_unit_test(convergence_comes_back_from_its_shear_without_b_mode),
                    cmocka_unit_test(a_shear_turned_by_45_degrees_is_all_b_mode),
