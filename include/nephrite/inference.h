@@ -11,6 +11,8 @@ typedef enum { TASK_POSTERIOR, TASK_COVERAGE } InferTask;
 /** What makes draws, or a map alone, of an observation. */
 typedef enum {
   METHOD_DIFFUSION, /**< draws by the trained network */
+  METHOD_GAUSSIAN, /**< draws from the exact posterior of a Gaussian field */
+  METHOD_WIENER, /**< the Wiener filter at given parameters */
   METHOD_KAISER_SQUIRES, /**< the map that an observation shows by itself */
 } InferMethod;
 
@@ -30,6 +32,8 @@ typedef struct {
   PetscInt draws, observations, batch, evaluations;
   PetscInt keep_maps; /**< observations of -task coverage whose drawn maps are kept */
   int closing; /**< ::SamplerClosing */
+  PetscInt chains, warmup, thinning; /**< Markov chains of an observation; steps of each, 0: what suits the method */
+  char fiducial[OPTION_TEXT_SIZE]; /**< parameters of a Wiener filter, "sigma_8=0.8"; others at the prior's means */
   double smoothing_arcmin; /**< of the Kaiser-Squires map: standard deviation of a Gaussian */
 } InferConfig;
 extern const OptionTable infer_options;

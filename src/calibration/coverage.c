@@ -200,13 +200,15 @@ static PetscErrorCode is_complete(const InferenceSetup *setup, const char *path,
 
 static PetscErrorCode conclude(const InferenceSetup *setup, const CalibrateConfig *calibrate)
 {
-  char path[PETSC_MAX_PATH_LEN];
+  char path[PETSC_MAX_PATH_LEN], folder[POSTERIOR_FOLDER_SIZE];
   Results results = {0};
   PetscBool complete = PETSC_FALSE;
   PetscErrorCode error = PETSC_SUCCESS;
 
   PetscFunctionBeginUser;
-  snprintf(path, sizeof path, "%.*s/calibration.h5", PETSC_MAX_PATH_LEN - 32, setup->campaign->campaign);
+  posterior_folder(setup, folder); /* coverage-gaussian goes with calibration-gaussian.h5 */
+  snprintf(path, sizeof path, "%.*s/calibration%s.h5", PETSC_MAX_PATH_LEN - 64, setup->campaign->campaign,
+           folder + strlen("coverage"));
   PetscCall(is_complete(setup, path, &complete));
   if (!complete) error = results_read(setup, calibrate, &results);
   if (!complete && !error) error = calibration_write(&results, path);
@@ -224,7 +226,8 @@ PetscErrorCode coverage_run(MPI_Comm comm, const InferenceSetup *setup, const Ca
                 .parameters = prior_count(setup->prior),
                 .map_size = (int64_t)survey->bins * survey_ny(survey) * survey_nx(survey)};
   const PosteriorTally tally = {(size_t)(COMPARISONS * (c.centres + 1)), &c, add_draws, write_counts};
-  const PosteriorFarm farm = {"coverage", setup->infer->keep_maps, &tally};
+  char folder[POSTERIOR_FOLDER_SIZE];
+  const PosteriorFarm farm = {folder, setup->infer->keep_maps, &tally};
   PetscMPIInt rank;
   PetscErrorCode error;
 
@@ -232,8 +235,10 @@ PetscErrorCode coverage_run(MPI_Comm comm, const InferenceSetup *setup, const Ca
   PetscCallMPI(MPI_Comm_rank(comm, &rank));
   PetscCheck(!setup->infer->observation[0], PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
              "-task coverage compares with truths that are known; -observation goes with -task posterior");
-  PetscCheck(setup->infer->method == METHOD_DIFFUSION, PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
-             "-task coverage is of draws; -infer_method ks makes a map alone, with -task posterior");
+  PetscCheck(setup->infer->method == METHOD_DIFFUSION || setup->infer->method == METHOD_GAUSSIAN, PETSC_COMM_SELF,
+             NEPHRITE_ERR_CONFIG,
+             "-task coverage is of draws; -infer_method wiener and ks make a map alone, with -task posterior");
+  posterior_folder(setup, folder);
   error = posterior_farm(comm, setup, &farm);
   if (!error) error = group_agree(comm, rank == 0 ? conclude(setup, calibrate) : PETSC_SUCCESS);
   PetscCall(coverage_clear(&c));

@@ -139,13 +139,14 @@ typedef struct {
 
 static PetscErrorCode read_file(Results *r, int64_t t, Scratch *scratch)
 {
-  char path[PETSC_MAX_PATH_LEN];
+  char path[PETSC_MAX_PATH_LEN], folder[POSTERIOR_FOLDER_SIZE];
   ProductReader *file = NULL;
   uint64_t digest = 0;
   PetscErrorCode error;
 
   PetscFunctionBeginUser;
-  PetscCall(posterior_path(r->setup, "coverage", t, path));
+  posterior_folder(r->setup, folder);
+  PetscCall(posterior_path(r->setup, folder, t, path));
   error = product_open(path, "posterior", POSTERIOR_FORMAT, &file);
   if (!error) error = product_digest(file, &digest);
   scratch->digest = XXH64(&digest, sizeof digest, scratch->digest);

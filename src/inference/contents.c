@@ -45,6 +45,61 @@ PetscErrorCode contents_moments(const Worker *w, const Moments *moments, Product
   PetscFunctionReturn(error);
 }
 
+enum { R_HAT, ESS_BULK, ESS_TAIL, DIAGNOSTICS };
+
+/* One parameter over all chains.  \param value [draws] work space  \param[out] found [DIAGNOSTICS] */
+static PetscErrorCode diagnose(const Worker *w, const double *theta, PetscInt parameter, double *value, double *found)
+{
+  const PetscInt parameters = prior_count(w->setup->prior);
+  McmcDiagnostics diagnostics;
+
+  PetscFunctionBeginUser;
+  for (PetscInt d = 0; d < w->setup->infer->draws; d++) value[d] = theta[d * parameters + parameter];
+  PetscCall(mcmc_diagnose(w->blocks, w->block_draws, value, &diagnostics));
+  found[R_HAT] = diagnostics.r_hat;
+  found[ESS_BULK] = diagnostics.ess_bulk;
+  found[ESS_TAIL] = diagnostics.ess_tail;
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode put_diagnostics(const Worker *w, const double *theta, double *value, ProductWriter *writer)
+{
+  static const char *const name[][2] = {
+      [R_HAT] = {"diagnostics/r_hat",
+                 "rank-normalised split R-hat of each parameter's chains; 1 where they have mixed"},
+      [ESS_BULK] = {"diagnostics/ess_bulk", "effective number of draws of each parameter"},
+      [ESS_TAIL] = {"diagnostics/ess_tail", "effective number of draws for its 5% and 95% quantiles"}};
+  const PetscInt parameters = prior_count(w->setup->prior);
+  double all[DIAGNOSTICS][NEPHRITE_MAX_PARAMETERS], found[DIAGNOSTICS] = {0};
+
+  PetscFunctionBeginUser;
+  for (PetscInt p = 0; p < parameters; p++) {
+    PetscCall(diagnose(w, theta, p, value, found));
+    for (int k = 0; k < DIAGNOSTICS; k++) all[k][p] = found[k];
+  }
+  for (int k = 0; k < DIAGNOSTICS; k++) {
+    const ProductDataset dataset = {name[k][0], H5T_NATIVE_DOUBLE, 1, {(hsize_t)parameters}, DIGEST_WHOLE,
+                                    "1",        name[k][1]};
+
+    PetscCall(put(writer, &dataset, all[k]));
+  }
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode contents_diagnostics(const Worker *w, const double *theta, ProductWriter *writer)
+{
+  enum { LEAST_DRAWS = 8 }; /* of each chain: mcmc_diagnose() */
+  double *value = NULL;
+  PetscErrorCode error;
+
+  PetscFunctionBeginUser;
+  if (w->block_draws < LEAST_DRAWS) PetscFunctionReturn(PETSC_SUCCESS);
+  PetscCall(PetscMalloc1(w->setup->infer->draws, &value));
+  error = put_diagnostics(w, theta, value, writer);
+  PetscCall(PetscFree(value));
+  PetscFunctionReturn(error);
+}
+
 PetscErrorCode contents_estimate(const Worker *w, const float *kappa, ProductWriter *writer)
 {
   PetscFunctionBeginUser;
@@ -101,21 +156,15 @@ static PetscErrorCode put_observation(const Worker *w, ProductWriter *writer)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-/* The Wiener filter at the true parameters: what a linear method does at best.  Ours is diagonal in Fourier space, so
- * without a mask, and with noise that is the same everywhere, only. */
+/* The Wiener filter at the true parameters: what a linear method does at best. */
 static PetscErrorCode put_wiener(Worker *w, ProductWriter *writer)
 {
-  const InferenceSetup *s = w->setup;
-  const LensingSpectra *spectra = NULL;
   float *filtered = NULL;
   PetscErrorCode error;
 
   PetscFunctionBeginUser;
-  if (!w->simulator)
-    PetscCall(simulator_create(PETSC_COMM_SELF, s->survey, s->prior, s->campaign->seed, &w->simulator));
-  PetscCall(simulator_spectra(w->simulator, w->truth_theta, &spectra));
   PetscCall(PetscMalloc1(worker_map_size(w), &filtered));
-  error = wiener_filter(s->survey, spectra, w->noise_std, w->raw, filtered);
+  error = worker_wiener(w, w->truth_theta, filtered);
   if (!error)
     error = put_map(w, writer, "wiener/kappa", "Wiener filter of the observation at the true parameters [bin, y, x]",
                     filtered);
@@ -133,12 +182,7 @@ static PetscErrorCode put_truth(Worker *w, ProductWriter *writer)
   if (w->truth_known) PetscCall(put_map(w, writer, "truth/kappa", "true convergence [bin, y, x]", w->truth));
   if (!w->theta_known) PetscFunctionReturn(PETSC_SUCCESS);
   PetscCall(put(writer, &theta, w->truth_theta));
-  if (!w->mask)
-    PetscCall(put_wiener(w, writer));
-  else
-    PetscCall(product_attribute_text(writer, NULL, "without_wiener",
-                                     "the Wiener filter is not diagonal in Fourier space with a mask or noise that "
-                                     "differs from pixel to pixel"));
+  PetscCall(put_wiener(w, writer));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 

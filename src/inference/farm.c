@@ -121,9 +121,9 @@ static int64_t missing_draws(const Worker *w, const Todo *todo)
   int64_t draws = 0;
 
   for (int64_t i = 0; i < todo->units; i++) {
-    const PetscInt first = (PetscInt)(todo->unit[i] % w->blocks) * infer->batch;
+    const PetscInt first = (PetscInt)(todo->unit[i] % w->blocks) * w->block_draws;
 
-    draws += PetscMin(infer->batch, infer->draws - first);
+    draws += PetscMin(w->block_draws, infer->draws - first);
   }
   return draws;
 }

@@ -6,8 +6,9 @@
 static const OptionSpec specs[] = {
     {"task", VALUE_CHOICE, MEMBER(task), "", "posterior", 0, 0, "posterior|coverage", SCOPE_RUN,
      "posterior: draws for some observations, with their maps; coverage: many observations, and calibration tests"},
-    {"infer_method", VALUE_CHOICE, MEMBER(method), "", "diffusion", 0, 0, "diffusion|ks", SCOPE_RUN,
-     "diffusion: draws by the trained network; ks: a map alone, by Kaiser & Squires"},
+    {"infer_method", VALUE_CHOICE, MEMBER(method), "", "diffusion", 0, 0, "diffusion|gaussian|wiener|ks", SCOPE_RUN,
+     "draws by the trained network (diffusion) or from the exact posterior of a Gaussian field (gaussian); a map alone "
+     "by the Wiener filter (wiener) or of the observation itself (Kaiser & Squires, ks)"},
     {"observation", VALUE_TEXT, MEMBER(observation), "", "", 0, 0, NULL, SCOPE_RUN,
      "HDF5 file of an observation (doc/manual.md has the layout); empty for held-out maps of the campaign"},
     {"infer_checkpoint", VALUE_TEXT, MEMBER(checkpoint), "", "", 0, 0, NULL, SCOPE_RUN,
@@ -25,6 +26,14 @@ static const OptionSpec specs[] = {
      "last step: onto the network's prediction, as the others, or as published with one more Euler step"},
     {"infer_keep_maps", VALUE_INT, MEMBER(keep_maps), "observations", "8", 0, 1e8, NULL, SCOPE_RUN,
      "observations of -task coverage whose drawn maps are kept; of the others only parameters, means and counts are"},
+    {"infer_chains", VALUE_INT, MEMBER(chains), "", "4", 1, 1e4, NULL, SCOPE_POSTERIOR,
+     "Markov chains of an observation, each a unit of work and of as many draws; for -infer_method gaussian"},
+    {"infer_warmup", VALUE_INT, MEMBER(warmup), "steps", "0", 0, 1e8, NULL, SCOPE_POSTERIOR,
+     "of a chain before its first draw; 0: what suits the method (gaussian 2000)"},
+    {"infer_thinning", VALUE_INT, MEMBER(thinning), "steps", "0", 0, 1e6, NULL, SCOPE_POSTERIOR,
+     "of a chain from draw to draw; 0: what suits the method (gaussian 50)"},
+    {"infer_fiducial", VALUE_TEXT, MEMBER(fiducial), "", "", 0, 0, NULL, SCOPE_ESTIMATE,
+     "parameters of -infer_method wiener, as sigma_8=0.8,Omega_c=0.25; those not named are at their prior's means"},
     {"infer_smoothing", VALUE_REAL, MEMBER(smoothing_arcmin), "arcmin", "0", 0, 1e4, NULL, SCOPE_ESTIMATE,
      "standard deviation of the Gaussian that the map of -infer_method ks is smoothed with"},
 };

@@ -24,8 +24,9 @@ typedef struct {
   PetscErrorCode (*estimate)(Worker *worker, float *kappa);
   const char *description; /**< of that map */
   PetscErrorCode (*destroy)(Worker *worker);
+  PetscBool chains; /**< a block of draws is a Markov chain, infer_chains of them; else infer_batch draws */
 } InferenceMethod;
-extern const InferenceMethod method_diffusion, method_kaiser_squires;
+extern const InferenceMethod method_diffusion, method_gaussian, method_kaiser_squires, method_wiener;
 
 /** What one rank infers with: made once, used for every unit of work it takes. */
 struct Worker {
@@ -35,10 +36,11 @@ struct Worker {
   const InferenceMethod *method;
   void *state; /**< of the method */
   PetscInt blocks; /**< of an observation; 0 for an estimate */
+  PetscInt block_draws; /**< of each of them, the last may have fewer */
   PetscBool trained; /**< draws come of a checkpoint: */
   int64_t checkpoint_step, checkpoint; /**< digest of its weights */
   Observer *observer;
-  Simulator *simulator; /* NULL until a Wiener filter is wanted */
+  Simulator *simulator; /* of spectra; NULL until a Wiener filter is wanted */
   TruthSource *truths; /* NULL with a user's file */
   /* The observation at hand. */
   int64_t observation; /* -1 for none yet */
@@ -58,6 +60,11 @@ PetscErrorCode worker_create(const InferenceSetup *setup, const PosteriorFarm *f
 PetscErrorCode worker_prepare(Worker *worker); /**< memory, sized before the first unit of work */
 /** Make observation \p observation the one at hand. */
 PetscErrorCode worker_observe(Worker *worker, int64_t observation);
+/** The observation at hand; borrowed. */
+Observation worker_observation(const Worker *worker);
+/** Wiener filter of the observation at hand, also under a mask.  \param theta [prior_count()]
+ * \param[out] kappa [map_size] */
+PetscErrorCode worker_wiener(Worker *worker, const double *theta, float *kappa);
 PetscErrorCode worker_destroy(Worker *worker);
 size_t worker_map_size(const Worker *worker);
 /** Number of the realisation an observation is of; USER_OBSERVATION for a user's file. */
@@ -110,6 +117,9 @@ PetscErrorCode origin_compare(Worker *worker, int64_t observation, ProductReader
 
 /** Mean and spread of the drawn maps. */
 PetscErrorCode contents_moments(const Worker *worker, const Moments *moments, ProductWriter *writer);
+/** Whether Markov chains have converged, of every parameter that is drawn; nothing where they are too short to tell.
+ * \param theta [draws][parameters], chain after chain */
+PetscErrorCode contents_diagnostics(const Worker *worker, const double *theta, ProductWriter *writer);
 /** \param kappa [map_size]  what method->estimate made */
 PetscErrorCode contents_estimate(const Worker *worker, const float *kappa, ProductWriter *writer);
 /** What every file holds beside: observation and truth. */

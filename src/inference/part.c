@@ -12,14 +12,14 @@ enum { PART_FORMAT = 1 };
 
 static void block_range(const Worker *w, PetscInt index, Block *block)
 {
-  block->first = index * w->setup->infer->batch;
-  block->count = PetscMin(w->setup->infer->batch, w->setup->infer->draws - block->first);
+  block->first = index * w->block_draws;
+  block->count = PetscMin(w->block_draws, w->setup->infer->draws - block->first);
   block->moments.count = block->count;
 }
 
 PetscErrorCode block_create(const Worker *w, Block *block)
 {
-  const size_t draws = (size_t)PetscMin(w->setup->infer->batch, w->setup->infer->draws), size = worker_map_size(w);
+  const size_t draws = (size_t)PetscMax(w->block_draws, 1), size = worker_map_size(w);
 
   PetscFunctionBeginUser;
   PetscCall(PetscCalloc5(draws * size, &block->kappa, draws * (size_t)prior_count(w->setup->prior), &block->theta, size,

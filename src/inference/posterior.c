@@ -12,7 +12,10 @@ int64_t posterior_count(const InferenceSetup *setup)
 void posterior_folder(const InferenceSetup *setup, char *folder)
 {
   const char *const task[] = {[TASK_POSTERIOR] = "posterior", [TASK_COVERAGE] = "coverage"};
-  const char *const method[] = {[METHOD_DIFFUSION] = "", [METHOD_KAISER_SQUIRES] = "-ks"};
+  const char *const method[] = {[METHOD_DIFFUSION] = "",
+                                [METHOD_GAUSSIAN] = "-gaussian",
+                                [METHOD_WIENER] = "-wiener",
+                                [METHOD_KAISER_SQUIRES] = "-ks"};
 
   snprintf(folder, POSTERIOR_FOLDER_SIZE, "%s%s", task[setup->infer->task], method[setup->infer->method]);
 }
@@ -130,11 +133,13 @@ static PetscErrorCode declare_draws(Worker *w, int64_t observation, ProductWrite
 typedef struct {
   Moments moments;
   int64_t *tally; /* [tally->size] */
+  double *theta; /* [draws][parameters] of chains */
 } Totals;
 
 static PetscErrorCode copy_blocks(Worker *w, int64_t observation, Block *block, Totals *totals, ProductWriter *writer)
 {
   const PosteriorTally *tally = w->farm->tally;
+  const PetscInt parameters = prior_count(w->setup->prior);
 
   PetscFunctionBeginUser;
   for (PetscInt index = 0; index < w->blocks; index++) {
@@ -143,6 +148,8 @@ static PetscErrorCode copy_blocks(Worker *w, int64_t observation, Block *block, 
 
     PetscCall(product_write(writer, "theta", first, count, block->theta));
     if (worker_keeps_maps(w, observation)) PetscCall(product_write(writer, "kappa", first, count, block->kappa));
+    if (w->method->chains)
+      PetscCall(PetscArraycpy(totals->theta + block->first * parameters, block->theta, block->count * parameters));
     moments_join(worker_map_size(w), &totals->moments, &block->moments);
     for (size_t i = 0; tally && i < tally->size; i++) totals->tally[i] += block->tally[i];
   }
@@ -157,6 +164,7 @@ static PetscErrorCode put_draws(Worker *w, int64_t observation, Block *block, To
   PetscCall(declare_draws(w, observation, writer));
   PetscCall(copy_blocks(w, observation, block, totals, writer));
   PetscCall(contents_moments(w, &totals->moments, writer));
+  if (w->method->chains) PetscCall(contents_diagnostics(w, totals->theta, writer));
   if (tally) PetscCall(tally->write(tally->context, totals->tally, writer));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
@@ -211,11 +219,13 @@ PetscErrorCode posterior_join(Worker *w, int64_t observation)
   PetscCall(worker_observe(w, observation));
   error = block_create(w, &block);
   if (!error)
-    error = PetscCalloc3(size, &totals.moments.mean, size, &totals.moments.square,
-                         w->farm->tally ? w->farm->tally->size : 0, &totals.tally);
+    error = PetscCalloc4(size, &totals.moments.mean, size, &totals.moments.square,
+                         w->farm->tally ? w->farm->tally->size : 0, &totals.tally,
+                         w->method->chains ? (size_t)(w->setup->infer->draws * prior_count(w->setup->prior)) : 0,
+                         &totals.theta);
   if (!error) error = write_posterior(w, observation, &block, &totals);
   PetscCall(block_destroy(&block));
-  PetscCall(PetscFree3(totals.moments.mean, totals.moments.square, totals.tally));
+  PetscCall(PetscFree4(totals.moments.mean, totals.moments.square, totals.tally, totals.theta));
   PetscCall(error);
   PetscCall(part_remove(w, observation)); /* what they held is safe now */
   PetscFunctionReturn(PETSC_SUCCESS);

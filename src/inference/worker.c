@@ -46,8 +46,26 @@ static PetscErrorCode allocate(Worker *w)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-static const InferenceMethod *const methods[] = {
-    [METHOD_DIFFUSION] = &method_diffusion, [METHOD_KAISER_SQUIRES] = &method_kaiser_squires};
+static const InferenceMethod *const methods[] = {[METHOD_DIFFUSION] = &method_diffusion,
+                                                 [METHOD_GAUSSIAN] = &method_gaussian,
+                                                 [METHOD_WIENER] = &method_wiener,
+                                                 [METHOD_KAISER_SQUIRES] = &method_kaiser_squires};
+
+/* How the draws of an observation are shared among units of work. */
+static PetscErrorCode cut_draws(Worker *w)
+{
+  const InferConfig *infer = w->setup->infer;
+
+  PetscFunctionBeginUser;
+  if (!w->method->draw) PetscFunctionReturn(PETSC_SUCCESS);
+  PetscCheck(!w->method->chains || infer->draws % infer->chains == 0, PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
+             "infer_draws is %" PetscInt_FMT "; it must be a multiple of infer_chains, %" PetscInt_FMT
+             ", which make as many draws each",
+             infer->draws, infer->chains);
+  w->block_draws = w->method->chains ? infer->draws / infer->chains : PetscMin(infer->batch, infer->draws);
+  w->blocks = (infer->draws + w->block_draws - 1) / w->block_draws;
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
 
 PetscErrorCode worker_create(const InferenceSetup *setup, const PosteriorFarm *farm, const char *configuration,
                              Worker *w)
@@ -60,7 +78,7 @@ PetscErrorCode worker_create(const InferenceSetup *setup, const PosteriorFarm *f
   w->configuration = configuration;
   w->method = methods[infer->method];
   w->observation = -1;
-  w->blocks = w->method->draw ? (infer->draws + infer->batch - 1) / infer->batch : 0;
+  PetscCall(cut_draws(w));
   PetscCall(observer_create(setup->survey, &w->observer));
   PetscCall(allocate(w));
   if (w->method->create) PetscCall(w->method->create(w));
@@ -75,6 +93,36 @@ PetscErrorCode worker_prepare(Worker *w)
   PetscFunctionBeginUser;
   if (w->method->prepare) PetscCall(w->method->prepare(w));
   PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+Observation worker_observation(const Worker *w)
+{
+  return (Observation){.raw = w->raw, .noise_std = w->noise_std, .mask = w->mask};
+}
+
+PetscErrorCode worker_wiener(Worker *w, const double *theta, float *kappa)
+{
+  const InferenceSetup *s = w->setup;
+  const Observation observation = worker_observation(w);
+  const LensingSpectra *spectra = NULL;
+  ConstrainedField *field = NULL;
+  double *mean = NULL;
+  char name[256];
+  PetscErrorCode error;
+
+  PetscFunctionBeginUser;
+  if (!w->simulator)
+    PetscCall(simulator_create(PETSC_COMM_SELF, s->survey, s->prior, s->campaign->seed, &w->simulator));
+  PetscCall(simulator_spectra(w->simulator, theta, &spectra));
+  prior_describe(s->prior, theta, name, sizeof name);
+  error = PetscMalloc1(worker_map_size(w), &mean);
+  if (!error) error = constrained_field_create(s->survey, &observation, NULL, &field);
+  if (!error) error = constrained_field_set_spectra(field, spectra, name);
+  if (!error) error = constrained_field_mean(field, mean);
+  for (size_t i = 0; i < worker_map_size(w) && !error; i++) kappa[i] = (float)mean[i];
+  PetscCall(constrained_field_destroy(&field));
+  PetscCall(PetscFree(mean));
+  PetscFunctionReturn(error);
 }
 
 PetscErrorCode worker_destroy(Worker *w)

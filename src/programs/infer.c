@@ -104,17 +104,21 @@ static PetscErrorCode describe_draws(MPI_Comm comm, const InferenceSetup *setup,
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-/* A map alone: its observation, itself and the truth. */
-static void print_maps(const InferenceSetup *setup)
+/* Without a network: of a map alone its observation, itself and the truth, and the drawn maps where there are any. */
+static void print_files(const InferenceSetup *setup)
 {
   const SurveyConfig *survey = setup->survey;
   const double map = 4. * (double)survey->bins * (double)survey_ny(survey) * (double)survey_nx(survey);
   const int64_t observations = posterior_count(setup);
+  const int draws = setup->infer->method == METHOD_GAUSSIAN ? (int)setup->infer->draws : 0;
   char folder[POSTERIOR_FOLDER_SIZE];
 
   posterior_folder(setup, folder);
+  if (draws)
+    printf("draws     %d for each of %" PRId64 " observations, by %d chains\n", draws, observations,
+           (int)setup->infer->chains);
   printf("files     %" PRId64 " in %s/%s, %.3f GB in all\n", observations, setup->campaign->campaign, folder,
-         6e-9 * map * (double)observations);
+         1e-9 * map * (6 + draws) * (double)observations);
 }
 
 static PetscErrorCode describe_task(MPI_Comm comm, const InferenceSetup *setup, const Configuration *c)
@@ -126,7 +130,7 @@ static PetscErrorCode describe_task(MPI_Comm comm, const InferenceSetup *setup, 
   if (c->infer.method == METHOD_DIFFUSION)
     PetscCall(describe_draws(comm, setup, c));
   else if (rank == 0)
-    print_maps(setup);
+    print_files(setup);
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 

@@ -1,0 +1,218 @@
+#!/usr/bin/env python3
+"""nephrite-infer without a network: the exact posterior of Gaussian fields and the Wiener filter, end to end."""
+
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import unittest
+
+import h5py
+import numpy as np
+
+from tiny_campaign import INPUT, USAGE, command, run_program
+
+SEED, HELD_OUT, REALISATIONS, OBSERVATIONS, DRAWS, CHAINS = 5, 8, 12, 2, 80, 4
+FIXED = "Omega_b: 'fixed:0.0492', h: 'fixed:0.6727', n_s: 'fixed:0.9645', w_0: 'fixed:-1'"
+
+CONFIG = f"""
+seed: {SEED}
+survey: {{map_size: 16, field_of_view: 4, bins: 2, field: gaussian}}
+prior: {{{FIXED}}}
+simulate: {{realisations: {REALISATIONS}, shard_size: 16}}
+train: {{held_out: {HELD_OUT}}}
+infer: {{method: gaussian, observations: {OBSERVATIONS}, draws: {DRAWS}, chains: {CHAINS}, warmup: 400, thinning: 15}}
+calibrate: {{centres: 4, bootstraps: 50, levels: 5}}
+"""
+
+
+def infer(campaign, ranks=1, **options):
+    return run_program("nephrite-infer", campaign, options, ranks, timeout=300)
+
+
+class ExactTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.root = pathlib.Path(tempfile.mkdtemp(prefix="nephrite-exact-"))
+        (cls.root / "tiny.yaml").write_text(CONFIG)
+        cls.maps = cls.root / "maps"
+        made = run_program("nephrite-simulate", cls.maps, {}, timeout=120)
+        assert made.code == 0, made.err
+
+    @classmethod
+    def tearDownClass(cls):
+        shutil.rmtree(cls.root)
+
+    @classmethod
+    def new_campaign(cls, name):
+        campaign = cls.root / name
+        campaign.mkdir()
+        (campaign / "sims").symlink_to(cls.maps / "sims")
+        return campaign
+
+    @staticmethod
+    def file(campaign, observation, folder="posterior-gaussian"):
+        return campaign / folder / f"observation-{observation:05d}.h5"
+
+    def assert_same(self, one, other):
+        names = []
+        with h5py.File(one) as a, h5py.File(other) as b:
+            a.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
+            self.assertGreater(len(names), 8)
+            for name in names:
+                np.testing.assert_array_equal(a[name][()], b[name][()], name)
+
+    def assert_refused(self, made, code, *texts):
+        self.assertEqual(made.code, code, made.err)
+        for text in texts:
+            self.assertIn(text, made.err)
+
+
+class Gaussian(ExactTest):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.whole = cls.new_campaign("whole")
+        made = infer(cls.whole)
+        assert made.code == 0, made.err
+
+    def test_a_file_holds_draws_whose_chains_have_mixed_and_the_truth_among_them(self):
+        scores = []
+        for o in range(OBSERVATIONS):
+            with h5py.File(self.file(self.whole, o)) as file:
+                theta, kappa = file["theta"][()], file["kappa"][()].astype(float)
+                self.assertEqual((theta.shape, kappa.shape), ((DRAWS, 6), (DRAWS, 2, 16, 16)))
+                free = [0, 2]  # Omega_c, sigma_8
+                np.testing.assert_array_equal(theta[:, [1, 3, 4, 5]], np.tile([0.0492, 0.6727, 0.9645, -1], (DRAWS, 1)))
+                self.assertLess(file["diagnostics/r_hat"][free].max(), 1.2)
+                self.assertGreater(file["diagnostics/ess_bulk"][free].min(), 20)
+                self.assertTrue(np.isnan(file["diagnostics/r_hat"][1]))  # it is fixed
+                np.testing.assert_allclose(file["mean/kappa"][()], kappa.mean(0), atol=1e-8)
+                truth = file["truth/kappa"][()]
+                residual = (truth - kappa.mean(0)) / kappa.std(0, ddof=1)
+                scores.append(residual)
+                self.assertNotIn("checkpoint_step", file.attrs)
+                # a draw scatters about the Wiener filter at the true parameters as the truth does
+                wiener = file["wiener/kappa"][()]
+                spread = (kappa - wiener).std(axis=(2, 3)).mean(0)
+                np.testing.assert_allclose((truth - wiener).std(axis=(1, 2)), spread, rtol=0.35)
+        self.assertAlmostEqual(np.std(scores), 1, delta=0.15)
+
+    def test_draws_do_not_depend_on_the_number_of_ranks(self):
+        campaign = self.new_campaign("ranks")
+        made = infer(campaign, 3)
+        self.assertEqual(made.code, 0, made.err)
+        for o in range(OBSERVATIONS):
+            self.assert_same(self.file(self.whole, o), self.file(campaign, o))
+        self.assertIn("complete already", infer(campaign).out)
+
+    def test_what_kill_9_leaves_is_finished_to_the_same_draws(self):
+        campaign = self.new_campaign("killed")
+        rng = np.random.default_rng(1)
+        for _ in range(3):
+            process = subprocess.Popen(
+                command("nephrite-infer", campaign, {}),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+            time.sleep(rng.uniform(0.3, 2))
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        made = infer(campaign, 2)
+        self.assertEqual(made.code, 0, made.err)
+        for o in range(OBSERVATIONS):
+            self.assert_same(self.file(self.whole, o), self.file(campaign, o))
+        self.assertFalse((campaign / "posterior-gaussian/parts").exists())
+
+    def test_its_calibration_stands_beside_that_of_the_network(self):
+        campaign = self.new_campaign("coverage")
+        made = infer(campaign, 2, task="coverage", infer_observations=HELD_OUT, infer_draws=32, infer_warmup=200)
+        self.assertEqual(made.code, 0, made.err)
+        self.assertFalse((campaign / "calibration.h5").exists())
+        with h5py.File(campaign / "calibration-gaussian.h5") as file:
+            for space in ("theta", "kappa", "joint"):
+                group = file[f"{space}/standardised/mira"]
+                score, error, expected = (group[name][()] for name in ("score", "error", "expected"))
+                self.assertLess(abs(score - expected), 4 * max(error, 0.08), space)
+
+    def test_what_it_is_not_exact_for_is_refused_before_anything_is_made(self):
+        campaign = self.new_campaign("refused")
+        self.assert_refused(infer(campaign, survey_field="lognormal"), USAGE, "survey_field gaussian")
+        self.assert_refused(infer(campaign, survey_mask="random"), USAGE, "survey_mask")
+        self.assert_refused(infer(campaign, infer_draws=81), USAGE, "infer_chains")
+        self.assertEqual([path.name for path in campaign.iterdir()], ["sims"])
+
+    def test_a_dry_run_needs_no_network(self):
+        made = infer(self.root / "dry", dry_run="true")
+        self.assertEqual(made.code, 0, made.err)
+        self.assertIn(f"{DRAWS} for each of {OBSERVATIONS} observations, by {CHAINS} chains", made.out)
+
+
+class Masked(ExactTest):
+    def test_with_fixed_parameters_draws_under_a_mask_scatter_as_the_truth_does(self):
+        fixed = {"prior_Omega_c": "fixed:0.2664", "prior_sigma_8": "fixed:0.831"}
+        campaign = self.root / "masked"
+        made = run_program("nephrite-simulate", campaign, fixed, timeout=120)
+        self.assertEqual(made.code, 0, made.err)
+        made = infer(campaign, 2, survey_mask="random", infer_observations=6, **fixed)
+        self.assertEqual(made.code, 0, made.err)
+        seen, hidden = [], []
+        for o in range(6):
+            with h5py.File(self.file(campaign, o)) as file:
+                mask = file["observation/mask"][()] > 0
+                score = (file["truth/kappa"][()] - file["mean/kappa"][()]) / file["std/kappa"][()]
+                seen.append(score[:, mask].ravel())
+                hidden.append(score[:, ~mask].ravel())
+                # the mean of the draws is the Wiener filter, to their number
+                difference = (file["mean/kappa"][()] - file["wiener/kappa"][()]) / file["std/kappa"][()]
+                self.assertAlmostEqual(difference.std() * np.sqrt(DRAWS), 1, delta=0.25)
+                self.assertGreater(file["std/kappa"][()][:, ~mask].mean(), file["std/kappa"][()][:, mask].mean())
+        self.assertAlmostEqual(np.concatenate(seen).std(), 1, delta=0.12)
+        self.assertAlmostEqual(np.concatenate(hidden).std(), 1, delta=0.25)
+
+
+class Wiener(ExactTest):
+    def test_at_the_true_parameters_it_is_the_filter_that_posterior_files_hold(self):
+        campaign = self.new_campaign("wiener")
+        made = infer(campaign, infer_observations=1, infer_draws=32)
+        self.assertEqual(made.code, 0, made.err)
+        with h5py.File(self.file(campaign, 0)) as file:
+            theta, expected = file["truth/theta"][()], file["wiener/kappa"][()]
+        fiducial = f"Omega_c={float(theta[0])!r},sigma_8={float(theta[2])!r}"
+        made = infer(campaign, infer_observations=1, infer_method="wiener", infer_fiducial=fiducial)
+        self.assertEqual(made.code, 0, made.err)
+        with h5py.File(self.file(campaign, 0, "posterior-wiener")) as file:
+            np.testing.assert_array_equal(file["estimate/kappa"][()], expected)
+            self.assertNotIn("theta", file)
+        made = infer(campaign, infer_observations=1, infer_method="wiener")
+        self.assert_refused(made, INPUT, "infer_fiducial")
+
+    def test_what_no_fiducial_names_is_at_the_prior_mean(self):
+        maps = {}
+        for name, fiducial in (("means", ""), ("named", "sigma_8=0.831"), ("other", "sigma_8=0.9")):
+            campaign = self.new_campaign(name)
+            made = infer(campaign, infer_observations=1, infer_method="wiener", infer_fiducial=fiducial)
+            self.assertEqual(made.code, 0, made.err)
+            with h5py.File(self.file(campaign, 0, "posterior-wiener")) as file:
+                maps[name] = file["estimate/kappa"][()]
+        np.testing.assert_array_equal(maps["means"], maps["named"])
+        self.assertGreater(np.abs(maps["other"] - maps["means"]).max(), 0.01 * np.abs(maps["means"]).max())
+
+    def test_parameters_that_are_none_are_refused(self):
+        campaign = self.new_campaign("nonsense")
+        for fiducial, text in (
+            ("sigma8=0.8", "sigma8=0.8"),
+            ("sigma_8=large", "no number"),
+            ("sigma_8", "=VALUE"),
+            ("Omega_c=1.5", "no universe"),
+        ):
+            made = infer(campaign, infer_method="wiener", infer_fiducial=fiducial)
+            self.assert_refused(made, USAGE, "infer_fiducial", text)
+
+
+if __name__ == "__main__":
+    unittest.main()
