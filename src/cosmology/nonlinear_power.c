@@ -1,6 +1,6 @@
 /** \file nonlinear_power.c  Halofit (Smith et al. 2003) as revised by Takahashi et al. 2012 (1208.2701).
  * \ingroup cosmology */
-#include "internal.h"
+#include "cosmology/kernels.h"
 
 /* Radii are 1/k of every RADII_STRIDE-th wavenumber, so that kR takes few values: one table of the filter serves
  * all, whose index is wavenumber + RADII_STRIDE radius. */
@@ -113,9 +113,6 @@ Halofit halofit_prepare(const FilteredVariance *variance, double growth, double 
   };
 }
 
-/* Beyond this k/k_nl the two-halo term's exp(-y/4 - y^2/8) is below 1e-50. */
-#define NO_TWO_HALO 30.
-
 /* Takahashi et al. 2012, eq. A2 */
 static double two_halo(const Halofit *halofit, double y, double linear)
 {
@@ -159,20 +156,16 @@ void halofit_row(const Halofit *halofit, double growth, const double *linear_tod
     for (int i = 0; i < POWER_POINTS; i++) nonlinear[i] = growth2 * linear_today[i];
     return;
   }
-  /* On this grid y and its powers are geometric series: no pow() inside the loop. */
-  const double step = exp(POWER_LN_K_STEP), volume_step = step * step * step;
-  const double numerator_step = pow(step, 3 * halofit->f1), shallow_step = pow(step, halofit->f2);
-  const double steep_step = pow(step, 3 - halofit->gamma);
-  double y = POWER_K_MIN / halofit->k_nonlinear;
-  double volume = POWER_K_MIN * POWER_K_MIN * POWER_K_MIN / (2 * M_PI * M_PI); /* k^3/(2 pi^2) */
-  OneHaloPowers powers = one_halo_powers(halofit, y);
+  const double y = POWER_K_MIN / halofit->k_nonlinear;
+  const OneHaloPowers powers = one_halo_powers(halofit, y);
+  const HalofitRow row = {.halofit = halofit,
+                          .growth2 = growth2,
+                          .y = y,
+                          .volume = POWER_K_MIN * POWER_K_MIN * POWER_K_MIN / (2 * M_PI * M_PI),
+                          .powers = {powers.numerator, powers.shallow, powers.steep},
+                          .exponents = {3 * halofit->f1, halofit->f2, 3 - halofit->gamma},
+                          .linear_today = linear_today,
+                          .nonlinear = nonlinear};
 
-  for (int i = 0; i < POWER_POINTS; i++) {
-    nonlinear[i] = (two_halo(halofit, y, volume * growth2 * linear_today[i]) + one_halo(halofit, &powers, y)) / volume;
-    y *= step;
-    volume *= volume_step;
-    powers.numerator *= numerator_step;
-    powers.shallow *= shallow_step;
-    powers.steep *= steep_step;
-  }
+  cosmology_kernels_best()->halofit(&row);
 }

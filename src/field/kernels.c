@@ -3,6 +3,7 @@
  * Plain loops over LANES or over elements, which the compiler makes into vector instructions; nothing depends on how
  * many a vector holds.  \ingroup field */
 #include "field/kernels.h"
+#include "support/elementary.h"
 
 #include <float.h>
 #include <math.h>
@@ -297,62 +298,11 @@ static double KERNEL(sum_square)(size_t count, const double *x)
 
 /* ------------------------------------------------------------------ elementary functions */
 
-static inline double from_bits(int64_t bits)
-{
-  double x;
-
-  memcpy(&x, &bits, sizeof x);
-  return x;
-}
-
-static inline int64_t to_bits(double x)
-{
-  int64_t bits;
-
-  memcpy(&bits, &x, sizeof bits);
-  return bits;
-}
-
-/* exp(r) - 1, |r| <= ln(2)/2, by its series to 1e-17. */
-static inline double exponential_less_one(double r)
-{
-  double sum = 1. / 87178291200; /* 1/14! */
-
-  sum = sum * r + 1. / 6227020800;
-  sum = sum * r + 1. / 479001600;
-  sum = sum * r + 1. / 39916800;
-  sum = sum * r + 1. / 3628800;
-  sum = sum * r + 1. / 362880;
-  sum = sum * r + 1. / 40320;
-  sum = sum * r + 1. / 5040;
-  sum = sum * r + 1. / 720;
-  sum = sum * r + 1. / 120;
-  sum = sum * r + 1. / 24;
-  sum = sum * r + 1. / 6;
-  sum = sum * r + 0.5;
-  sum = sum * r + 1;
-  return sum * r;
-}
-
-/* exp(x) = 2^n exp(r).  \param[out] r  \return n */
-static inline int split(double x, double *r)
-{
-  const int n = (int)(x * (1 / M_LN2) + (x < 0 ? -0.5 : 0.5));
-
-  *r = x - n * M_LN2;
-  return n;
-}
-
-static inline double power_of_two(int n)
-{
-  return from_bits((int64_t)(n + 1023) << 52);
-}
-
 static void KERNEL(exponential)(size_t count, double factor, double *x)
 {
   for (size_t i = 0; i < count; i++) {
     double r;
-    const int n = split(x[i], &r);
+    const int n = split_exponent(x[i], &r);
 
     x[i] = factor * power_of_two(n) * (exponential_less_one(r) + 1);
   }
@@ -364,39 +314,16 @@ static void KERNEL(lognormal)(size_t count, const double parameters[3], double *
 
   for (size_t i = 0; i < count; i++) {
     double r;
-    const int n = split(scale * x[i] - offset, &r);
+    const int n = split_exponent(scale * x[i] - offset, &r);
     const double less_one = exponential_less_one(r);
 
     x[i] = shift * (n ? power_of_two(n) * (less_one + 1) - 1 : less_one); /* adding 1 loses digits of a small one */
   }
 }
 
-/* ln(1 + x) = k ln 2 + ln(1 + f), 1 + f between sqrt(1/2) and sqrt(2); ln(1 + f) = 2 artanh(f/(2 + f)) by its series.
- */
 static void KERNEL(logarithm)(size_t count, double *x)
 {
-  const int64_t one = (int64_t)1023 << 52, root_half = 0x3fe6a09e667f3bcd; /* the bits of 1 and sqrt(1/2) */
-  const int64_t fraction = ((int64_t)1 << 52) - 1;
-
-  for (size_t i = 0; i < count; i++) {
-    const int64_t shifted = to_bits(1 + x[i]) + (one - root_half);
-    const int k = (int)(shifted >> 52) - 1023;
-    const double f = k ? from_bits((shifted & fraction) + root_half) - 1 : x[i]; /* 1 + x loses digits of a small x */
-    const double s = f / (2 + f), z = s * s;
-    double sum = 1. / 23;
-
-    sum = sum * z + 1. / 21;
-    sum = sum * z + 1. / 19;
-    sum = sum * z + 1. / 17;
-    sum = sum * z + 1. / 15;
-    sum = sum * z + 1. / 13;
-    sum = sum * z + 1. / 11;
-    sum = sum * z + 1. / 9;
-    sum = sum * z + 1. / 7;
-    sum = sum * z + 1. / 5;
-    sum = sum * z + 1. / 3;
-    x[i] = k * M_LN2 + 2 * (s + s * z * sum);
-  }
+  for (size_t i = 0; i < count; i++) x[i] = logarithm_of_one_more(x[i]);
 }
 
 const FieldKernels KERNEL(kernels) = {
