@@ -210,7 +210,8 @@ PetscErrorCode field_posterior_create(const SurveyConfig *survey, const Prior *p
 PetscInt field_posterior_parameters(const FieldPosterior *posterior); /**< that are sampled: the first coordinates */
 PetscInt field_posterior_dimension(const FieldPosterior *posterior); /**< these and bins x ny x nx */
 /** A ::LogDensity with the posterior as its context: the gradient in closed form but for the spectra, whose derivatives
- * by parameters are central differences good to 1e-8. */
+ * by parameters are central differences, good to 1e-8 and in
+ * the worst case, where the cells of the theory's tables meet, to 2e-6. */
 PetscErrorCode field_posterior_evaluate(void *posterior, const double *x, double *log_density, double *gradient);
 /** What coordinates mean.  \param[out] theta [prior_count()], may be NULL
  * \param[out] kappa [bins][ny][nx], may be NULL  Errors: NEPHRITE_ERR_INPUT where the density is 0. */

@@ -3,7 +3,6 @@
  * Plain loops over LANES, which the compiler makes into vector instructions; nothing depends on how many a vector
  * holds.  \ingroup cosmology */
 #include "cosmology/kernels.h"
-#include "support/elementary.h"
 
 #define PASTE(name, isa) cosmology_##name##_##isa
 #define EXPAND(name, isa) PASTE(name, isa)
@@ -46,13 +45,13 @@ static void KERNEL(halofit)(const HalofitRow *row)
     for (int l = 0; l < count; l++) linear[l] = row->linear_today[first + l];
     for (int l = 0; l < LANES; l++) linear[l] *= volume.value[l] * row->growth2;
     /* Takahashi et al. 2012, eq. A2, */
-    for (int l = 0; l < LANES; l++) exponent[l] = beta * logarithm_of_one_more(linear[l]);
+    for (int l = 0; l < LANES; l++) exponent[l] = beta * elementary_logarithm(linear[l]);
     for (int l = 0; l < LANES; l++) {
       const double y_l = y.value[l] < NO_TWO_HALO ? y.value[l] : NO_TWO_HALO;
 
       exponent[l] -= y_l / 4 + y_l * y_l / 8;
     }
-    for (int l = 0; l < LANES; l++) power[l] = exponential_of(exponent[l]);
+    for (int l = 0; l < LANES; l++) power[l] = elementary_exponential(exponent[l]);
     for (int l = 0; l < LANES; l++) power[l] *= linear[l] / (1 + alpha * linear[l]);
     for (int l = 0; l < LANES; l++) power[l] = y.value[l] > NO_TWO_HALO ? 0 : power[l];
     /* and eqs A3 and A4, with mu_n = 0 */

@@ -3,7 +3,6 @@
  * Plain loops over LANES or over elements, which the compiler makes into vector instructions; nothing depends on how
  * many a vector holds.  \ingroup field */
 #include "field/kernels.h"
-#include "support/elementary.h"
 
 #include <float.h>
 #include <math.h>
@@ -302,9 +301,9 @@ static void KERNEL(exponential)(size_t count, double factor, double *x)
 {
   for (size_t i = 0; i < count; i++) {
     double r;
-    const int n = split_exponent(x[i], &r);
+    const int n = elementary_split(x[i], &r);
 
-    x[i] = factor * power_of_two(n) * (exponential_less_one(r) + 1);
+    x[i] = factor * elementary_power_of_two(n) * (elementary_exponential_less_one(r) + 1);
   }
 }
 
@@ -314,16 +313,17 @@ static void KERNEL(lognormal)(size_t count, const double parameters[3], double *
 
   for (size_t i = 0; i < count; i++) {
     double r;
-    const int n = split_exponent(scale * x[i] - offset, &r);
-    const double less_one = exponential_less_one(r);
+    const int n = elementary_split(scale * x[i] - offset, &r);
+    const double less_one = elementary_exponential_less_one(r);
 
-    x[i] = shift * (n ? power_of_two(n) * (less_one + 1) - 1 : less_one); /* adding 1 loses digits of a small one */
+    x[i] = shift *
+           (n ? elementary_power_of_two(n) * (less_one + 1) - 1 : less_one); /* adding 1 loses digits of a small one */
   }
 }
 
 static void KERNEL(logarithm)(size_t count, double *x)
 {
-  for (size_t i = 0; i < count; i++) x[i] = logarithm_of_one_more(x[i]);
+  for (size_t i = 0; i < count; i++) x[i] = elementary_logarithm(x[i]);
 }
 
 const FieldKernels KERNEL(kernels) = {
