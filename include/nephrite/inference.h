@@ -16,12 +16,31 @@ typedef enum {
   METHOD_KAISER_SQUIRES, /**< the map that an observation shows by itself */
 } InferMethod;
 
-/** How the last step of a draw ends (network.md, section 8). */
+/** How the flow is integrated (network.md, section 8). */
+typedef enum {
+  SOLVER_HEUN, /**< Heun's method in equal steps: two evaluations of the network a step */
+  SOLVER_MULTISTEP2, /**< exponential multistep method with the last two predictions: one evaluation a step */
+  SOLVER_MULTISTEP3, /**< the same with three */
+  SOLVER_ADAPTIVE, /**< a Runge-Kutta method of fifth order in steps that follow from a tolerance */
+} SamplerSolver;
+
+/** How the last step of Heun's method ends (network.md, section 8). */
 typedef enum {
   CLOSING_PREDICTION, /**< an Euler step onto the network's prediction: no noise is left; 2n - 1 evaluations */
   CLOSING_HEUN, /**< a Heun step like the others: 2n evaluations */
   CLOSING_PUBLISHED, /**< that, and one more Euler step with the velocity at t = 1 - 1/n: 2n + 1 evaluations */
 } SamplerClosing;
+
+/** What a draw may cost, and how it is spent. */
+typedef struct {
+  SamplerSolver solver;
+  SamplerClosing closing; /**< of Heun's method */
+  PetscInt evaluations; /**< of the network for a draw, at most; not of the adaptive solver */
+  double noise_left; /**< not of Heun's method: 1 - t where the flow ends and a draw lands on the prediction */
+  double spacing; /**< of the multistep solvers' times: (1 - t)^(1/spacing) is equally spaced */
+  double tolerance; /**< of the adaptive solver: error allowed in a step, in normalised units, as a root mean square
+                       over maps and over parameters */
+} SamplerSettings;
 
 /** The `infer` section of a campaign file, with -task and -observation. */
 typedef struct {
@@ -31,7 +50,8 @@ typedef struct {
   char checkpoint[OPTION_TEXT_SIZE]; /**< "": best or newest of the campaign */
   PetscInt draws, observations, batch, evaluations;
   PetscInt keep_maps; /**< observations of -task coverage whose drawn maps are kept */
-  int closing; /**< ::SamplerClosing */
+  int solver, closing; /**< ::SamplerSolver, ::SamplerClosing */
+  double noise_left, spacing, tolerance; /**< as in ::SamplerSettings */
   PetscInt chains, warmup, thinning; /**< Markov chains of an observation; steps of each, 0: what suits the method */
   char fiducial[OPTION_TEXT_SIZE]; /**< parameters of a Wiener filter, "sigma_8=0.8"; others at the prior's means */
   double smoothing_arcmin; /**< of the Kaiser-Squires map: standard deviation of a Gaussian */
@@ -58,12 +78,18 @@ PetscErrorCode observation_destroy(Observation **observation);
 
 /** Draws from p(map, parameters | observation) by the probability-flow ODE (network.md, section 8). */
 typedef struct Sampler Sampler;
-/** \param batch draws at once  \param steps of equal length, at least 2 */
-PetscErrorCode sampler_create(const Model *model, PetscInt batch, PetscInt steps, SamplerClosing closing,
-                              Sampler **sampler);
-/** The steps that at most \p evaluations of the network make with this closing. */
-PetscInt sampler_steps(PetscInt evaluations, SamplerClosing closing);
-/** Told of every finished step: 1 … steps, and with ::CLOSING_PUBLISHED one more, with z in normalised units. */
+/** \param batch draws at once  \param settings copied
+ * Errors: NEPHRITE_ERR_CONFIG for too few evaluations or a tolerance that is not positive; NEPHRITE_ERR_INPUT if the
+ * weights are not as many as the network has. */
+PetscErrorCode sampler_create(const Model *model, PetscInt batch, const SamplerSettings *settings, Sampler **sampler);
+/** Evaluations of the network that a draw takes: at most settings->evaluations; 0 if its tolerance decides. */
+PetscInt sampler_evaluations(const SamplerSettings *settings);
+/** Evaluations made so far, a batch counting as often as it has draws. */
+int64_t sampler_evaluated(const Sampler *sampler);
+/** The settings of a campaign file. */
+SamplerSettings sampler_settings(const InferConfig *infer);
+/** Told of every finished step, 1, 2, …, with z in normalised units; with ::CLOSING_PUBLISHED the last one is the
+ * closing Euler step.  The adaptive solver does not tell of its last move, onto the prediction. */
 typedef struct {
   PetscErrorCode (*step_done)(void *context, PetscInt step, const Scalar *z, const Scalar *z_theta);
   void *context;
@@ -71,7 +97,8 @@ typedef struct {
 /** Integrate from given noise, in normalised units; every draw may have an observation of its own.
  * \param channels [draws][observation_channels][ny][nx]  \param draws at most the batch
  * \param[in,out] z [draws][bins][ny][nx]  \param[in,out] z_theta [draws][parameters]  \param monitor may be NULL
- * Errors: NEPHRITE_ERR_INTERNAL if a draw is not finite, and those of the monitor. */
+ * Errors: NEPHRITE_ERR_INTERNAL if a prediction is not finite, and those of the monitor; NEPHRITE_ERR_CONFIG if the
+ * adaptive solver cannot reach its tolerance. */
 PetscErrorCode sampler_integrate(Sampler *sampler, const Scalar *channels, PetscInt draws, Scalar *z, Scalar *z_theta,
                                  const SamplerMonitor *monitor);
 /** Draws first … first+count-1 of an observation: draw d starts from the normals at positions d (map size + parameters)
@@ -336,7 +363,7 @@ enum { POSTERIOR_FOLDER_SIZE = 32 };
 int64_t posterior_count(const InferenceSetup *setup);
 /** `observation-00007.h5` in \p folder of the campaign.  \param[out] path [PETSC_MAX_PATH_LEN] */
 PetscErrorCode posterior_path(const InferenceSetup *setup, const char *folder, int64_t observation, char *path);
-enum { POSTERIOR_FORMAT = 1 };
+enum { POSTERIOR_FORMAT = 2 }; /**< 2: drawn by infer_solver; in 1 all are Heun's */
 
 /** Held-out realisations as observations take them: from the campaign's shards, or simulated where the training was
  * online. */
@@ -354,8 +381,8 @@ typedef struct {
   NetworkShape shape;
   NetworkEstimate network; /**< of a rank, with a batch of draws */
   int64_t observations;
-  PetscInt draws, steps, evaluations; /**< of an observation; of a draw */
-  double flops; /**< in all */
+  PetscInt draws, evaluations; /**< of an observation; of a draw, 0 if the adaptive solver decides */
+  double flops; /**< in all; with the adaptive solver for one evaluation of each draw */
   double block_bytes; /**< per rank, of a block of draws */
   double file_bytes; /**< of all posterior files */
 } InferenceEstimate;

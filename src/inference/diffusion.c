@@ -1,8 +1,8 @@
-/** \file diffusion.c  Heun's method on the probability-flow ODE of the network.  \ingroup inference
+/** \file diffusion.c  Draws of map and parameters by the probability-flow ODE of the network.  \ingroup inference
  *
- * v(z, t) = (x_hat(z, t) - z) / max(1 - t, tau) for map and parameters alike, from t = 0 (noise) to 1 (network.md, 8).
+ * What is here knows of networks, keys and units; how the flow is integrated is in solver.h.
  */
-#include "nephrite/inference.h"
+#include "inference/solver.h"
 
 #include <math.h>
 #include <string.h>
@@ -10,52 +10,38 @@
 struct Sampler {
   const Model *model;
   Network *network;
-  PetscInt batch, steps;
-  SamplerClosing closing;
+  SamplerSettings settings;
+  PetscInt batch;
   size_t map_size, channel_size;
   PetscInt parameters;
+  int64_t evaluations; /* of the network, each of one draw */
   const Scalar *shown; /* channels the network has yet to see; it keeps what depends on them */
   Scalar *channels; /* [batch][channel_size] */
-  Scalar *z, *z_theta; /* [batch][map_size], [batch][parameters]: state */
-  Scalar *moved, *moved_theta; /* z + h a */
-  Scalar *x_hat, *theta_hat; /* the network's answer */
-  Scalar *velocity, *velocity_theta; /* a */
-  Scalar *late_velocity, *late_velocity_theta; /* b */
+  Scalar *z; /* [batch][map_size], and behind the maps at hand [batch][parameters] */
+  Scalar *work; /* [solver->work] such */
   Scalar *t; /* [batch] */
   PetscLogEvent event; /* an evaluation of the network */
 };
 
-PetscInt sampler_steps(PetscInt evaluations, SamplerClosing closing)
-{
-  const PetscInt extra[] = {[CLOSING_PREDICTION] = 1, [CLOSING_HEUN] = 0, [CLOSING_PUBLISHED] = -1};
-
-  return (evaluations + extra[closing]) / 2;
-}
-
-PetscErrorCode sampler_create(const Model *model, PetscInt batch, PetscInt steps, SamplerClosing closing,
-                              Sampler **sampler)
+PetscErrorCode sampler_create(const Model *model, PetscInt batch, const SamplerSettings *settings, Sampler **sampler)
 {
   const NetworkShape *shape = &model->shape;
   Sampler *s = NULL;
 
   PetscFunctionBeginUser;
-  PetscCheck(steps >= 2 || (steps >= 1 && closing != CLOSING_PREDICTION), PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
-             "%" PetscInt_FMT " steps are too few for a draw", steps);
+  PetscCall(solver_check(settings));
   PetscCall(PetscNew(&s));
   *sampler = s;
   PetscCall(log_event("draw network", &s->event));
   s->model = model;
   s->batch = batch;
-  s->steps = steps;
-  s->closing = closing;
+  s->settings = *settings;
   s->map_size = (size_t)(shape->bins * shape->ny * shape->nx);
   s->channel_size = (size_t)(shape->observation_channels * shape->ny * shape->nx);
   s->parameters = shape->parameters;
-  const size_t maps = (size_t)batch * s->map_size, thetas = (size_t)(batch * s->parameters);
-  PetscCall(PetscMalloc2((size_t)batch * s->channel_size, &s->channels, batch, &s->t));
-  PetscCall(PetscMalloc5(maps, &s->z, maps, &s->moved, maps, &s->x_hat, maps, &s->velocity, maps, &s->late_velocity));
-  PetscCall(PetscMalloc5(thetas, &s->z_theta, thetas, &s->moved_theta, thetas, &s->theta_hat, thetas,
-                         &s->velocity_theta, thetas, &s->late_velocity_theta));
+  const size_t numbers = (size_t)batch * (s->map_size + (size_t)s->parameters);
+  PetscCall(PetscMalloc4((size_t)batch * s->channel_size, &s->channels, batch, &s->t, numbers, &s->z,
+                         solver_of(settings)->work * numbers, &s->work));
   PetscCall(network_create(shape, batch, NETWORK_INFERENCE, &s->network));
   PetscCheck(network_parameter_count(s->network) == model->weight_count, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
              "the checkpoint holds %zu weights; its network has %zu", model->weight_count,
@@ -71,101 +57,61 @@ PetscErrorCode sampler_destroy(Sampler **sampler)
   PetscFunctionBeginUser;
   if (!s) PetscFunctionReturn(PETSC_SUCCESS);
   PetscCall(network_destroy(&s->network));
-  PetscCall(PetscFree2(s->channels, s->t));
-  PetscCall(PetscFree5(s->z, s->moved, s->x_hat, s->velocity, s->late_velocity));
-  PetscCall(PetscFree5(s->z_theta, s->moved_theta, s->theta_hat, s->velocity_theta, s->late_velocity_theta));
+  PetscCall(PetscFree4(s->channels, s->t, s->z, s->work));
   PetscCall(PetscFree(*sampler));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-/* The network's prediction at (z, t), in s->x_hat and s->theta_hat. */
-static PetscErrorCode predict(Sampler *s, PetscInt draws, const Scalar *z, const Scalar *z_theta, double t)
+int64_t sampler_evaluated(const Sampler *s)
 {
-  NetworkInput input = {.batch = draws, .z = z, .z_theta = z_theta, .observation = s->shown, .t = s->t};
+  return s->evaluations;
+}
+
+/* ---- the flow of a batch ---- */
+
+/* A batch as its flow sees it: maps [draws][map_size] and behind them parameters [draws][parameters]. */
+typedef struct {
+  Sampler *sampler;
+  PetscInt draws;
+  size_t maps; /* draws map_size */
+  const SamplerMonitor *monitor;
+} Batch;
+
+static PetscErrorCode check_finite(const Batch *b, const Scalar *x_hat)
+{
+  const Sampler *s = b->sampler;
+  double sum = 0;
 
   PetscFunctionBeginUser;
-  for (PetscInt d = 0; d < draws; d++) s->t[d] = (Scalar)t;
+  for (size_t i = 0; i < b->maps + (size_t)(b->draws * s->parameters); i++) sum += (double)x_hat[i];
+  PetscCheck(isfinite(sum), PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL,
+             "a prediction is not finite: the checkpoint of step %lld has diverged", (long long)s->model->step);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode predict(void *context, const Scalar *z, double t, Scalar *x_hat)
+{
+  const Batch *b = context;
+  Sampler *s = b->sampler;
+  NetworkInput input = {.batch = b->draws, .z = z, .z_theta = z + b->maps, .observation = s->shown, .t = s->t};
+
+  PetscFunctionBeginUser;
+  for (PetscInt d = 0; d < b->draws; d++) s->t[d] = (Scalar)t;
   PetscCall(PetscLogEventBegin(s->event, 0, 0, 0, 0));
-  PetscCall(network_forward(s->network, &input, s->x_hat, s->theta_hat));
+  PetscCall(network_forward(s->network, &input, x_hat, x_hat + b->maps));
   PetscCall(PetscLogEventEnd(s->event, 0, 0, 0, 0));
   s->shown = NULL;
+  s->evaluations += b->draws;
+  PetscCall(check_finite(b, x_hat));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-static void velocity_of(size_t count, double t, double floor, const Scalar *prediction, const Scalar *z,
-                        Scalar *velocity)
+static PetscErrorCode tell(void *context, PetscInt step, const Scalar *z)
 {
-  const Scalar rate = (Scalar)(1 / fmax(1 - t, floor));
-
-  for (size_t i = 0; i < count; i++) velocity[i] = (prediction[i] - z[i]) * rate;
-}
-
-/* out = z + h a, or z + h (a + b)/2 where b is given. */
-static void move(size_t count, double h, const Scalar *z, const Scalar *a, const Scalar *b, Scalar *out)
-{
-  const Scalar step = (Scalar)(b ? h / 2 : h);
-
-  for (size_t i = 0; i < count; i++) out[i] = z[i] + step * (b ? a[i] + b[i] : a[i]);
-}
-
-/* One step of Heun's method from t to t + h; leaves v(z, t) in s->velocity. */
-static PetscErrorCode heun_step(Sampler *s, PetscInt draws, double t, double h)
-{
-  const size_t maps = (size_t)draws * s->map_size, thetas = (size_t)(draws * s->parameters);
-  const double floor = s->model->shape.config.time_floor;
+  const Batch *b = context;
 
   PetscFunctionBeginUser;
-  PetscCall(predict(s, draws, s->z, s->z_theta, t));
-  velocity_of(maps, t, floor, s->x_hat, s->z, s->velocity);
-  velocity_of(thetas, t, floor, s->theta_hat, s->z_theta, s->velocity_theta);
-  move(maps, h, s->z, s->velocity, NULL, s->moved);
-  move(thetas, h, s->z_theta, s->velocity_theta, NULL, s->moved_theta);
-  PetscCall(predict(s, draws, s->moved, s->moved_theta, t + h));
-  velocity_of(maps, t + h, floor, s->x_hat, s->moved, s->late_velocity);
-  velocity_of(thetas, t + h, floor, s->theta_hat, s->moved_theta, s->late_velocity_theta);
-  move(maps, h, s->z, s->velocity, s->late_velocity, s->z);
-  move(thetas, h, s->z_theta, s->velocity_theta, s->late_velocity_theta, s->z_theta);
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
-
-/* The last move: onto the prediction at t = 1 - h, or one more Euler step with the velocity at that time. */
-static PetscErrorCode close_draws(Sampler *s, PetscInt draws, double h)
-{
-  const size_t maps = (size_t)draws * s->map_size, thetas = (size_t)(draws * s->parameters);
-  const double floor = s->model->shape.config.time_floor;
-
-  PetscFunctionBeginUser;
-  PetscCall(predict(s, draws, s->z, s->z_theta, 1 - h));
-  if (s->closing == CLOSING_PREDICTION) {
-    memcpy(s->z, s->x_hat, maps * sizeof *s->z);
-    memcpy(s->z_theta, s->theta_hat, thetas * sizeof *s->z_theta);
-    PetscFunctionReturn(PETSC_SUCCESS);
-  }
-  velocity_of(maps, 1 - h, floor, s->x_hat, s->z, s->velocity);
-  velocity_of(thetas, 1 - h, floor, s->theta_hat, s->z_theta, s->velocity_theta);
-  move(maps, h, s->z, s->velocity, NULL, s->z);
-  move(thetas, h, s->z_theta, s->velocity_theta, NULL, s->z_theta);
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
-
-static PetscErrorCode check_finite(const Sampler *s, PetscInt draws)
-{
-  PetscFunctionBeginUser;
-  for (PetscInt d = 0; d < draws; d++) {
-    double sum = 0;
-
-    for (size_t i = 0; i < s->map_size; i++) sum += s->z[(size_t)d * s->map_size + i];
-    for (PetscInt p = 0; p < s->parameters; p++) sum += s->z_theta[d * s->parameters + p];
-    PetscCheck(isfinite(sum), PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL,
-               "a draw is not finite: the checkpoint of step %lld has diverged", (long long)s->model->step);
-  }
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
-
-static PetscErrorCode tell(const Sampler *s, const SamplerMonitor *monitor, PetscInt step)
-{
-  PetscFunctionBeginUser;
-  if (monitor) PetscCall(monitor->step_done(monitor->context, step, s->z, s->z_theta));
+  PetscCall(b->monitor->step_done(b->monitor->context, step, z, z + b->maps));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -173,26 +119,23 @@ PetscErrorCode sampler_integrate(Sampler *s, const Scalar *channels, PetscInt dr
                                  const SamplerMonitor *monitor)
 {
   const size_t maps = (size_t)draws * s->map_size, thetas = (size_t)(draws * s->parameters);
-  const PetscInt heun_steps = s->closing == CLOSING_PREDICTION ? s->steps - 1 : s->steps;
-  const double h = 1. / (double)s->steps;
+  Batch batch = {s, draws, maps, monitor};
+  const Flow flow = {.maps = maps,
+                     .count = maps + thetas,
+                     .time_floor = s->model->shape.config.time_floor,
+                     .predict = predict,
+                     .step_done = monitor ? tell : NULL,
+                     .context = &batch};
 
   PetscFunctionBeginUser;
   PetscCheck(draws >= 1 && draws <= s->batch, PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL,
              "%" PetscInt_FMT " draws at once; the sampler has room for 1 to %" PetscInt_FMT, draws, s->batch);
   memcpy(s->z, z, maps * sizeof *z);
-  memcpy(s->z_theta, z_theta, thetas * sizeof *z_theta);
+  memcpy(s->z + maps, z_theta, thetas * sizeof *z_theta);
   s->shown = channels;
-  for (PetscInt i = 0; i < heun_steps; i++) {
-    PetscCall(heun_step(s, draws, (double)i * h, h));
-    PetscCall(tell(s, monitor, i + 1));
-  }
-  if (s->closing != CLOSING_HEUN) {
-    PetscCall(close_draws(s, draws, h));
-    PetscCall(tell(s, monitor, heun_steps + 1));
-  }
-  PetscCall(check_finite(s, draws));
+  PetscCall(solver_of(&s->settings)->integrate(&flow, &s->settings, s->work, s->z));
   memcpy(z, s->z, maps * sizeof *z);
-  memcpy(z_theta, s->z_theta, thetas * sizeof *z_theta);
+  memcpy(z_theta, s->z + maps, thetas * sizeof *z_theta);
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 

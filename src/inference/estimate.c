@@ -1,5 +1,5 @@
 /** \file estimate.c  What an inference takes, before it is run.  \ingroup inference */
-#include "nephrite/inference.h"
+#include "inference/solver.h"
 
 /* The trained network's shape, or the configuration's where nothing has been trained yet. */
 static PetscErrorCode find_shape(const InferenceSetup *s, const NetworkConfig *network, NetworkShape *shape,
@@ -30,22 +30,23 @@ static PetscErrorCode find_shape(const InferenceSetup *s, const NetworkConfig *n
 PetscErrorCode inference_estimate(const InferenceSetup *s, const NetworkConfig *network, int64_t keep_maps,
                                   InferenceEstimate *e)
 {
-  const PetscInt extra[] = {[CLOSING_PREDICTION] = -1, [CLOSING_HEUN] = 0, [CLOSING_PUBLISHED] = 1};
   const InferConfig *infer = s->infer;
+  const SamplerSettings settings = sampler_settings(infer);
+  const Solver *solver = solver_of(&settings);
   const PetscInt batch = PetscMin(infer->batch, infer->draws);
 
   PetscFunctionBeginUser;
   *e = (InferenceEstimate){.observations = posterior_count(s), .draws = infer->draws};
   PetscCall(find_shape(s, network, &e->shape, &e->trained));
   PetscCall(network_estimate(&e->shape, batch, NETWORK_INFERENCE, &e->network));
-  e->steps = sampler_steps(infer->evaluations, (SamplerClosing)infer->closing);
-  e->evaluations = 2 * e->steps + extra[infer->closing];
-  e->flops = (double)e->observations * e->draws * e->evaluations * e->network.forward_flops;
+  e->evaluations = sampler_evaluations(&settings);
+  e->flops = (double)e->observations * e->draws * PetscMax(e->evaluations, 1) * e->network.forward_flops;
   const double map = (double)e->shape.bins * (double)e->shape.ny * (double)e->shape.nx;
   const double channels = (double)e->shape.observation_channels * (double)e->shape.ny * (double)e->shape.nx;
-  /* the sampler's five states and the starting noise; the drawn maps; their moments, twice while joining */
-  e->block_bytes =
-      batch * (map * (6 * sizeof(Scalar) + sizeof(float)) + channels * sizeof(Scalar)) + map * 4 * sizeof(double);
+  /* the sampler's state, what its solver works in, the starting noise; the drawn maps; their moments, twice while
+   * joining */
+  const double of_pixel = (double)(2 + solver->work) * sizeof(Scalar) + (double)solver->more_bytes + sizeof(float);
+  e->block_bytes = batch * (map * of_pixel + channels * sizeof(Scalar)) + map * 4 * sizeof(double);
   const double kept = (double)(infer->observation[0] || keep_maps > e->observations ? e->observations : keep_maps);
   e->file_bytes = sizeof(float) * map * (kept * e->draws + 6. * (double)e->observations);
   PetscFunctionReturn(PETSC_SUCCESS);

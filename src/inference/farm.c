@@ -156,9 +156,11 @@ static PetscErrorCode draw_blocks(MPI_Comm comm, Worker *w, Todo *todo)
   PetscCall(PetscMalloc1((size_t)(todo->observations * w->blocks), &todo->unit));
   PetscCall(share(comm, rank == 0 ? list_units(w, todo) : PETSC_SUCCESS, todo->unit, &todo->units));
   if (!todo->units) PetscFunctionReturn(PETSC_SUCCESS);
+  const int64_t missing = missing_draws(w, todo);
   PetscCall(group_agree(comm, worker_prepare(w)));
   PetscCall(work_off_and_tell(comm, w, todo, todo->units, draw_unit, "draws",
-                              (Account){.there = total - missing_draws(w, todo), .total = total}));
+                              (Account){.there = total - missing, .total = total}));
+  if (w->method->conclude) PetscCall(w->method->conclude(comm, w, missing));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 

@@ -20,10 +20,23 @@ static const OptionSpec specs[] = {
     {"infer_batch", VALUE_INT, MEMBER(batch), "draws", "32", 1, 1e6, NULL, SCOPE_RUN,
      "draws that a rank makes at once: the unit of work, which an interrupted run finishes"},
     {"infer_evaluations", VALUE_INT, MEMBER(evaluations), "", "63", 3, 100001, NULL, SCOPE_POSTERIOR,
-     "network evaluations for a draw, at most; two for a step of Heun's method"},
+     "network evaluations for a draw, at most: two for a step of heun, one for a step of multistep2 and multistep3; "
+     "adaptive has no limit"},
+    {"infer_solver", VALUE_CHOICE, MEMBER(solver), "", "heun", 0, 0, "heun|multistep2|multistep3|adaptive",
+     SCOPE_POSTERIOR,
+     "how draws follow the flow from noise to data: Heun's method as published, multistep methods with the last two or "
+     "three predictions, or steps that follow from a tolerance, for reference"},
+    {"infer_noise_left", VALUE_REAL, MEMBER(noise_left), "", "0.02", 1e-6, 0.5, NULL, SCOPE_POSTERIOR,
+     "not of heun: how much of the noise a draw still has when it is moved onto the network's prediction"},
+    {"infer_spacing", VALUE_REAL, MEMBER(spacing), "", "4", 1, 16, NULL, SCOPE_POSTERIOR,
+     "of multistep2 and multistep3: (noise left)^(1/spacing) falls by as much in every step; 1 for steps of equal "
+     "length "
+     "in time, more for shorter ones towards the end"},
+    {"infer_tolerance", VALUE_REAL, MEMBER(tolerance), "", "1e-4", 1e-6, 1, NULL, SCOPE_POSTERIOR,
+     "of adaptive: error allowed in a step, in units of the spread of maps and parameters over the prior"},
     {"infer_closing", VALUE_CHOICE, MEMBER(closing), "", "prediction", 0, 0, "prediction|heun|published",
      SCOPE_POSTERIOR,
-     "last step: onto the network's prediction, as the others, or as published with one more Euler step"},
+     "last step of heun: onto the network's prediction, as the others, or as published with one more Euler step"},
     {"infer_keep_maps", VALUE_INT, MEMBER(keep_maps), "observations", "8", 0, 1e8, NULL, SCOPE_RUN,
      "observations of -task coverage whose drawn maps are kept; of the others only parameters, means and counts are"},
     {"infer_chains", VALUE_INT, MEMBER(chains), "", "4", 1, 1e4, NULL, SCOPE_POSTERIOR,

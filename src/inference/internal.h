@@ -20,6 +20,9 @@ typedef struct {
   PetscErrorCode (*prepare)(Worker *worker);
   /** Fill block->kappa and block->theta.  \param key of the observation */
   PetscErrorCode (*draw)(Worker *worker, RandomKey key, Block *block);
+  /** Say what is to be said when all have drawn.  Collective; may be NULL.  \param draws  made in this run by all ranks
+   */
+  PetscErrorCode (*conclude)(MPI_Comm comm, const Worker *worker, int64_t draws);
   /** Or one map instead of draws.  \param[out] kappa [map_size] */
   PetscErrorCode (*estimate)(Worker *worker, float *kappa);
   const char *description; /**< of that map */
@@ -112,6 +115,8 @@ PetscErrorCode posterior_join(Worker *worker, int64_t observation);
 PetscErrorCode posterior_is_done(Worker *worker, int64_t observation, PetscBool *done);
 /** Which checkpoint and observation a file is drawn from: root attributes of blocks and posterior files. */
 PetscErrorCode origin_write(const Worker *worker, int64_t observation, ProductWriter *writer);
+/** Errors: NEPHRITE_ERR_INPUT if a block or posterior file is of another configuration or solver than ours. */
+PetscErrorCode origin_require(const Worker *worker, unsigned scope, ProductReader *reader, const char *path);
 /** \param[out] same  also for a held-out observation that has not been made: it is known by its realisation */
 PetscErrorCode origin_compare(Worker *worker, int64_t observation, ProductReader *reader, PetscBool *same);
 

@@ -64,12 +64,11 @@ static PetscErrorCode create(Worker *w)
 static PetscErrorCode prepare(Worker *w)
 {
   const InferConfig *infer = w->setup->infer;
-  const SamplerClosing closing = (SamplerClosing)infer->closing;
+  const SamplerSettings settings = sampler_settings(infer);
   Diffusion *d = w->state;
 
   PetscFunctionBeginUser;
-  PetscCall(sampler_create(d->model, PetscMin(infer->batch, infer->draws), sampler_steps(infer->evaluations, closing),
-                           closing, &d->sampler));
+  PetscCall(sampler_create(d->model, PetscMin(infer->batch, infer->draws), &settings, &d->sampler));
   PetscCall(PetscFree(d->model->weights)); /* the sampler's network has them now */
   PetscFunctionReturn(PETSC_SUCCESS);
 }
@@ -98,6 +97,21 @@ static PetscErrorCode draw(Worker *w, RandomKey key, Block *block)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
+/* What a draw has taken: with the adaptive solver nobody knows before. */
+static PetscErrorCode tell_evaluations(MPI_Comm comm, const Worker *w, int64_t draws)
+{
+  const Diffusion *d = w->state;
+  int64_t evaluated = sampler_evaluated(d->sampler);
+  PetscMPIInt rank;
+
+  PetscFunctionBeginUser;
+  PetscCallMPI(MPI_Comm_rank(comm, &rank));
+  PetscCallMPI(MPI_Allreduce(MPI_IN_PLACE, &evaluated, 1, MPI_INT64_T, MPI_SUM, comm));
+  if (rank == 0)
+    printf("%-9s %.6g evaluations of the network for a draw\n", w->farm->folder, (double)evaluated / (double)draws);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
 static PetscErrorCode destroy(Worker *w)
 {
   Diffusion *d = w->state;
@@ -114,4 +128,5 @@ const InferenceMethod method_diffusion = {.scope = SCOPE_SIMULATION | SCOPE_NETW
                                           .create = create,
                                           .prepare = prepare,
                                           .draw = draw,
+                                          .conclude = tell_evaluations,
                                           .destroy = destroy};

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { PART_FORMAT = 1 };
+enum { PART_FORMAT = 2 }; /* 2: drawn by infer_solver */
 #define PART_KIND "draws"
 
 /* ---- blocks ---- */
@@ -244,20 +244,17 @@ static PetscErrorCode examine(Worker *w, int64_t observation, const char *path, 
 {
   const unsigned scope = w->method->scope | SCOPE_CALIBRATION;
   ProductReader *reader = NULL;
-  char *configuration = NULL;
   int64_t first = -1;
   PetscErrorCode error;
 
   PetscFunctionBeginUser;
   error = product_open(path, PART_KIND, PART_FORMAT, &reader);
-  if (!error) error = product_read_attribute_text(reader, NULL, "configuration", &configuration);
-  if (!error) error = options_require_same(w->setup->options, scope, configuration, path);
+  if (!error) error = origin_require(w, scope, reader, path);
   if (!error) error = product_read_attribute_int(reader, NULL, "first_draw", 1, &first);
   if (!error) error = origin_compare(w, observation, reader, fits);
   if (first != block->first) *fits = PETSC_FALSE;
   if (!error && *fits) error = has_datasets(w, observation, block, reader, fits);
   if (!error && *fits) error = product_verify(reader);
-  PetscCall(PetscFree(configuration));
   PetscCall(product_close(&reader));
   PetscFunctionReturn(error);
 }

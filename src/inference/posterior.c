@@ -80,9 +80,24 @@ static PetscErrorCode advise_to_remove(PetscErrorCode error)
   SETERRQ(PETSC_COMM_SELF, error, "%s; remove the file and run again to have it drawn anew", message);
 }
 
+PetscErrorCode origin_require(const Worker *w, unsigned scope, ProductReader *reader, const char *path)
+{
+  char *configuration = NULL;
+  int64_t version;
+
+  PetscFunctionBeginUser;
+  PetscCall(product_read_attribute_int(reader, NULL, "format_version", 1, &version));
+  PetscCheck(version > 1 || w->setup->infer->solver == SOLVER_HEUN, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
+             "%s was drawn when there was no infer_solver, by what is now infer_solver heun", path);
+  PetscCall(product_read_attribute_text(reader, NULL, "configuration", &configuration));
+  const PetscErrorCode error = options_require_same(w->setup->options, scope, configuration, path);
+  PetscCall(PetscFree(configuration));
+  PetscFunctionReturn(error);
+}
+
 PetscErrorCode posterior_is_done(Worker *w, int64_t observation, PetscBool *done)
 {
-  char path[PETSC_MAX_PATH_LEN], *configuration = NULL;
+  char path[PETSC_MAX_PATH_LEN];
   ProductReader *reader = NULL;
   PetscErrorCode error;
 
@@ -92,10 +107,8 @@ PetscErrorCode posterior_is_done(Worker *w, int64_t observation, PetscBool *done
   if (access(path, F_OK)) PetscFunctionReturn(PETSC_SUCCESS);
   error = product_open(path, "posterior", POSTERIOR_FORMAT, &reader);
   if (error) error = advise_to_remove(error);
-  if (!error) error = product_read_attribute_text(reader, NULL, "configuration", &configuration);
-  if (!error) error = options_require_same(w->setup->options, w->method->scope, configuration, path);
+  if (!error) error = origin_require(w, w->method->scope, reader, path);
   if (!error) error = origin_compare(w, observation, reader, done);
-  PetscCall(PetscFree(configuration));
   PetscCall(product_close(&reader));
   if (!error && !*done) printf("%-9s %s is of another checkpoint or observation: drawn again\n", w->farm->folder, path);
   PetscFunctionReturn(error);

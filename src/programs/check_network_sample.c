@@ -28,6 +28,7 @@ static PetscErrorCode integrate(NetworkCheck *check, PetscInt draws, PetscInt st
   const Model model = {.shape = check->shape,
                        .weights = network_weights(check->network),
                        .weight_count = network_parameter_count(check->network)};
+  const SamplerSettings settings = {.solver = SOLVER_HEUN, .closing = CLOSING_PUBLISHED, .evaluations = 2 * steps + 1};
   const SamplerMonitor monitor = {keep_point, path};
   Scalar *z, *z_theta, *observation;
   Sampler *sampler = NULL;
@@ -36,7 +37,7 @@ static PetscErrorCode integrate(NetworkCheck *check, PetscInt draws, PetscInt st
   PetscCall(check_network_read(check, "sample/noise_x", path->maps, &z));
   PetscCall(check_network_read(check, "sample/noise_theta", path->thetas, &z_theta));
   PetscCall(check_network_read(check, "sample/observation", observed, &observation));
-  PetscErrorCode error = sampler_create(&model, draws, steps, CLOSING_PUBLISHED, &sampler);
+  PetscErrorCode error = sampler_create(&model, draws, &settings, &sampler);
   if (!error) error = sampler_integrate(sampler, observation, draws, z, z_theta, &monitor);
   PetscCall(sampler_destroy(&sampler));
   PetscFunctionReturn(error);

@@ -73,19 +73,23 @@ static PetscErrorCode time_forward(const NetworkShape *shape, double *seconds)
 
 static void print_estimate(const Configuration *c, int ranks, const InferenceEstimate *e, double seconds)
 {
-  const double evaluations = (double)e->observations * e->draws * e->evaluations;
+  const double evaluations = (double)e->observations * e->draws * PetscMax(e->evaluations, 1);
 
   printf("network   %zu parameters, %.3g GFLOP forward per sample%s\n", e->network.parameters,
          e->network.forward_flops / 1e9, e->trained ? "" : "; not trained yet");
-  printf("draws     %d for each of %" PRId64 " observations, %d evaluations of the network each: %.4g TFLOP in all\n",
-         (int)e->draws, e->observations, (int)e->evaluations, e->flops / 1e12);
+  printf("draws     %d for each of %" PRId64 " observations, ", (int)e->draws, e->observations);
+  if (e->evaluations)
+    printf("%d evaluations of the network each: %.4g TFLOP in all\n", (int)e->evaluations, e->flops / 1e12);
+  else
+    printf("each as many evaluations of the network as infer_tolerance needs: %.4g TFLOP in all for one of each\n",
+           e->flops / 1e12);
   printf("memory    %.3f GB per rank: network %.3f, draws %.3f\n",
          ((double)e->network.arena_bytes + e->block_bytes) / 1e9, (double)e->network.arena_bytes / 1e9,
          e->block_bytes / 1e9);
   printf("files     %" PRId64 " in %s/%s, %.3f GB in all\n", e->observations, c->campaign.campaign,
          c->infer.task == TASK_COVERAGE ? "coverage" : "posterior", e->file_bytes / 1e9);
-  printf("time      %.3g ms per evaluation here: %.3g hours on %d ranks\n", 1e3 * seconds,
-         evaluations * seconds / ranks / 3600, ranks);
+  printf("time      %.3g ms per evaluation here: %.3g hours on %d ranks%s\n", 1e3 * seconds,
+         evaluations * seconds / ranks / 3600, ranks, e->evaluations ? "" : " for one of each draw");
 }
 
 static PetscErrorCode describe_draws(MPI_Comm comm, const InferenceSetup *setup, const Configuration *c)

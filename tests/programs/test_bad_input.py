@@ -26,7 +26,7 @@ simulate: {realisations: 24, shard_size: 6}
 network: {depth: 2, width: 16, heads: 2, patch: 4, cosmology_tokens: 2, bottleneck: 8, time_frequencies: 16,
           conditioning: channels, dropout: 0}
 train: {steps: 4, batch: 4, micro_batch: 4, held_out: 8, validate_every: 4, checkpoint_every: 2}
-infer: {observations: 2, draws: 4, batch: 2, evaluations: 8, closing: heun}
+infer: {observations: 2, draws: 4, batch: 2, evaluations: 8, solver: heun, closing: heun}
 """
 # What is taken away of a finished campaign so that the stage has something to write.
 UNFINISHED = {

@@ -2,6 +2,7 @@
 """nephrite-infer end to end on tiny maps and a tiny network: what products hold, ranks, resuming, refusals."""
 
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -25,7 +26,7 @@ network: {{depth: 2, width: 16, heads: 2, patch: 4, cosmology_tokens: 2, bottlen
           conditioning: channels, dropout: 0}}
 train: {{steps: 10, batch: 4, micro_batch: 4, held_out: {HELD_OUT}, validate_every: 10, checkpoint_every: 10,
         learning_rate: 1e-2}}
-infer: {{observations: {OBSERVATIONS}, draws: {DRAWS}, batch: 4, evaluations: 8, closing: heun}}
+infer: {{observations: {OBSERVATIONS}, draws: {DRAWS}, batch: 4, evaluations: 8, solver: heun, closing: heun}}
 calibrate: {{centres: {CENTRES}, bootstraps: 50, levels: 5}}
 """
 
@@ -218,6 +219,104 @@ class Posterior(InferTest):
             self.assertEqual(file.attrs["checkpoint_step"], 20)
         with self.assertRaises(AssertionError):
             self.assert_same_draws(self.posterior(self.whole, 0), self.posterior(campaign, 0), 1e-4)
+
+
+class Solvers(InferTest):
+    OPTIONS = {
+        "heun": {"infer_evaluations": 9, "infer_closing": "prediction"},
+        "multistep2": {"infer_evaluations": 9},
+        "multistep3": {"infer_evaluations": 9},
+        "adaptive": {"infer_tolerance": 1e-3},
+    }
+
+    @classmethod
+    def solve(cls, campaign, solver, ranks=1, **options):
+        return run(
+            "nephrite-infer",
+            campaign,
+            ranks,
+            infer_observations=1,
+            infer_solver=solver,
+            **cls.OPTIONS[solver],
+            **options,
+        )
+
+    def test_each_draws_from_the_same_noise_along_the_same_flow(self):
+        exact = self.new_campaign("exact")
+        made = self.solve(exact, "adaptive")
+        self.assertEqual(made.code, 0, made.err)
+        evaluations = float(re.search(r"([\d.]+) evaluations of the network for a draw", made.out)[1])
+        self.assertGreater(evaluations, 7)
+        with h5py.File(self.posterior(exact, 0)) as file, h5py.File(self.whole / "sims/shard-00000.h5") as sims:
+            expected, spread = file["theta"][()], sims["theta"][()].std(0)
+        for solver in ("heun", "multistep2", "multistep3"):
+            campaign = self.new_campaign(f"solver-{solver}")
+            made = self.solve(campaign, solver)
+            self.assertEqual(made.code, 0, made.err)
+            self.assertIn("\nposterior 9 evaluations of the network for a draw\n", made.out)
+            with h5py.File(self.posterior(campaign, 0)) as file:
+                self.assertIn(f"solver: {solver}", file.attrs["configuration"].decode())
+                self.assertGreater(np.abs(file["theta"][()] - expected).max(), 0)
+                np.testing.assert_array_less(np.abs(file["theta"][()] - expected).max(0), 0.01 * spread)
+
+    def test_draws_of_one_are_not_taken_for_those_of_another(self):
+        campaign = self.new_campaign("one")
+        self.assertEqual(self.solve(campaign, "multistep3").code, 0)
+        before = self.posterior(campaign, 0).read_bytes()
+        self.assertIn("complete already", self.solve(campaign, "multistep3", 2).out)
+        self.assert_refused(
+            self.solve(campaign, "multistep2"), INPUT, "observation-00000.h5", "infer_solver (multistep3 there"
+        )
+        for option, value in {"infer_spacing": 5, "infer_noise_left": 0.3, "infer_tolerance": 0.1}.items():
+            self.assert_refused(self.solve(campaign, "multistep3", **{option: value}), INPUT, option)
+        self.assertEqual(self.posterior(campaign, 0).read_bytes(), before)
+
+    def test_files_from_before_there_were_solvers_are_heuns(self):
+        campaign = self.new_campaign("older")
+        shutil.copytree(self.whole / "posterior", campaign / "posterior")
+        for o in range(OBSERVATIONS):
+            with h5py.File(self.posterior(campaign, o), "r+") as file:
+                file.attrs.modify("format_version", 1)
+        self.assertIn("complete already", run("nephrite-infer", campaign).out)
+        self.assert_refused(run("nephrite-infer", campaign, infer_solver="multistep2"), INPUT, "infer_solver heun")
+
+    def test_a_killed_run_goes_on_to_the_same_draws(self):
+        for solver in ("multistep3", "adaptive"):
+            options = {"infer_draws": 400, "infer_batch": 10}
+            whole, campaign = self.new_campaign(f"{solver}-whole"), self.new_campaign(f"{solver}-killed")
+            self.assertEqual(self.solve(whole, solver, **options).code, 0)
+            words = {"infer_observations": 1, "infer_solver": solver, **self.OPTIONS[solver], **options}
+            process = subprocess.Popen(
+                command("nephrite-infer", campaign, words), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            )
+            parts = campaign / "posterior/parts"
+            while process.poll() is None and len(list(parts.glob("*.h5"))) < 3:
+                time.sleep(0.002)
+            process.kill()
+            process.wait(timeout=60)
+            self.assertFalse(self.posterior(campaign, 0).exists())
+            made = self.solve(campaign, solver, 2, **options)
+            self.assertEqual(made.code, 0, made.err)
+            self.assert_same_draws(self.posterior(whole, 0), self.posterior(campaign, 0))
+
+    def test_values_that_cannot_be_are_refused(self):
+        campaign = self.new_campaign("unsolvable")
+        for option, value in {
+            "infer_solver": "euler",
+            "infer_noise_left": 0,
+            "infer_spacing": 0.5,
+            "infer_tolerance": 0,
+            "infer_evaluations": 1,
+        }.items():
+            self.assert_refused(run("nephrite-infer", campaign, **{option: value}), USAGE, option)
+        self.assertFalse((campaign / "posterior").exists())
+
+    def test_a_dry_run_says_what_a_draw_takes_or_that_its_tolerance_decides(self):
+        said = {solver: self.solve(self.trained, solver, dry_run="true").out for solver in self.OPTIONS}
+        for solver in ("heun", "multistep2", "multistep3"):
+            self.assertIn("9 evaluations of the network each", said[solver])
+        self.assertIn("as many evaluations of the network as infer_tolerance needs", said["adaptive"])
+        self.assertIn("for one of each draw", said["adaptive"])
 
 
 class UsersFile(InferTest):
