@@ -349,11 +349,11 @@ typedef struct {
  * that is the method.  Collective on \p comm.
  *
  * Observation o is held-out realisation simulate_realisations - train_held_out + o with noise keyed by it; its draw d
- * is a function of (seed, realisation, d) alone, up to rounding that depends on the batch it is drawn in.  Ranks take
- * blocks of infer_batch draws from a queue; finished blocks are kept by a run that is stopped.
- * Errors: NEPHRITE_ERR_INTERRUPTED if asked to stop; NEPHRITE_ERR_INPUT if there is no sound checkpoint, or it or
- * finished files are of another configuration, or a user's observation does not fit; NEPHRITE_ERR_CONFIG if fewer
- * realisations are held out than observed; NEPHRITE_ERR_IO. */
+ * is a function of (seed, realisation, d) alone, up to rounding that depends on the batch it is drawn in, or with the
+ * adaptive solver up to its tolerance.  Ranks take blocks of infer_batch draws from a queue; finished blocks are kept
+ * by a run that is stopped. Errors: NEPHRITE_ERR_INTERRUPTED if asked to stop; NEPHRITE_ERR_INPUT if there is no sound
+ * checkpoint, or it or finished files are of another configuration, or a user's observation does not fit;
+ * NEPHRITE_ERR_CONFIG if fewer realisations are held out than observed; NEPHRITE_ERR_IO. */
 PetscErrorCode posterior_farm(MPI_Comm comm, const InferenceSetup *setup, const PosteriorFarm *farm);
 /** Where a task's files go: `posterior` or `coverage`, with the method's name behind it unless that is diffusion.
  * \param[out] folder [POSTERIOR_FOLDER_SIZE] */

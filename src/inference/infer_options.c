@@ -29,9 +29,9 @@ static const OptionSpec specs[] = {
     {"infer_noise_left", VALUE_REAL, MEMBER(noise_left), "", "0.02", 1e-6, 0.5, NULL, SCOPE_POSTERIOR,
      "not of heun: how much of the noise a draw still has when it is moved onto the network's prediction"},
     {"infer_spacing", VALUE_REAL, MEMBER(spacing), "", "4", 1, 16, NULL, SCOPE_POSTERIOR,
-     "of multistep2 and multistep3: (noise left)^(1/spacing) falls by as much in every step; 1 for steps of equal "
-     "length "
-     "in time, more for shorter ones towards the end"},
+     "of multistep2 and multistep3: the noise left, to the power 1/spacing, falls by as much in every step; 1 for "
+     "equal "
+     "steps, more for shorter ones towards the end"},
     {"infer_tolerance", VALUE_REAL, MEMBER(tolerance), "", "1e-4", 1e-6, 1, NULL, SCOPE_POSTERIOR,
      "of adaptive: error allowed in a step, in units of the spread of maps and parameters over the prior"},
     {"infer_closing", VALUE_CHOICE, MEMBER(closing), "", "prediction", 0, 0, "prediction|heun|published",

@@ -16,7 +16,7 @@ import numpy as np
 SOURCE = pathlib.Path(os.environ.get("NEPHRITE_SOURCE", pathlib.Path(__file__).resolve().parents[2]))
 BUILD = pathlib.Path(os.environ.get("NEPHRITE_BUILD", SOURCE / "build"))
 sys.path.insert(0, str(SOURCE / "tools"))
-from nephrite_tools import bench_train, sgemm  # noqa: E402
+from nephrite_tools import bench_sample, bench_train, sgemm  # noqa: E402
 
 CONFIG = """
 survey: {map_size: 16, field_of_view: 2, bins: 2}
@@ -147,6 +147,53 @@ class Bench(unittest.TestCase):
 
     def test_inference(self):
         self.assertTable(self.bench("infer", "--work", 256, "--repeats", 2), "draws", "draw network")
+
+    def test_solvers_beside_the_flow_that_they_follow(self):
+        online = ["-train_source", "online", "-simulate_realisations", 64, "-train_held_out", 8]
+        with tempfile.TemporaryDirectory() as folder:
+            config, campaign = pathlib.Path(folder) / "tiny.yaml", pathlib.Path(folder) / "trained"
+            config.write_text(CONFIG)
+            steps = ["-train_steps", 2, "-train_batch", 8, "-train_validate_every", 2, "-train_checkpoint_every", 2]
+            words = [BUILD / "nephrite-train", "-config", config, "-campaign", campaign, *steps, *online]
+            words += ["-train_warmup", 0, "-train_validations", 8]
+            subprocess.run([*map(str, words)], check=True, capture_output=True, timeout=120)
+            done = self.bench(
+                "sample", "--campaign", campaign, "--ranks", 1, "--solvers", "heun,multistep3", "--evaluations", "5,9",
+                "--work", 4, "--observations", 2, "--tolerance", 1e-3, "--", *online,
+            )  # fmt: skip
+            self.assertEqual([path.name for path in campaign.iterdir() if path.name == "posterior"], [])
+        self.assertEqual(done.returncode, 0, done.stderr)
+        rows = {tuple(row.split()[:2]): np.array(row.split()[2:], float) for row in done.stdout.splitlines()[2:7]}
+        named = [("heun", "5"), ("heun", "9"), ("multistep3", "5"), ("multistep3", "9")]
+        self.assertEqual(list(rows)[:4], named)
+        self.assertTrue(all(len(rows[name]) == 15 and rows[name][1] > 0 for name in named))
+        reference = rows[list(rows)[4]]
+        np.testing.assert_array_equal(reference[[1, 2, 3, 4, 8, 9, 10, 11]], 0)
+        np.testing.assert_array_equal(reference[[5, 6, 12, 13]], 1)
+
+    def test_sampling_needs_a_trained_network(self):
+        done = self.bench("sample", "--campaign", "/nonexistent")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("--campaign", done.stderr)
+
+    def test_differences_of_draws_are_in_units_of_the_posterior(self):
+        random = np.random.default_rng(5)
+        exact = random.normal(size=(3, 4000, 2)) * [2.0, 5.0] + 7
+        exact = np.concatenate([exact, np.full((3, 4000, 1), 0.3)], -1)  # and a fixed parameter
+        mean, spread = exact.mean(1, keepdims=True), exact.std(1, ddof=1, keepdims=True)
+        found = bench_sample.differences(mean + 1.1 * (exact - mean) + 0.5 * spread * [1, -1, 1], exact)
+        np.testing.assert_allclose(found["shift"], 0.5, rtol=1e-9)
+        np.testing.assert_allclose(found["width"], 1.1, rtol=1e-9)
+        np.testing.assert_allclose(found["error"], np.sqrt(0.25 + 0.01), rtol=1e-3)
+
+    def test_the_score_is_least_for_the_true_distribution(self):
+        random = np.random.default_rng(6)
+        exact, truth = random.normal(size=(2000, 50, 1)), random.normal(size=(2000, 1))
+        scores = [
+            bench_sample.score(scale * exact + shift, truth, exact) for scale, shift in ((1, 0), (0.7, 0), (1, 0.4))
+        ]
+        self.assertAlmostEqual(scores[0], 1 / np.sqrt(np.pi), delta=0.02)  # of a normal beside itself
+        self.assertTrue(scores[0] < min(scores[1:]))
 
     def test_a_program_that_fails_ends_it_with_what_it_said(self):
         done = self.bench("simulate", "--", "-survey_bins", "99")
