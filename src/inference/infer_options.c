@@ -19,10 +19,10 @@ static const OptionSpec specs[] = {
      "held-out realisations that are observed, the first ones of those that train_held_out keeps"},
     {"infer_batch", VALUE_INT, MEMBER(batch), "draws", "32", 1, 1e6, NULL, SCOPE_RUN,
      "draws that a rank makes at once: the unit of work, which an interrupted run finishes"},
-    {"infer_evaluations", VALUE_INT, MEMBER(evaluations), "", "63", 3, 100001, NULL, SCOPE_POSTERIOR,
+    {"infer_evaluations", VALUE_INT, MEMBER(evaluations), "", "16", 3, 100001, NULL, SCOPE_POSTERIOR,
      "network evaluations for a draw, at most: two for a step of heun, one for a step of multistep2 and multistep3; "
      "adaptive has no limit"},
-    {"infer_solver", VALUE_CHOICE, MEMBER(solver), "", "heun", 0, 0, "heun|multistep2|multistep3|adaptive",
+    {"infer_solver", VALUE_CHOICE, MEMBER(solver), "", "multistep3", 0, 0, "heun|multistep2|multistep3|adaptive",
      SCOPE_POSTERIOR,
      "how draws follow the flow from noise to data: Heun's method as published, multistep methods with the last two or "
      "three predictions, or steps that follow from a tolerance, for reference"},
