@@ -6,7 +6,7 @@
 
 #include "nephrite/training.h"
 
-typedef enum { TASK_POSTERIOR, TASK_COVERAGE } InferTask;
+typedef enum { TASK_POSTERIOR, TASK_COVERAGE, TASK_MAP } InferTask;
 
 /** What makes draws, or a map alone, of an observation. */
 typedef enum {
@@ -53,7 +53,8 @@ typedef struct {
   int solver, closing; /**< ::SamplerSolver, ::SamplerClosing */
   double noise_left, spacing, tolerance; /**< as in ::SamplerSettings */
   PetscInt chains, warmup, thinning; /**< Markov chains of an observation; steps of each, 0: what suits the method */
-  char fiducial[OPTION_TEXT_SIZE]; /**< parameters of a Wiener filter, "sigma_8=0.8"; others at the prior's means */
+  char fiducial[OPTION_TEXT_SIZE]; /**< parameters of maps, "sigma_8=0.8"; others at the prior's means */
+  PetscInt iterations; /**< at most, to the maximum of -task map */
   double smoothing_arcmin; /**< of the Kaiser-Squires map: standard deviation of a Gaussian */
 } InferConfig;
 extern const OptionTable infer_options;
@@ -248,6 +249,21 @@ PetscErrorCode field_posterior_unpack(FieldPosterior *posterior, const double *x
 PetscErrorCode field_posterior_pack(const FieldPosterior *posterior, const double *theta, const double *white,
                                     double *x);
 PetscErrorCode field_posterior_destroy(FieldPosterior **posterior);
+
+/** How long a maximum is looked for. */
+typedef struct {
+  PetscInt dimension, most_iterations;
+  double tolerance; /**< of the root mean square of the gradient's components */
+} MaximumSearch;
+typedef struct {
+  double log_density, gradient; /**< root mean square of its components */
+  PetscInt iterations, evaluations;
+  PetscBool converged;
+} Maximum;
+/** Climb to a maximum of a log-density by a quasi-Newton method (PETSc TAO's LMVM).  Not to converge is no error.
+ * \param[in,out] x [dimension]  where to begin, with a density above 0; the maximum
+ * Errors: NEPHRITE_ERR_INTERRUPTED: asked to stop; those of the density. */
+PetscErrorCode maximum_find(const MaximumSearch *search, LogDensity *density, void *context, double *x, Maximum *found);
 
 /** How a chain of the no-U-turn sampler is run. */
 typedef struct {

@@ -4,8 +4,10 @@
 #define MEMBER(name) offsetof(InferConfig, name)
 
 static const OptionSpec specs[] = {
-    {"task", VALUE_CHOICE, MEMBER(task), "", "posterior", 0, 0, "posterior|coverage", SCOPE_RUN,
-     "posterior: draws for some observations, with their maps; coverage: many observations, and calibration tests"},
+    {"task", VALUE_CHOICE, MEMBER(task), "", "posterior", 0, 0, "posterior|coverage|map", SCOPE_RUN,
+     "posterior: draws for some observations, with their maps; coverage: many observations, and calibration tests; "
+     "map: "
+     "the most probable map at the parameters of infer_fiducial, without a network"},
     {"infer_method", VALUE_CHOICE, MEMBER(method), "", "diffusion", 0, 0, "diffusion|gaussian|wiener|ks", SCOPE_RUN,
      "draws by the trained network (diffusion) or from the exact posterior of a Gaussian field (gaussian); a map alone "
      "by the Wiener filter (wiener) or of the observation itself (Kaiser & Squires, ks)"},
@@ -45,8 +47,11 @@ static const OptionSpec specs[] = {
      "of a chain before its first draw; 0: what suits the method (gaussian 2000)"},
     {"infer_thinning", VALUE_INT, MEMBER(thinning), "steps", "0", 0, 1e6, NULL, SCOPE_POSTERIOR,
      "of a chain from draw to draw; 0: what suits the method (gaussian 50)"},
+    {"infer_iterations", VALUE_INT, MEMBER(iterations), "", "1000", 1, 1e6, NULL, SCOPE_ESTIMATE,
+     "of -task map, at most"},
     {"infer_fiducial", VALUE_TEXT, MEMBER(fiducial), "", "", 0, 0, NULL, SCOPE_ESTIMATE,
-     "parameters of -infer_method wiener, as sigma_8=0.8,Omega_c=0.25; those not named are at their prior's means"},
+     "parameters of -infer_method wiener and -task map, as sigma_8=0.8,Omega_c=0.25; those not named are at their "
+     "prior's means"},
     {"infer_smoothing", VALUE_REAL, MEMBER(smoothing_arcmin), "arcmin", "0", 0, 1e4, NULL, SCOPE_ESTIMATE,
      "standard deviation of the Gaussian that the map of -infer_method ks is smoothed with"},
 };

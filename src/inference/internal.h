@@ -29,7 +29,7 @@ typedef struct {
   PetscErrorCode (*destroy)(Worker *worker);
   PetscBool chains; /**< a block of draws is a Markov chain, infer_chains of them; else infer_batch draws */
 } InferenceMethod;
-extern const InferenceMethod method_diffusion, method_gaussian, method_kaiser_squires, method_wiener;
+extern const InferenceMethod method_diffusion, method_gaussian, method_kaiser_squires, method_map, method_wiener;
 
 /** What one rank infers with: made once, used for every unit of work it takes. */
 struct Worker {
@@ -63,6 +63,9 @@ PetscErrorCode worker_create(const InferenceSetup *setup, const PosteriorFarm *f
 PetscErrorCode worker_prepare(Worker *worker); /**< memory, sized before the first unit of work */
 /** Make observation \p observation the one at hand. */
 PetscErrorCode worker_observe(Worker *worker, int64_t observation);
+/** Parameters that infer_fiducial names, the others at their prior's means.  \param[out] theta [prior_count()]
+ * Errors: NEPHRITE_ERR_CONFIG: it names no parameter, or there is no such universe. */
+PetscErrorCode fiducial_read(const InferenceSetup *setup, double *theta);
 /** The observation at hand; borrowed. */
 Observation worker_observation(const Worker *worker);
 /** Wiener filter of the observation at hand, also under a mask.  \param theta [prior_count()]

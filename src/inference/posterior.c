@@ -17,7 +17,10 @@ void posterior_folder(const InferenceSetup *setup, char *folder)
                                 [METHOD_WIENER] = "-wiener",
                                 [METHOD_KAISER_SQUIRES] = "-ks"};
 
-  snprintf(folder, POSTERIOR_FOLDER_SIZE, "%s%s", task[setup->infer->task], method[setup->infer->method]);
+  if (setup->infer->task == TASK_MAP)
+    snprintf(folder, POSTERIOR_FOLDER_SIZE, "map");
+  else
+    snprintf(folder, POSTERIOR_FOLDER_SIZE, "%s%s", task[setup->infer->task], method[setup->infer->method]);
 }
 
 PetscErrorCode posterior_path(const InferenceSetup *setup, const char *folder, int64_t observation, char *path)

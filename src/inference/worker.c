@@ -76,7 +76,7 @@ PetscErrorCode worker_create(const InferenceSetup *setup, const PosteriorFarm *f
   w->setup = setup;
   w->farm = farm;
   w->configuration = configuration;
-  w->method = methods[infer->method];
+  w->method = infer->task == TASK_MAP ? &method_map : methods[infer->method];
   w->observation = -1;
   PetscCall(cut_draws(w));
   PetscCall(observer_create(setup->survey, &w->observer));

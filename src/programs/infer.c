@@ -114,7 +114,8 @@ static void print_files(const InferenceSetup *setup)
   const SurveyConfig *survey = setup->survey;
   const double map = 4. * (double)survey->bins * (double)survey_ny(survey) * (double)survey_nx(survey);
   const int64_t observations = posterior_count(setup);
-  const int draws = setup->infer->method == METHOD_GAUSSIAN ? (int)setup->infer->draws : 0;
+  const int draws =
+      setup->infer->task != TASK_MAP && setup->infer->method == METHOD_GAUSSIAN ? (int)setup->infer->draws : 0;
   char folder[POSTERIOR_FOLDER_SIZE];
 
   posterior_folder(setup, folder);
@@ -131,7 +132,7 @@ static PetscErrorCode describe_task(MPI_Comm comm, const InferenceSetup *setup, 
 
   PetscFunctionBeginUser;
   PetscCallMPI(MPI_Comm_rank(comm, &rank));
-  if (c->infer.method == METHOD_DIFFUSION)
+  if (c->infer.method == METHOD_DIFFUSION && c->infer.task != TASK_MAP)
     PetscCall(describe_draws(comm, setup, c));
   else if (rank == 0)
     print_files(setup);
@@ -158,7 +159,7 @@ int main(int argc, char **argv)
   const Program program = {
       .name = "nephrite-infer",
       .purpose = "Draws convergence maps and parameters from the posterior of an observation.",
-      .usage = "-config FILE [-task posterior|coverage] [-infer_method METHOD] [-observation FILE] [options]",
+      .usage = "-config FILE [-task posterior|coverage|map] [-infer_method METHOD] [-observation FILE] [options]",
       .options = &campaign_file,
       .run = run,
       .describe = describe};

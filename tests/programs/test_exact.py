@@ -13,7 +13,7 @@ import unittest
 import h5py
 import numpy as np
 
-from tiny_campaign import INPUT, USAGE, command, run_program
+from tiny_campaign import INPUT, INTERNAL, USAGE, command, run_program
 
 SEED, HELD_OUT, REALISATIONS, OBSERVATIONS, DRAWS, CHAINS = 5, 8, 12, 2, 80, 4
 FIXED = "Omega_b: 'fixed:0.0492', h: 'fixed:0.6727', n_s: 'fixed:0.9645', w_0: 'fixed:-1'"
@@ -173,6 +173,48 @@ class Masked(ExactTest):
                 self.assertGreater(file["std/kappa"][()][:, ~mask].mean(), file["std/kappa"][()][:, mask].mean())
         self.assertAlmostEqual(np.concatenate(seen).std(), 1, delta=0.12)
         self.assertAlmostEqual(np.concatenate(hidden).std(), 1, delta=0.25)
+
+
+class Maximum(ExactTest):
+    fixed = {"prior_Omega_c": "fixed:0.2664", "prior_sigma_8": "fixed:0.831"}
+
+    def test_of_a_gaussian_field_at_fixed_parameters_it_is_the_wiener_filter(self):
+        campaign = self.root / "fixed"
+        made = run_program("nephrite-simulate", campaign, self.fixed, timeout=120)
+        self.assertEqual(made.code, 0, made.err)
+        made = infer(campaign, 2, task="map", survey_mask="random", **self.fixed)
+        self.assertEqual(made.code, 0, made.err)
+        for o in range(OBSERVATIONS):
+            with h5py.File(self.file(campaign, o, "map")) as file:
+                wiener = file["wiener/kappa"][()]
+                difference = file["estimate/kappa"][()] - wiener
+                self.assertLess(np.abs(difference).max(), 2e-3 * wiener.std())
+                for absent in ("kappa", "theta"):
+                    self.assertNotIn(absent, file)
+
+    def test_of_a_lognormal_field_it_is_closer_to_the_truth_than_the_wiener_filter(self):
+        campaign = self.root / "lognormal"
+        options = {"survey_field": "lognormal", "survey_galaxies_per_arcmin2": 200, **self.fixed}
+        made = run_program("nephrite-simulate", campaign, options, timeout=120)
+        self.assertEqual(made.code, 0, made.err)
+        made = infer(campaign, 2, task="map", infer_observations=HELD_OUT, **options)
+        self.assertEqual(made.code, 0, made.err)
+        error = {"estimate": 0, "wiener": 0}
+        for o in range(HELD_OUT):
+            with h5py.File(self.file(campaign, o, "map")) as file:
+                for name in error:
+                    # k = 0 is not observed: a log-normal map has a mean that the noise of shear says nothing of
+                    off = file[f"{name}/kappa"][()] - file["truth/kappa"][()]
+                    error[name] += ((off - off.mean((1, 2), keepdims=True)) ** 2).sum()
+        self.assertLess(error["estimate"], error["wiener"])
+        made = infer(campaign, task="map", infer_observations=HELD_OUT, **options)
+        self.assertIn("complete already", made.out)
+
+    def test_what_does_not_converge_leaves_no_file(self):
+        campaign = self.new_campaign("short")
+        made = infer(campaign, task="map", infer_iterations=1, infer_observations=1)
+        self.assert_refused(made, INTERNAL, "infer_iterations")
+        self.assertFalse(self.file(campaign, 0, "map").exists())
 
 
 class Wiener(ExactTest):
