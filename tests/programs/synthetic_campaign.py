@@ -87,11 +87,11 @@ def reference(directory, method, observation=0, shift=0.5, width=2.0):
             put(file, f"truth/{name}", values)
 
 
-def estimate(directory, method, observation=0):
+def estimate(directory, folder, observation=0):
     """A map without draws: the truth, halved."""
     with h5py.File(directory / f"posterior/observation-{observation:05d}.h5") as own:
         truth = own["truth/kappa"][()]
-    with create(directory / f"posterior-{method}/observation-{observation:05d}.h5", "posterior") as file:
+    with create(directory / folder / f"observation-{observation:05d}.h5", "posterior") as file:
         put(file, "estimate/kappa", 0.5 * truth)
         put(file, "truth/kappa", truth)
 

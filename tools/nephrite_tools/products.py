@@ -15,6 +15,7 @@ METHODS = {
     "gaussian": "exact posterior",
     "hmc": "Hamiltonian Monte Carlo",
     "ks": "Kaiser–Squires",
+    "map": "most probable map",
     "wiener": "Wiener filter",
 }
 WCDM = ["Omega_c", "Omega_b", "sigma_8", "h", "n_s", "w_0"]
@@ -194,6 +195,7 @@ class Campaign:
         folders = [folder for folder in sorted(self.directory.glob("posterior-*")) if folder.is_dir()]
         self.references = [posterior for folder in folders for posterior in posteriors(folder)]
         self.estimates = {folder.name.partition("-")[2]: estimates(folder) for folder in folders}
+        self.estimates["map"] = estimates(self.directory / "map")
         self.stage_file = self._path("stages.csv")
 
     def _path(self, name):

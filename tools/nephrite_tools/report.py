@@ -26,7 +26,7 @@ def input_files(directory):
     names = ("sims/campaign.h5", "training.h5", "calibration.h5", "stages.csv")
     single = [path for path in (directory / name for name in names) if path.exists()]
     return single + [
-        path for folder in ("posterior", "posterior-*", "coverage") for path in directory.glob(f"{folder}/*.h5")
+        path for folder in ("posterior", "posterior-*", "map", "coverage") for path in directory.glob(f"{folder}/*.h5")
     ]
 
 
