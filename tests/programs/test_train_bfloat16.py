@@ -63,7 +63,8 @@ class TrainBfloat16Test(TrainCase):
             np.testing.assert_allclose(self.loss(campaign), self.loss(self.rounded), rtol=2e-3)
 
     def test_memory_is_foretold(self):
-        plans = [self.train(self.root / "plan", {**options, "dry_run": "true"}) for options in ({}, BFLOAT16)]
+        large = {"network_width": 512, "network_heads": 8, "dry_run": "true"}  # megabytes show
+        plans = [self.train(self.root / "plan", {**options, **large}) for options in ({}, BFLOAT16)]
         for plan in plans:
             self.assertEnds(plan, 0)
         self.assertNotEqual(plans[0].out, plans[1].out)
