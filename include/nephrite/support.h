@@ -155,12 +155,14 @@ static inline double elementary_exponential_less_one(double r)
   return sum * r;
 }
 
-/** exp(x) = 2^n exp(r), |x| < 700.  \param[out] r as elementary_exponential_less_one() takes it  \return n */
+/** exp(x) = 2^n exp(r); beyond +-700 as there, and what is no number stays so.
+ * \param[out] r as elementary_exponential_less_one() takes it  \return n */
 static inline int elementary_split(double x, double *r)
 {
-  const int n = (int)(x * (1 / ELEMENTARY_LN_2) + (x < 0 ? -0.5 : 0.5));
+  const double y = x > -700 ? x < 700 ? x : 700 : -700; /* also of what is no number */
+  const int n = (int)(y * (1 / ELEMENTARY_LN_2) + (y < 0 ? -0.5 : 0.5));
 
-  *r = x - n * ELEMENTARY_LN_2;
+  *r = (x != x ? x : y) - n * ELEMENTARY_LN_2;
   return n;
 }
 
