@@ -115,14 +115,6 @@ PetscErrorCode sampler_draw(Sampler *sampler, const float *channels, const Sampl
                             double *theta);
 PetscErrorCode sampler_destroy(Sampler **sampler);
 
-/** Wiener filter of an unmasked observation with homogeneous white noise: the posterior mean of a Gaussian field, per
- * Fourier mode, all bins jointly.  A shear enters by its E-mode.  Modes without power or data (k = 0) come out 0.
- * \param survey  geometry, bins and kind of observation  \param spectra of the cosmology
- * \param noise_std [bins] per pixel and component  \param raw as in Observation  \param[out] kappa [bins][ny][nx]
- * Errors: NEPHRITE_ERR_INPUT: a noise_std that is not positive, or spectra that no field has. */
-PetscErrorCode wiener_filter(const SurveyConfig *survey, const LensingSpectra *spectra, const double *noise_std,
-                             const float *raw, float *kappa);
-
 /* ------------------------------------------------------------------ the exact posterior of a Gaussian field */
 
 /** ln p(observation | cosmology) of a Gaussian field, the map integrated out, of an unmasked observation with white
@@ -150,10 +142,6 @@ PetscErrorCode parameter_posterior_create(const SurveyConfig *survey, const Prio
                                           const Observation *observation, ParameterPosterior **posterior);
 /** \param theta [prior_count()]  \param[out] log_density  -inf where the prior is 0 or the simulator would draw anew */
 PetscErrorCode parameter_posterior_evaluate(ParameterPosterior *posterior, const double *theta, double *log_density);
-/** C_ij(ell) at given parameters, for constrained_field_set_spectra().  Borrowed until the next call.
- * Errors: those of lensing_model_evaluate(). */
-PetscErrorCode parameter_posterior_spectra(ParameterPosterior *posterior, const double *theta,
-                                           const LensingSpectra **spectra);
 PetscErrorCode parameter_posterior_destroy(ParameterPosterior **posterior);
 
 /** What a chain samples: parameter_posterior_evaluate(), or any other density over the prior's parameters. */
@@ -216,6 +204,11 @@ uint64_t constrained_field_normals(const ConstrainedField *field);
 /** Iterations of the last mean or draw; 0 by mode. */
 PetscInt constrained_field_iterations(const ConstrainedField *field);
 PetscErrorCode constrained_field_destroy(ConstrainedField **field);
+/** Wiener filter of an observation: constrained_field_mean() of a field that is made for it alone.
+ * \param name  of the cosmology, for messages; may be NULL  \param[out] kappa [bins][ny][nx]
+ * Errors: those of a ConstrainedField. */
+PetscErrorCode wiener_filter(const SurveyConfig *survey, const LensingSpectra *spectra, const char *name,
+                             const Observation *observation, float *kappa);
 /** A log-density and its gradient, up to a constant.  Where the density is 0, \p log_density is -infinity and the
  * gradient is not looked at.
  * \param x [dimension]  \param[out] gradient [dimension] */
@@ -377,6 +370,8 @@ void posterior_folder(const InferenceSetup *setup, char *folder);
 enum { POSTERIOR_FOLDER_SIZE = 32 };
 /** Observations that posterior_farm() makes: one if there is a user's file. */
 int64_t posterior_count(const InferenceSetup *setup);
+/** Draws of each of them; 0 where the method makes a map alone. */
+PetscInt posterior_draws(const InferenceSetup *setup);
 /** `observation-00007.h5` in \p folder of the campaign.  \param[out] path [PETSC_MAX_PATH_LEN] */
 PetscErrorCode posterior_path(const InferenceSetup *setup, const char *folder, int64_t observation, char *path);
 enum { POSTERIOR_FORMAT = 2 }; /**< 2: drawn by infer_solver; in 1 all are Heun's */

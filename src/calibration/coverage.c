@@ -235,8 +235,7 @@ PetscErrorCode coverage_run(MPI_Comm comm, const InferenceSetup *setup, const Ca
   PetscCallMPI(MPI_Comm_rank(comm, &rank));
   PetscCheck(!setup->infer->observation[0], PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
              "-task coverage compares with truths that are known; -observation goes with -task posterior");
-  PetscCheck(setup->infer->method == METHOD_DIFFUSION || setup->infer->method == METHOD_GAUSSIAN, PETSC_COMM_SELF,
-             NEPHRITE_ERR_CONFIG,
+  PetscCheck(posterior_draws(setup), PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
              "-task coverage is of draws; -infer_method wiener and ks make a map alone, with -task posterior");
   posterior_folder(setup, folder);
   error = posterior_farm(comm, setup, &farm);

@@ -25,7 +25,7 @@ static PetscErrorCode read_entry(const Prior *prior, const char *entry, double *
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-PetscErrorCode fiducial_read(const InferenceSetup *setup, double *theta)
+static PetscErrorCode fiducial_read(const InferenceSetup *setup, double *theta)
 {
   double std[NEPHRITE_MAX_PARAMETERS];
   char text[OPTION_TEXT_SIZE], *rest = NULL;
@@ -41,5 +41,23 @@ PetscErrorCode fiducial_read(const InferenceSetup *setup, double *theta)
   prior_describe(setup->prior, theta, text, sizeof text);
   PetscCheck(cosmology_is_physical(&cosmology), PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
              "infer_fiducial: there is no universe with %s", text);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode fiducial_create(Worker *w)
+{
+  double *theta = NULL;
+
+  PetscFunctionBeginUser;
+  PetscCall(PetscMalloc1(prior_count(w->setup->prior), &theta));
+  w->state = theta;
+  PetscCall(fiducial_read(w->setup, theta));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode fiducial_destroy(Worker *w)
+{
+  PetscFunctionBeginUser;
+  PetscCall(PetscFree(w->state));
   PetscFunctionReturn(PETSC_SUCCESS);
 }

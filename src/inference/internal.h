@@ -13,6 +13,7 @@ typedef struct Block Block;
 /** A way to infer: what its files depend on, and what it makes of the observation at hand.  It either draws or
  * estimates. */
 typedef struct {
+  const char *suffix; /**< of the folder of its files, behind that of the task */
   unsigned scope; /**< of the options that its files depend on */
   /** Enough to look for what is done already.  NULL: nothing is needed. */
   PetscErrorCode (*create)(Worker *worker);
@@ -30,6 +31,8 @@ typedef struct {
   PetscBool chains; /**< a block of draws is a Markov chain, infer_chains of them; else infer_batch draws */
 } InferenceMethod;
 extern const InferenceMethod method_diffusion, method_gaussian, method_kaiser_squires, method_map, method_wiener;
+/** By -task and -infer_method. */
+const InferenceMethod *method_of(const InferConfig *infer);
 
 /** What one rank infers with: made once, used for every unit of work it takes. */
 struct Worker {
@@ -63,11 +66,15 @@ PetscErrorCode worker_create(const InferenceSetup *setup, const PosteriorFarm *f
 PetscErrorCode worker_prepare(Worker *worker); /**< memory, sized before the first unit of work */
 /** Make observation \p observation the one at hand. */
 PetscErrorCode worker_observe(Worker *worker, int64_t observation);
-/** Parameters that infer_fiducial names, the others at their prior's means.  \param[out] theta [prior_count()]
- * Errors: NEPHRITE_ERR_CONFIG: it names no parameter, or there is no such universe. */
-PetscErrorCode fiducial_read(const InferenceSetup *setup, double *theta);
+/** Of methods that take parameters and nothing else: worker->state is those that infer_fiducial names, the others at
+ * their prior's means, double [prior_count()].  Errors: NEPHRITE_ERR_CONFIG: it names no parameter, or there is no such
+ * universe. */
+PetscErrorCode fiducial_create(Worker *worker);
+PetscErrorCode fiducial_destroy(Worker *worker);
 /** The observation at hand; borrowed. */
 Observation worker_observation(const Worker *worker);
+/** C_ij(ell) at given parameters.  Borrowed until the next call.  Errors: those of simulator_spectra(). */
+PetscErrorCode worker_spectra(Worker *worker, const double *theta, const LensingSpectra **spectra);
 /** Wiener filter of the observation at hand, also under a mask.  \param theta [prior_count()]
  * \param[out] kappa [map_size] */
 PetscErrorCode worker_wiener(Worker *worker, const double *theta, float *kappa);

@@ -84,6 +84,7 @@ static PetscErrorCode estimate(Worker *w, float *kappa)
 }
 
 const InferenceMethod method_kaiser_squires = {
+    .suffix = "-ks",
     .scope = SCOPE_SIMULATION | SCOPE_ESTIMATE,
     .create = create,
     .estimate = estimate,

@@ -82,7 +82,8 @@ static PetscErrorCode restore_fixed(const Worker *w, Block *block)
   PetscFunctionBeginUser;
   PetscCall(prior_moments(w->setup->prior, mean, std));
   for (PetscInt p = 0; p < parameters; p++)
-    for (PetscInt d = 0; std[p] == 0 && d < block->count; d++) block->theta[d * parameters + p] = mean[p];
+    for (PetscInt d = 0; prior_is_fixed(w->setup->prior, p) && d < block->count; d++)
+      block->theta[d * parameters + p] = mean[p];
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -124,7 +125,8 @@ static PetscErrorCode destroy(Worker *w)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-const InferenceMethod method_diffusion = {.scope = SCOPE_SIMULATION | SCOPE_NETWORK | SCOPE_POSTERIOR,
+const InferenceMethod method_diffusion = {.suffix = "",
+                                          .scope = SCOPE_SIMULATION | SCOPE_NETWORK | SCOPE_POSTERIOR,
                                           .create = create,
                                           .prepare = prepare,
                                           .draw = draw,

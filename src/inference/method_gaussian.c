@@ -95,22 +95,14 @@ static PetscErrorCode fixed_parameters(const Worker *w, Block *block)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-/* Spectra of parameters that were drawn, or of the fixed ones. */
 static PetscErrorCode set_spectra(Worker *w, Exact *e, const double *theta)
 {
-  const InferenceSetup *s = w->setup;
   const LensingSpectra *spectra = NULL;
   char name[256];
 
   PetscFunctionBeginUser;
-  prior_describe(s->prior, theta, name, sizeof name);
-  if (e->free) {
-    PetscCall(parameter_posterior_spectra(e->parameters, theta, &spectra));
-  } else {
-    if (!w->simulator)
-      PetscCall(simulator_create(PETSC_COMM_SELF, s->survey, s->prior, s->campaign->seed, &w->simulator));
-    PetscCall(simulator_spectra(w->simulator, theta, &spectra));
-  }
+  prior_describe(w->setup->prior, theta, name, sizeof name);
+  PetscCall(worker_spectra(w, theta, &spectra));
   PetscCall(constrained_field_set_spectra(e->field, spectra, name));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
@@ -134,7 +126,8 @@ static PetscErrorCode draw(Worker *w, RandomKey key, Block *block)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-const InferenceMethod method_gaussian = {.scope = SCOPE_SIMULATION | SCOPE_POSTERIOR,
+const InferenceMethod method_gaussian = {.suffix = "-gaussian",
+                                         .scope = SCOPE_SIMULATION | SCOPE_POSTERIOR,
                                          .create = create,
                                          .draw = draw,
                                          .destroy = destroy,

@@ -9,10 +9,6 @@
 /* Of a gradient whose coordinates are a priori standard normals: far below the width of any of them. */
 #define GRADIENT_TOLERANCE 1e-4
 
-typedef struct {
-  double theta[NEPHRITE_MAX_PARAMETERS];
-} Given;
-
 /** The posterior as a function of the noise alone. */
 typedef struct {
   FieldPosterior *posterior;
@@ -28,24 +24,6 @@ static PetscErrorCode log_density(void *context, const double *white, double *va
   PetscCall(PetscArraycpy(s->x + s->parameters, white, s->pixels));
   PetscCall(field_posterior_evaluate(s->posterior, s->x, value, s->gradient));
   PetscCall(PetscArraycpy(gradient, s->gradient + s->parameters, s->pixels));
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
-
-static PetscErrorCode create(Worker *w)
-{
-  Given *g = NULL;
-
-  PetscFunctionBeginUser;
-  PetscCall(PetscNew(&g));
-  w->state = g;
-  PetscCall(fiducial_read(w->setup, g->theta));
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
-
-static PetscErrorCode destroy(Worker *w)
-{
-  PetscFunctionBeginUser;
-  PetscCall(PetscFree(w->state));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -73,15 +51,15 @@ static PetscErrorCode slice_destroy(Slice *s)
 /* From a map without structure.  \param white, map [pixels]: work space, and the map */
 static PetscErrorCode climb(Worker *w, Slice *s, double *white, double *map)
 {
-  const Given *given = w->state;
+  const double *theta = w->state;
   const MaximumSearch search = {s->pixels, w->setup->infer->iterations, GRADIENT_TOLERANCE};
   Maximum found;
   char name[256];
 
   PetscFunctionBeginUser;
-  PetscCall(field_posterior_pack(s->posterior, given->theta, white, s->x));
+  PetscCall(field_posterior_pack(s->posterior, theta, white, s->x));
   PetscCall(maximum_find(&search, log_density, s, white, &found));
-  prior_describe(w->setup->prior, given->theta, name, sizeof name);
+  prior_describe(w->setup->prior, theta, name, sizeof name);
   PetscCheck(isfinite(found.log_density), PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG, "there is no field with %s", name);
   PetscCheck(found.converged, PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL,
              "no maximum after %d of infer_iterations: the gradient is %.3g per pixel where %.3g is wanted, with %s",
@@ -107,8 +85,9 @@ static PetscErrorCode estimate(Worker *w, float *kappa)
   PetscFunctionReturn(error);
 }
 
-const InferenceMethod method_map = {.scope = SCOPE_SIMULATION | SCOPE_ESTIMATE,
-                                    .create = create,
+const InferenceMethod method_map = {.suffix = "",
+                                    .scope = SCOPE_SIMULATION | SCOPE_ESTIMATE,
+                                    .create = fiducial_create,
                                     .estimate = estimate,
                                     .description = "most probable map at the parameters of infer_fiducial [bin, y, x]",
-                                    .destroy = destroy};
+                                    .destroy = fiducial_destroy};

@@ -66,14 +66,6 @@ PetscErrorCode parameter_posterior_evaluate(ParameterPosterior *p, const double 
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-PetscErrorCode parameter_posterior_spectra(ParameterPosterior *p, const double *theta, const LensingSpectra **spectra)
-{
-  PetscFunctionBeginUser;
-  PetscCall(evaluate_spectra(p, theta));
-  *spectra = p->spectra;
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
-
 PetscErrorCode parameter_posterior_destroy(ParameterPosterior **posterior)
 {
   PetscFunctionBeginUser;

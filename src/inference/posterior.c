@@ -11,16 +11,14 @@ int64_t posterior_count(const InferenceSetup *setup)
 
 void posterior_folder(const InferenceSetup *setup, char *folder)
 {
-  const char *const task[] = {[TASK_POSTERIOR] = "posterior", [TASK_COVERAGE] = "coverage"};
-  const char *const method[] = {[METHOD_DIFFUSION] = "",
-                                [METHOD_GAUSSIAN] = "-gaussian",
-                                [METHOD_WIENER] = "-wiener",
-                                [METHOD_KAISER_SQUIRES] = "-ks"};
+  const char *const task[] = {[TASK_POSTERIOR] = "posterior", [TASK_COVERAGE] = "coverage", [TASK_MAP] = "map"};
 
-  if (setup->infer->task == TASK_MAP)
-    snprintf(folder, POSTERIOR_FOLDER_SIZE, "map");
-  else
-    snprintf(folder, POSTERIOR_FOLDER_SIZE, "%s%s", task[setup->infer->task], method[setup->infer->method]);
+  snprintf(folder, POSTERIOR_FOLDER_SIZE, "%s%s", task[setup->infer->task], method_of(setup->infer)->suffix);
+}
+
+PetscInt posterior_draws(const InferenceSetup *setup)
+{
+  return method_of(setup->infer)->draw ? setup->infer->draws : 0;
 }
 
 PetscErrorCode posterior_path(const InferenceSetup *setup, const char *folder, int64_t observation, char *path)

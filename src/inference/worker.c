@@ -46,10 +46,15 @@ static PetscErrorCode allocate(Worker *w)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-static const InferenceMethod *const methods[] = {[METHOD_DIFFUSION] = &method_diffusion,
-                                                 [METHOD_GAUSSIAN] = &method_gaussian,
-                                                 [METHOD_WIENER] = &method_wiener,
-                                                 [METHOD_KAISER_SQUIRES] = &method_kaiser_squires};
+const InferenceMethod *method_of(const InferConfig *infer)
+{
+  static const InferenceMethod *const methods[] = {[METHOD_DIFFUSION] = &method_diffusion,
+                                                   [METHOD_GAUSSIAN] = &method_gaussian,
+                                                   [METHOD_WIENER] = &method_wiener,
+                                                   [METHOD_KAISER_SQUIRES] = &method_kaiser_squires};
+
+  return infer->task == TASK_MAP ? &method_map : methods[infer->method];
+}
 
 /* How the draws of an observation are shared among units of work. */
 static PetscErrorCode cut_draws(Worker *w)
@@ -76,7 +81,7 @@ PetscErrorCode worker_create(const InferenceSetup *setup, const PosteriorFarm *f
   w->setup = setup;
   w->farm = farm;
   w->configuration = configuration;
-  w->method = infer->task == TASK_MAP ? &method_map : methods[infer->method];
+  w->method = method_of(infer);
   w->observation = -1;
   PetscCall(cut_draws(w));
   PetscCall(observer_create(setup->survey, &w->observer));
@@ -100,29 +105,28 @@ Observation worker_observation(const Worker *w)
   return (Observation){.raw = w->raw, .noise_std = w->noise_std, .mask = w->mask};
 }
 
-PetscErrorCode worker_wiener(Worker *w, const double *theta, float *kappa)
+PetscErrorCode worker_spectra(Worker *w, const double *theta, const LensingSpectra **spectra)
 {
   const InferenceSetup *s = w->setup;
-  const Observation observation = worker_observation(w);
-  const LensingSpectra *spectra = NULL;
-  ConstrainedField *field = NULL;
-  double *mean = NULL;
-  char name[256];
-  PetscErrorCode error;
 
   PetscFunctionBeginUser;
   if (!w->simulator)
     PetscCall(simulator_create(PETSC_COMM_SELF, s->survey, s->prior, s->campaign->seed, &w->simulator));
-  PetscCall(simulator_spectra(w->simulator, theta, &spectra));
-  prior_describe(s->prior, theta, name, sizeof name);
-  error = PetscMalloc1(worker_map_size(w), &mean);
-  if (!error) error = constrained_field_create(s->survey, &observation, NULL, &field);
-  if (!error) error = constrained_field_set_spectra(field, spectra, name);
-  if (!error) error = constrained_field_mean(field, mean);
-  for (size_t i = 0; i < worker_map_size(w) && !error; i++) kappa[i] = (float)mean[i];
-  PetscCall(constrained_field_destroy(&field));
-  PetscCall(PetscFree(mean));
-  PetscFunctionReturn(error);
+  PetscCall(simulator_spectra(w->simulator, theta, spectra));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode worker_wiener(Worker *w, const double *theta, float *kappa)
+{
+  const Observation observation = worker_observation(w);
+  const LensingSpectra *spectra = NULL;
+  char name[256];
+
+  PetscFunctionBeginUser;
+  PetscCall(worker_spectra(w, theta, &spectra));
+  prior_describe(w->setup->prior, theta, name, sizeof name);
+  PetscCall(wiener_filter(w->setup->survey, spectra, name, &observation, kappa));
+  PetscFunctionReturn(PETSC_SUCCESS);
 }
 
 PetscErrorCode worker_destroy(Worker *w)

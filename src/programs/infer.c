@@ -114,8 +114,7 @@ static void print_files(const InferenceSetup *setup)
   const SurveyConfig *survey = setup->survey;
   const double map = 4. * (double)survey->bins * (double)survey_ny(survey) * (double)survey_nx(survey);
   const int64_t observations = posterior_count(setup);
-  const int draws =
-      setup->infer->task != TASK_MAP && setup->infer->method == METHOD_GAUSSIAN ? (int)setup->infer->draws : 0;
+  const int draws = (int)posterior_draws(setup);
   char folder[POSTERIOR_FOLDER_SIZE];
 
   posterior_folder(setup, folder);

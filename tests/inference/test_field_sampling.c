@@ -145,7 +145,8 @@ static void the_mean_of_a_gaussian_field_is_the_wiener_filters(void **state)
 
     assert_ok(simulator_create(PETSC_COMM_SELF, &c->survey, c->prior, 1, &simulator));
     assert_ok(simulator_spectra(simulator, c->truth_theta, &spectra));
-    assert_ok(wiener_filter(&c->survey, spectra, c->noise_std, c->raw, filtered));
+    assert_ok(
+        wiener_filter(&c->survey, spectra, NULL, &(Observation){.raw = c->raw, .noise_std = c->noise_std}, filtered));
     assert_int_equal(sample(c, 0, 500, DRAWS, 1, theta, kappa), 0);
     for (int i = 0; i < VALUES; i++) {
       double series[DRAWS];

@@ -67,7 +67,8 @@ static Case *make_case(PetscInt bins, ObservationKind kind, double noise)
 
 static void run(Case *c)
 {
-  assert_ok(wiener_filter(&c->survey, c->spectra, c->noise_std, c->raw, c->filtered));
+  assert_ok(wiener_filter(&c->survey, c->spectra, NULL, &(Observation){.raw = c->raw, .noise_std = c->noise_std},
+                          c->filtered));
 }
 
 static void free_case(Case *c)
@@ -243,11 +244,13 @@ static void noise_that_is_not_positive_is_refused(void **state)
 
   (void)state;
   c->noise_std[1] = 0;
-  assert_fails(wiener_filter(&c->survey, c->spectra, c->noise_std, c->raw, c->filtered), NEPHRITE_ERR_INPUT,
-               "noise_std of bin 1 is 0");
+  assert_fails(wiener_filter(&c->survey, c->spectra, NULL, &(Observation){.raw = c->raw, .noise_std = c->noise_std},
+                             c->filtered),
+               NEPHRITE_ERR_INPUT, "noise_std of bin 1 is 0");
   c->noise_std[1] = NAN;
-  assert_fails(wiener_filter(&c->survey, c->spectra, c->noise_std, c->raw, c->filtered), NEPHRITE_ERR_INPUT,
-               "noise_std of bin 1 is nan");
+  assert_fails(wiener_filter(&c->survey, c->spectra, NULL, &(Observation){.raw = c->raw, .noise_std = c->noise_std},
+                             c->filtered),
+               NEPHRITE_ERR_INPUT, "noise_std of bin 1 is nan");
   free_case(c);
 }
 
@@ -258,8 +261,9 @@ static void spectra_that_no_field_has_are_refused(void **state)
   (void)state;
   assert_ok(lensing_spectra_destroy(&c->spectra));
   c->spectra = make_spectra(2, 1.5);
-  assert_fails(wiener_filter(&c->survey, c->spectra, c->noise_std, c->raw, c->filtered), NEPHRITE_ERR_INPUT,
-               "not positive definite");
+  assert_fails(wiener_filter(&c->survey, c->spectra, NULL, &(Observation){.raw = c->raw, .noise_std = c->noise_std},
+                             c->filtered),
+               NEPHRITE_ERR_INPUT, "not positive definite");
   free_case(c);
 }
 
@@ -269,8 +273,9 @@ static void spectra_of_other_bins_are_refused(void **state)
 
   (void)state;
   c->survey.bins = 1;
-  assert_fails(wiener_filter(&c->survey, c->spectra, c->noise_std, c->raw, c->filtered), NEPHRITE_ERR_INTERNAL,
-               "spectra of 2 bins");
+  assert_fails(wiener_filter(&c->survey, c->spectra, NULL, &(Observation){.raw = c->raw, .noise_std = c->noise_std},
+                             c->filtered),
+               NEPHRITE_ERR_INTERNAL, "spectra of 2 bins");
   free_case(c);
 }
 

@@ -6,6 +6,7 @@ static void it_is_prior_times_likelihood(void **state)
   Sky *sky = malloc(sizeof *sky);
   ParameterPosterior *posterior = NULL;
   ModeLikelihood *likelihood = NULL;
+  Simulator *simulator = NULL;
   const LensingSpectra *spectra = NULL;
   double joint, log_prior, log_likelihood;
 
@@ -14,12 +15,14 @@ static void it_is_prior_times_likelihood(void **state)
   observe_sky(prior, sky);
   assert_ok(parameter_posterior_create(&sky->survey, prior, &sky->observation, &posterior));
   assert_ok(parameter_posterior_evaluate(posterior, fiducial, &joint));
-  assert_ok(parameter_posterior_spectra(posterior, fiducial, &spectra));
+  assert_ok(simulator_create(PETSC_COMM_SELF, &sky->survey, prior, 1, &simulator));
+  assert_ok(simulator_spectra(simulator, fiducial, &spectra));
   assert_ok(mode_likelihood_create(&sky->survey, sky->noise_std, sky->raw, &likelihood));
   assert_ok(mode_likelihood_evaluate(likelihood, spectra, &log_likelihood));
   assert_ok(prior_log_density(prior, fiducial, &log_prior));
   assert_close(joint, log_prior + log_likelihood, 1e-14);
   assert_ok(mode_likelihood_destroy(&likelihood));
+  assert_ok(simulator_destroy(&simulator));
   assert_ok(parameter_posterior_destroy(&posterior));
   assert_ok(prior_destroy(&prior));
   free(sky);
