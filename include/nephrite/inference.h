@@ -372,6 +372,8 @@ enum { POSTERIOR_FOLDER_SIZE = 32 };
 int64_t posterior_count(const InferenceSetup *setup);
 /** Draws of each of them; 0 where the method makes a map alone. */
 PetscInt posterior_draws(const InferenceSetup *setup);
+/** Draws of a block, the last of an observation excepted: those of a chain, or of a batch of the network. */
+PetscInt posterior_block_draws(const InferenceSetup *setup);
 /** `observation-00007.h5` in \p folder of the campaign.  \param[out] path [PETSC_MAX_PATH_LEN] */
 PetscErrorCode posterior_path(const InferenceSetup *setup, const char *folder, int64_t observation, char *path);
 enum { POSTERIOR_FORMAT = 2 }; /**< 2: drawn by infer_solver; in 1 all are Heun's */

@@ -69,11 +69,9 @@ static PetscErrorCode learn(Coverage *c, TruthSource *truths, float *kappa)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-/* Sized by the first block of draws, which no other exceeds. */
 static PetscErrorCode prepare(Coverage *c)
 {
-  const InferConfig *infer = c->setup->infer;
-  const size_t draws = (size_t)PetscMin(infer->batch, infer->draws), distances = draws * (size_t)c->centres;
+  const size_t draws = (size_t)posterior_block_draws(c->setup), distances = draws * (size_t)c->centres;
   TruthSource *truths = NULL;
   float *kappa = NULL;
   PetscErrorCode error;

@@ -21,6 +21,13 @@ PetscInt posterior_draws(const InferenceSetup *setup)
   return method_of(setup->infer)->draw ? setup->infer->draws : 0;
 }
 
+PetscInt posterior_block_draws(const InferenceSetup *setup)
+{
+  const InferConfig *infer = setup->infer;
+
+  return method_of(infer)->chains ? infer->draws / infer->chains : PetscMin(infer->batch, infer->draws);
+}
+
 PetscErrorCode posterior_path(const InferenceSetup *setup, const char *folder, int64_t observation, char *path)
 {
   const char *user = setup->infer->observation, *slash = strrchr(user, '/'), *name = slash ? slash + 1 : user;

@@ -67,7 +67,7 @@ static PetscErrorCode cut_draws(Worker *w)
              "infer_draws is %" PetscInt_FMT "; it must be a multiple of infer_chains, %" PetscInt_FMT
              ", which make as many draws each",
              infer->draws, infer->chains);
-  w->block_draws = w->method->chains ? infer->draws / infer->chains : PetscMin(infer->batch, infer->draws);
+  w->block_draws = posterior_block_draws(w->setup);
   w->blocks = (infer->draws + w->block_draws - 1) / w->block_draws;
   PetscFunctionReturn(PETSC_SUCCESS);
 }

@@ -139,6 +139,17 @@ class Gaussian(ExactTest):
                 score, error, expected = (group[name][()] for name in ("score", "error", "expected"))
                 self.assertLess(abs(score - expected), 4 * max(error, 0.08), space)
 
+    def test_chains_of_more_draws_than_a_batch_are_counted(self):
+        counts = []
+        for batch in (1, 64):
+            campaign = self.new_campaign(f"batch-{batch}")
+            options = {"infer_draws": 160, "infer_warmup": 20, "infer_thinning": 1, "infer_batch": batch}
+            made = infer(campaign, task="coverage", **options)
+            self.assertEqual(made.code, 0, made.err)
+            with h5py.File(campaign / "calibration-gaussian.h5") as file:
+                counts.append(file["joint/block/counts"][()])
+        np.testing.assert_array_equal(*counts)
+
     def test_what_it_is_not_exact_for_is_refused_before_anything_is_made(self):
         campaign = self.new_campaign("refused")
         self.assert_refused(infer(campaign, survey_field="lognormal"), USAGE, "survey_field gaussian")
