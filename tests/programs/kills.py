@@ -1,5 +1,6 @@
-"""kill -9 of mpirun or of one rank at random times, for the tests of what is resumed."""
+"""kill -9 of mpirun, of one rank or of the whole job at random times, for the tests of what is resumed."""
 
+import collections
 import os
 import pathlib
 import random
@@ -13,6 +14,8 @@ import unittest
 from tiny_campaign import command
 
 KILLS, RANKS = 20, 2
+VICTIMS = ("mpirun", "rank", "job")  # of a job, every process at once
+WRITING = "the writing of a file"
 
 
 def processes_with(program, word):
@@ -33,6 +36,7 @@ class KillCase(unittest.TestCase):
 
     program = None  # "nephrite-simulate"
     config = None  # what stands in the campaign file
+    options = {}  # of the program, beside those of the campaign file
 
     def setUp(self):
         self.root = pathlib.Path(tempfile.mkdtemp(prefix="nephrite-kills-"))
@@ -43,7 +47,7 @@ class KillCase(unittest.TestCase):
         """Make what the program needs to find in a new campaign."""
 
     def start(self, campaign, program=None):
-        words = command(program or self.program, campaign, {}, RANKS)
+        words = command(program or self.program, campaign, {} if program else self.options, RANKS)
         return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
     def finish(self, campaign, program=None):
@@ -52,29 +56,38 @@ class KillCase(unittest.TestCase):
         self.assertEqual(process.returncode, 0, output)
 
     def disturb(self, campaign, random_numbers, seconds):
-        """Kill at a random time of a run.  Returns what was killed, None if the run ended before."""
+        """Kill at a random time of a run.  Returns which of VICTIMS, None if the run ended before."""
         process = self.start(campaign)
         time.sleep(random_numbers.uniform(0, seconds))
-        whole_job = random_numbers.random() < 0.5
+        victim = random_numbers.choice(VICTIMS)
         ranks = processes_with(self.program, str(campaign))
         if process.poll() is not None:
             self.assertEqual(process.returncode, 0, process.communicate()[0])
             return None
-        victim = process.pid if whole_job or not ranks else random_numbers.choice(ranks)
-        try:
-            os.kill(victim, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
+        victim = victim if ranks else "mpirun"
+        killed = {"mpirun": [process.pid], "rank": [random_numbers.choice(ranks or [0])], "job": [process.pid, *ranks]}
+        for number in killed[victim]:
+            try:
+                os.kill(number, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
         process.communicate(timeout=60)
         end = time.monotonic() + 60
         while processes_with(self.program, str(campaign)) and time.monotonic() < end:
             time.sleep(0.01)  # ranks without their mpirun
         self.assertEqual(processes_with(self.program, str(campaign)), [], "ranks outlive their mpirun")
-        return "mpirun" if victim == process.pid else "rank"
+        return victim
 
-    def kill_at_random_times(self, check, in_writing=0):
-        """Kill runs until there have been KILLS of them, and so many that left a file half-written; some campaigns are
-        finished in between, and check(campaign, whole) holds each to the one that nothing disturbed."""
+    def look(self, campaign):
+        """What is there, for fell_in()."""
+
+    def fell_in(self, campaign, before):
+        """Names of what a kill fell in; `before` is what look() saw before the run.  May assert what has to hold then."""
+        return [WRITING] if any(campaign.rglob("*.part")) else []
+
+    def kill_at_random_times(self, check, wanted={}, kills=KILLS):
+        """Kill runs until there have been so many kills, and so many in each that `wanted` names of what fell_in() does;
+        some campaigns are finished in between, and check(campaign, whole) holds each to the undisturbed one."""
         seed = int(os.environ.get("NEPHRITE_TEST_SEED", time.time_ns() % 1_000_000))
         print(f"NEPHRITE_TEST_SEED={seed} repeats this run", flush=True)
         numbers = random.Random(seed)
@@ -83,21 +96,23 @@ class KillCase(unittest.TestCase):
         begin = time.monotonic()
         self.finish(whole)
         seconds = time.monotonic() - begin
-        killed, number, half_written = [], 0, 0
-        while len(killed) < KILLS or half_written < in_writing:
-            self.assertLess(len(killed), 5 * KILLS, "too few kills fell in the writing of a file to test it")
+        killed, number, met = collections.Counter(), 0, collections.Counter()
+
+        def enough():
+            return killed.total() >= kills and all(met[name] >= count for name, count in wanted.items())
+
+        while not enough():
+            self.assertLess(killed.total(), 5 * kills, f"too few kills fell in what is to be tested: {dict(met)}")
             campaign = self.root / f"disturbed-{number}"
             if not campaign.exists():
                 self.prepare(campaign)
+            before = self.look(campaign)
             victim = self.disturb(campaign, numbers, seconds)
             if victim:
-                killed.append(victim)
-                half_written += any(campaign.rglob("*.part"))
-            if not victim or len(killed) >= KILLS or numbers.random() < 0.1:
+                killed[victim] += 1
+                met.update(self.fell_in(campaign, before))
+            if not victim or enough() or numbers.random() < 0.1:
                 self.finish(campaign)
                 check(campaign, whole)
                 number += 1
-        print(
-            f"{killed.count('mpirun')} times mpirun, {killed.count('rank')} times a rank, "
-            f"{half_written} of them in the writing of a file; {number} campaigns"
-        )
+        print(f"killed {dict(killed)}, in {dict(met)}; {number} campaigns of {seconds:.1f} s", flush=True)

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # nephrite-test: long
-"""kill -9 of mpirun or of one rank of nephrite-simulate, twenty times at random: what is resumed ends as if nothing had happened."""
+"""kill -9 of mpirun, of one rank or of all of nephrite-simulate, twenty times at random: what is resumed ends as if nothing had happened."""
 
 import hashlib
 import unittest

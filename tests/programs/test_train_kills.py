@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # nephrite-test: long
-"""kill -9 of mpirun or of one rank of nephrite-train, twenty times at random, many in the writing of a checkpoint: the network
+"""kill -9 of mpirun, of one rank or of all of nephrite-train, twenty times at random, many in the writing of a checkpoint: the network
 that comes of it in the end is the one of a training that nothing disturbed, bit for bit."""
 
 import unittest
@@ -8,7 +8,7 @@ import unittest
 import h5py
 import numpy as np
 
-from kills import KillCase
+from kills import WRITING, KillCase
 
 STEPS = 120
 
@@ -57,7 +57,7 @@ train: {{steps: {STEPS}, batch: 4, held_out: 8, checkpoint_every: 1, validate_ev
         self.assertEqual(left, sorted(path.name for path in (whole / "checkpoints").iterdir()))
 
     def test_a_training_killed_at_random_times_ends_as_one_that_was_not(self):
-        self.kill_at_random_times(self.assert_same_training, in_writing=2)
+        self.kill_at_random_times(self.assert_same_training, {WRITING: 2})
 
 
 if __name__ == "__main__":

@@ -1,0 +1,123 @@
+#!/usr/bin/env python3
+# nephrite-test: long
+"""kill -9 of mpirun, of one rank or of all of nephrite-infer, twenty times at random while it draws, joins and looks at what is
+there: no file is half there under its name, and the draws and their calibration are in the end those of a run that nothing disturbed."""
+
+import os
+import pathlib
+import sys
+import unittest
+
+import h5py
+import numpy as np
+
+from kills import WRITING, KillCase
+
+SOURCE = pathlib.Path(os.environ.get("NEPHRITE_SOURCE", pathlib.Path(__file__).resolve().parents[2]))
+sys.path.insert(0, str(SOURCE / "tools"))
+
+from nephrite_tools.inspect import faults_of  # noqa: E402
+
+OBSERVATIONS = 16
+DRAWING, JOINING, CHECKING = "drawing", "joining", "checking"
+
+
+def products(campaign):
+    """Files of what is inferred, as paths in the campaign, and when each was written."""
+    found = [path for pattern in ("posterior*", "coverage*") for path in campaign.glob(pattern + "/**/*.h5")]
+    found += campaign.glob("calibration*.h5")
+    return {str(path.relative_to(campaign)): path.stat().st_mtime_ns for path in found}
+
+
+def contents(campaign, name):
+    """Every dataset and attribute of a file, but for the name of the campaign."""
+    found = {}
+
+    def take(name, item):
+        for key, value in item.attrs.items():
+            found[f"{name}@{key}"] = np.asarray(value).tobytes().replace(os.fsencode(campaign), b"")
+        if isinstance(item, h5py.Dataset):
+            found[name] = (item.dtype, item.shape, item[()].tobytes())
+
+    with h5py.File(campaign / name) as file:
+        take("", file)
+        file.visititems(take)
+    return found
+
+
+class InferKills(KillCase):
+    """Of any method: another one has its own config, needs and arguments of assert_kills_leave_no_trace()."""
+
+    program = "nephrite-infer"
+    # Writing a file takes as long as drawing what is in it, so that kills fall in both.
+    config = f"""
+seed: 3
+survey: {{map_size: 16, field_of_view: 2, bins: 2}}
+simulate: {{realisations: 40, shard_size: 40}}
+network: {{depth: 2, width: 16, heads: 2, patch: 4, cosmology_tokens: 2, bottleneck: 8, time_frequencies: 16,
+          conditioning: channels, dropout: 0}}
+train: {{steps: 10, batch: 4, micro_batch: 4, held_out: {OBSERVATIONS}, validations: 8, validate_every: 10, checkpoint_every: 10,
+        learning_rate: 1e-2}}
+infer: {{observations: {OBSERVATIONS}, draws: 11, batch: 3, evaluations: 16, keep_maps: 8}}
+calibrate: {{centres: 3, bootstraps: 50, levels: 5}}
+"""
+    needs = {"nephrite-simulate": "sims", "nephrite-train": "checkpoints"}  # programs to run before, and what they make
+    renewed = ()  # parts of the names of files that a run which goes on writes again: what chains are at
+
+    def prepare(self, campaign):
+        made = self.root / "made"
+        campaign.mkdir()
+        for program, folder in self.needs.items():
+            if not (made / folder).exists():
+                self.finish(made, program)
+            (campaign / folder).symlink_to(made / folder)
+
+    def look(self, campaign):
+        return products(campaign)
+
+    def fell_in(self, campaign, before):
+        """Every file that bears its name is whole, and what an earlier run had finished was not made again."""
+        now = products(campaign)
+        for name in now:
+            with h5py.File(campaign / name) as file:
+                self.assertEqual(faults_of(campaign / name, file, verify=True), [], name)
+        final = {name for name in now if "/parts/" not in name}
+        for name, time in before.items():
+            self.assertTrue("/parts/" in name or name in final, f"{name} is gone")
+            if name in now and not any(part in name for part in self.renewed):
+                self.assertEqual(now[name], time, f"{name} was finished and made again")
+        if final - before.keys():
+            found = [JOINING]
+        elif now.keys() - before.keys():
+            found = [DRAWING]
+        else:
+            found = [CHECKING] if before else []
+        return found + super().fell_in(campaign, before)
+
+    def assert_same(self, campaign, whole):
+        self.assertEqual(products(campaign).keys(), products(whole).keys())
+        self.assertEqual([str(path) for path in campaign.rglob("*.part")], [])
+        for name in products(whole):
+            ours, theirs = contents(campaign, name), contents(whole, name)
+            self.assertEqual(ours.keys(), theirs.keys())
+            self.assertEqual([key for key in theirs if ours[key] != theirs[key]], [], name)
+
+    def assert_kills_leave_no_trace(self, options, files, kills):
+        """`files`: all that is there in the end"""
+        self.options = options
+        self.kill_at_random_times(self.assert_same, {WRITING: 1, DRAWING: 1, JOINING: 1, CHECKING: 1}, kills)
+        self.assertEqual(sorted(products(self.root / "whole")), files)
+
+    @staticmethod
+    def observations(folder):
+        return [f"{folder}/observation-{o:05d}.h5" for o in range(OBSERVATIONS)]
+
+    def test_draws_of_a_farm_killed_at_random_times_are_those_of_one_that_was_not(self):
+        self.assert_kills_leave_no_trace({"task": "posterior"}, self.observations("posterior"), 20)
+
+    def test_so_is_a_calibration(self):
+        self.assert_kills_leave_no_trace({"task": "coverage"}, ["calibration.h5", *self.observations("coverage")], 10)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
