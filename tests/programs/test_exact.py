@@ -80,7 +80,7 @@ class Gaussian(ExactTest):
         assert made.code == 0, made.err
 
     def test_a_file_holds_draws_whose_chains_have_mixed_and_the_truth_among_them(self):
-        scores = []
+        scores, scatter = [], []
         for o in range(OBSERVATIONS):
             with h5py.File(self.file(self.whole, o)) as file:
                 theta, kappa = file["theta"][()], file["kappa"][()].astype(float)
@@ -99,7 +99,35 @@ class Gaussian(ExactTest):
                 wiener = file["wiener/kappa"][()]
                 spread = (kappa - wiener).std(axis=(2, 3)).mean(0)
                 np.testing.assert_allclose((truth - wiener).std(axis=(1, 2)), spread, rtol=0.35)
+                # each has noise of its own, within a chain too
+                scatter.append(kappa - kappa.mean(0))
+                self.assertAlmostEqual(np.diff(kappa, axis=0).std() / scatter[-1].std(), np.sqrt(2), delta=0.1)
         self.assertAlmostEqual(np.std(scores), 1, delta=0.15)
+        # so have observations: the correlation of 80 x 512 normals
+        self.assertLess(abs(np.corrcoef(*(s.ravel() for s in scatter))[0, 1]), 0.05)
+
+    def test_each_chain_is_its_own_and_as_long_as_it_is_told(self):
+        length, theta = DRAWS // CHAINS, {}
+        short = {"infer_draws": 8, "infer_chains": 1, "infer_warmup": 20, "infer_thinning": 1}
+        for name, options in {
+            "two": {"infer_chains": 2},
+            "short": short,
+            "thinned": {**short, "infer_draws": 4, "infer_thinning": 2},
+            "warmer": {**short, "infer_warmup": 40},
+        }.items():
+            campaign = self.new_campaign(f"chains-{name}")
+            made = infer(campaign, infer_observations=1, **options)
+            self.assertEqual(made.code, 0, made.err)
+            with h5py.File(self.file(campaign, 0)) as file:
+                theta[name] = file["theta"][()]
+        with h5py.File(self.file(self.whole, 0)) as file:
+            four = np.split(file["theta"][()], CHAINS)
+        two = np.split(theta["two"], 2)  # twice as long each
+        for one, other in zip(four, two):
+            np.testing.assert_array_equal(one, other[:length])
+        self.assertFalse((four[0][:, 0] == four[1][:, 0]).any())
+        np.testing.assert_array_equal(theta["thinned"], theta["short"][1::2])
+        self.assertFalse((theta["warmer"][:, 0] == theta["short"][:, 0]).any())
 
     def test_draws_do_not_depend_on_the_number_of_ranks(self):
         campaign = self.new_campaign("ranks")
@@ -189,19 +217,22 @@ class Masked(ExactTest):
 class Maximum(ExactTest):
     fixed = {"prior_Omega_c": "fixed:0.2664", "prior_sigma_8": "fixed:0.831"}
 
-    def test_of_a_gaussian_field_at_fixed_parameters_it_is_the_wiener_filter(self):
-        campaign = self.root / "fixed"
-        made = run_program("nephrite-simulate", campaign, self.fixed, timeout=120)
-        self.assertEqual(made.code, 0, made.err)
-        made = infer(campaign, 2, task="map", survey_mask="random", **self.fixed)
-        self.assertEqual(made.code, 0, made.err)
+    def test_of_a_gaussian_field_it_is_the_wiener_filter_at_the_same_parameters(self):
+        campaign = self.new_campaign("gaussian")
+        options = {"survey_mask": "random", "infer_fiducial": "Omega_c=0.3,sigma_8=0.7"}
+        for what in ({"task": "map"}, {"infer_method": "wiener"}):
+            made = infer(campaign, 2, **what, **options)
+            self.assertEqual(made.code, 0, made.err)
         for o in range(OBSERVATIONS):
-            with h5py.File(self.file(campaign, o, "map")) as file:
-                wiener = file["wiener/kappa"][()]
-                difference = file["estimate/kappa"][()] - wiener
-                self.assertLess(np.abs(difference).max(), 2e-3 * wiener.std())
+            with h5py.File(self.file(campaign, o, "map")) as file, h5py.File(
+                self.file(campaign, o, "posterior-wiener")
+            ) as linear:
+                wiener = linear["estimate/kappa"][()]
+                self.assertLess(np.abs(file["estimate/kappa"][()] - wiener).max(), 2e-3 * wiener.std())
                 for absent in ("kappa", "theta"):
                     self.assertNotIn(absent, file)
+        options["infer_fiducial"] = "sigma_8=0.7"
+        self.assert_refused(infer(campaign, task="map", **options), INPUT, "infer_fiducial")
 
     def test_of_a_lognormal_field_it_is_closer_to_the_truth_than_the_wiener_filter(self):
         campaign = self.root / "lognormal"
