@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# nephrite-test: tools
 """The order of modules: includes go one way, and each module has one public header."""
 
 import os

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# nephrite-test: tools
 """Messages for users read well."""
 
 import os

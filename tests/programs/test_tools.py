@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# nephrite-test: tools
 """tools/quickstart and tools/install-packages, with programs in the place of the real ones that write down their calls."""
 
 import csv
