@@ -1,6 +1,7 @@
 /** \file farm.c  Observations and blocks of draws, taken from a queue by whoever is free.  \ingroup inference */
 #include "inference/internal.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <unistd.h>
 
@@ -164,18 +165,34 @@ static PetscErrorCode draw_blocks(MPI_Comm comm, Worker *w, Todo *todo)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
+static void parts_folder(const Worker *w, char folder[PETSC_MAX_PATH_LEN])
+{
+  snprintf(folder, PETSC_MAX_PATH_LEN, "%.*s/%s/parts", PETSC_MAX_PATH_LEN / 2, w->setup->campaign->campaign,
+           w->farm->folder);
+}
+
 static PetscErrorCode draw_and_join(MPI_Comm comm, Worker *w, Todo *todo)
 {
   char parts[PETSC_MAX_PATH_LEN];
-  PetscMPIInt rank;
 
   PetscFunctionBeginUser;
-  PetscCallMPI(MPI_Comm_rank(comm, &rank));
-  snprintf(parts, sizeof parts, "%.*s/%s/parts", PETSC_MAX_PATH_LEN / 2, w->setup->campaign->campaign, w->farm->folder);
+  parts_folder(w, parts);
   PetscCall(product_directory(comm, parts));
   PetscCall(draw_blocks(comm, w, todo));
   PetscCall(work_off(comm, w, todo, todo->observations, join_unit, NULL));
-  if (rank == 0) rmdir(parts); /* unless it holds blocks of another run */
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* All are joined.  A run that was killed between a file and the removal of its blocks has left some. */
+static PetscErrorCode remove_parts(const Worker *w)
+{
+  char parts[PETSC_MAX_PATH_LEN];
+
+  PetscFunctionBeginUser;
+  parts_folder(w, parts);
+  if (!rmdir(parts) || errno == ENOENT) PetscFunctionReturn(PETSC_SUCCESS);
+  for (int64_t o = 0; o < posterior_count(w->setup); o++) PetscCall(part_remove(w, o));
+  rmdir(parts); /* unless it holds blocks of other observations */
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -204,6 +221,7 @@ static PetscErrorCode farm_locked(MPI_Comm comm, Worker *w, Todo *todo)
   PetscCall(
       share(comm, rank == 0 ? list_observations(w, todo) : PETSC_SUCCESS, todo->observation, &todo->observations));
   if (todo->observations) PetscCall(w->blocks ? draw_and_join(comm, w, todo) : estimate_all(comm, w, todo));
+  if (rank == 0) PetscCall(remove_parts(w));
   if (rank == 0)
     printf("%-9s %s/%s: %" PRId64 " observation%s%s, %s\n", w->farm->folder, setup->campaign->campaign, w->farm->folder,
            count, count == 1 ? "" : "s", draws, todo->observations ? "complete" : "complete already");

@@ -174,6 +174,20 @@ class Posterior(InferTest):
             self.assertEqual(self.posterior(campaign, o).stat().st_mtime_ns, before[o])
         self.assertIn("complete already", run("nephrite-infer", campaign).out)
 
+    def test_blocks_that_a_kill_left_beside_the_file_they_were_joined_to_are_removed(self):
+        campaign = self.new_campaign("joined")
+        parts = campaign / "posterior/parts"
+        shutil.copytree(self.whole / "posterior", campaign / "posterior")
+        parts.mkdir()
+        joined, other = (parts / f"observation-{o:05d}-block-00001.h5" for o in (OBSERVATIONS - 1, OBSERVATIONS))
+        for block in (joined, other):
+            block.touch()
+        self.assertIn("complete already", run("nephrite-infer", campaign).out)
+        self.assertEqual(list(parts.iterdir()), [other])  # of an observation that another run has begun
+        other.unlink()
+        self.assertIn("complete already", run("nephrite-infer", campaign).out)
+        self.assertFalse(parts.exists())
+
     def test_an_interrupted_run_goes_on_from_its_blocks_and_a_damaged_one_is_drawn_again(self):
         options = {"infer_draws": 1200, "infer_batch": 10, "infer_observations": 1, "infer_evaluations": 100}
         whole, campaign = self.new_campaign("long"), self.new_campaign("interrupted")
