@@ -99,11 +99,9 @@ class Gaussian(ExactTest):
                 wiener = file["wiener/kappa"][()]
                 spread = (kappa - wiener).std(axis=(2, 3)).mean(0)
                 np.testing.assert_allclose((truth - wiener).std(axis=(1, 2)), spread, rtol=0.35)
-                # each has noise of its own, within a chain too
                 scatter.append(kappa - kappa.mean(0))
-                self.assertAlmostEqual(np.diff(kappa, axis=0).std() / scatter[-1].std(), np.sqrt(2), delta=0.1)
         self.assertAlmostEqual(np.std(scores), 1, delta=0.15)
-        # so have observations: the correlation of 80 x 512 normals
+        # observations do not share their noise: the correlation of 80 x 512 normals
         self.assertLess(abs(np.corrcoef(*(s.ravel() for s in scatter))[0, 1]), 0.05)
 
     def test_each_chain_is_its_own_and_as_long_as_it_is_told(self):

@@ -111,6 +111,7 @@ class InferTest(unittest.TestCase):
 
 class Posterior(InferTest):
     def test_a_posterior_file_holds_draws_moments_observation_and_truth(self):
+        scatter = []
         for o in range(OBSERVATIONS):
             with h5py.File(self.posterior(self.whole, o)) as file, h5py.File(
                 self.whole / "sims/shard-00000.h5"
@@ -128,6 +129,9 @@ class Posterior(InferTest):
                 self.assertEqual(file["theta"].attrs["parameters"].decode(), "Omega_c,Omega_b,sigma_8,h,n_s,w_0")
                 self.assertEqual(file["observation/channels"].shape, (2, 16, 16))
                 self.assertIn("wiener/kappa", file)
+                scatter.append((kappa - kappa.mean(0)).ravel())
+        # observations do not share their noise: the correlation of 6 x 512 numbers
+        self.assertLess(abs(np.corrcoef(scatter[0], scatter[1])[0, 1]), 0.1)
 
     def test_observations_are_the_truth_sheared_with_the_noise_they_claim(self):
         noise = []
@@ -251,8 +255,7 @@ class Solvers(InferTest):
             ranks,
             infer_observations=1,
             infer_solver=solver,
-            **cls.OPTIONS[solver],
-            **options,
+            **{**cls.OPTIONS[solver], **options},
         )
 
     def test_each_draws_from_the_same_noise_along_the_same_flow(self):
@@ -272,6 +275,19 @@ class Solvers(InferTest):
                 self.assertIn(f"solver: {solver}", file.attrs["configuration"].decode())
                 self.assertGreater(np.abs(file["theta"][()] - expected).max(), 0)
                 np.testing.assert_array_less(np.abs(file["theta"][()] - expected).max(0), 0.01 * spread)
+
+    def test_no_two_of_them_draw_alike_nor_one_with_other_options(self):
+        cases = [(solver, {}) for solver in self.OPTIONS]
+        cases += [("multistep3", {"infer_spacing": 5}), ("multistep3", {"infer_noise_left": 0.3})]
+        cases += [("heun", {"infer_closing": "heun"}), ("adaptive", {"infer_tolerance": 0.1})]
+        draws = set()
+        for number, (solver, options) in enumerate(cases):
+            campaign = self.new_campaign(f"alike-{number}")
+            made = self.solve(campaign, solver, **options)
+            self.assertEqual(made.code, 0, made.err)
+            with h5py.File(self.posterior(campaign, 0)) as file:
+                draws.add(file["theta"][()].tobytes())
+        self.assertEqual(len(draws), len(cases))
 
     def test_draws_of_one_are_not_taken_for_those_of_another(self):
         campaign = self.new_campaign("one")
