@@ -70,7 +70,7 @@ def posterior(path, rng, known=True):
             put(file, "wiener/kappa", 0.5 * truth)
 
 
-def reference(directory, method, observation=0, shift=0.5, width=2.0):
+def reference(directory, method, observation=0, shift=0.3, width=2.0):
     """Draws of another method for an observation: those of the network moved by a share of their spread, and wider."""
     with h5py.File(directory / f"posterior/observation-{observation:05d}.h5") as own:
         theta, kappa = own["theta"][()], own["kappa"][()].astype(float)
@@ -87,12 +87,12 @@ def reference(directory, method, observation=0, shift=0.5, width=2.0):
             put(file, f"truth/{name}", values)
 
 
-def estimate(directory, folder, observation=0):
-    """A map without draws: the truth, halved."""
+def estimate(directory, folder, observation=0, share=0.5):
+    """A map without draws: a share of the truth."""
     with h5py.File(directory / f"posterior/observation-{observation:05d}.h5") as own:
         truth = own["truth/kappa"][()]
     with create(directory / folder / f"observation-{observation:05d}.h5", "posterior") as file:
-        put(file, "estimate/kappa", 0.5 * truth)
+        put(file, "estimate/kappa", share * truth)
         put(file, "truth/kappa", truth)
 
 

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# nephrite-test: tools
 """tools/report shows what is in the products, and tools/inspect sees when they are not whole."""
 
 import csv
@@ -119,7 +120,7 @@ class Statistics(unittest.TestCase):
 
 
 class Comparison(unittest.TestCase):
-    """Draws of the network beside those of another method, which are moved by half of their spread and twice as wide."""
+    """Draws of the network beside those of another method, which are moved by a share of their spread and wider."""
 
     @classmethod
     def setUpClass(cls):
@@ -127,16 +128,30 @@ class Comparison(unittest.TestCase):
         cls.campaign = pathlib.Path(cls.scratch.name) / "demo"
         synthetic.create_campaign(cls.campaign)
         synthetic.reference(cls.campaign, "hmc")
+        synthetic.reference(cls.campaign, "hmc", 1, shift=0.1, width=1.25)
+        synthetic.reference(cls.campaign, "hmc", 2)
+        for folder, digest in (("posterior", 1), ("posterior-hmc", 2)):
+            with h5py.File(cls.campaign / folder / "observation-00002.h5", "a") as file:
+                file.attrs["observation_digest"] = digest
         synthetic.reference(cls.campaign, "gaussian", 1)
         for o in range(synthetic.OBSERVATIONS):
             synthetic.estimate(cls.campaign, "posterior-ks", o)
-            synthetic.estimate(cls.campaign, "map", o)
+            synthetic.estimate(cls.campaign, "map", o, -1)
         cls.done = run("report", cls.campaign)
         cls.report = cls.campaign / "report"
 
     @classmethod
     def tearDownClass(cls):
         cls.scratch.cleanup()
+
+    def row(self, quantity):
+        """Value and meaning in the page's table."""
+        text = (self.report / "index.html").read_text()
+        return re.search(rf"<td>{quantity}</td><td[^>]*>([^<]*)</td><td[^>]*>(.*?)</td>", text).groups()
+
+    def drawn(self, name, folder="posterior-hmc"):
+        with h5py.File(self.campaign / folder / "observation-00000.h5") as file:
+            return file[name][()].astype(float)
 
     def test_every_method_has_its_figures(self):
         self.assertEqual(self.done.returncode, 0, self.done.stderr)
@@ -148,16 +163,49 @@ class Comparison(unittest.TestCase):
         self.assertNotIn("triangle-ks", text)
 
     def test_shift_and_width_are_in_units_of_the_reference(self):
-        text = (self.report / "index.html").read_text()
-        row = re.search(r">parameters beside Hamiltonian Monte Carlo</td><td[^>]*>([^<]*)<", text)[1]
+        shifts, _ = self.row("parameters beside Hamiltonian Monte Carlo")
         for name in ("Omega_c", "sigma_8", "w_0"):
-            self.assertIn(f"{name} 0.50 σ", row)
-        row = re.search(r">widths beside Hamiltonian Monte Carlo</td><td[^>]*>([^<]*)<", text)[1]
-        self.assertIn("Omega_c 0.50", row)
-        self.assertNotIn("h", [part.split()[0] for part in row.split(", ")])  # it is fixed
+            self.assertIn(f"{name} 0.22 σ", shifts)  # 0.3 and 0.1
+        self.assertIn("S8", shifts)
+        widths, _ = self.row("widths beside Hamiltonian Monte Carlo")
+        self.assertIn("Omega_c 0.65", widths)  # 1/2 and 1/1.25
+        self.assertNotIn("h", [part.split()[0] for part in widths.split(", ")])  # it is fixed
         for row in table(self.report / "maps-hmc.csv"):
-            self.assertAlmostEqual(float(row["rms_shift_of_mean"]), 0.5, delta=1e-3)
+            self.assertAlmostEqual(float(row["rms_shift_of_mean"]), 0.3, delta=1e-3)
             self.assertAlmostEqual(float(row["mean_ratio_of_std"]), 0.5, delta=1e-3)
+        self.assertEqual(self.row("map means beside Hamiltonian Monte Carlo")[0], "0.300, 0.300")
+        self.assertEqual(self.row("map widths beside Hamiltonian Monte Carlo")[0], "0.500, 0.500")
+
+    def test_a_classifier_tells_the_free_parameters_of_both_apart(self):
+        for method, observations in (("Hamiltonian Monte Carlo", (0, 1)), ("exact posterior", (1,))):
+            folder = {"exact posterior": "posterior-gaussian"}.get(method, "posterior-hmc")
+            scores = []
+            for o in observations:
+                both = []
+                for where in ("posterior", folder):
+                    with h5py.File(self.campaign / where / f"observation-{o:05d}.h5") as file:
+                        both.append(file["theta"][()][:, [0, 1, 2, 4, 5]])
+                scores.append(statistics.classifier_score(*both))
+            score, error = np.mean(scores, 0)
+            error /= np.sqrt(len(observations))
+            value, verdict = self.row(f"told apart from {method}")
+            self.assertEqual(value, f"{score:.3f} ± {error:.3f}")
+            self.assertIn('class="holds"' if score - 0.5 < 3 * error else 'class="fails"', verdict)
+
+    def test_densities_are_those_of_each(self):
+        rows = [r for r in table(self.report / "one_point-hmc.csv") if r["bin"] == "2"]
+        kappa = np.array([float(r["kappa"]) for r in rows])
+        step = (kappa[-1] - kappa[0]) / (len(kappa) - 1)
+        edges = np.append(kappa - step / 2, kappa[-1] + step / 2)
+        for column, folder in (("diffusion", "posterior"), ("reference", "posterior-hmc")):
+            expected = np.histogram(self.drawn("kappa", folder)[:, 1], edges, density=True)[0]
+            density = np.array([float(r[column]) for r in rows])
+            np.testing.assert_allclose(density / density.sum(), expected / expected.sum(), atol=0.01)
+        rows = [r for r in table(self.report / "triangle-hmc.csv") if r["parameter"] == "sigma_8"]
+        grid = np.array([float(r["value"]) for r in rows])
+        for column, folder in (("posterior_density", "posterior"), ("reference_density", "posterior-hmc")):
+            expected = statistics.density_1d(self.drawn("theta", folder)[:, 2], grid)
+            np.testing.assert_allclose([float(r[column]) for r in rows], expected, rtol=1e-4, atol=1e-4)
 
     def test_the_ratio_of_power_is_that_of_the_maps(self):
         pixel = np.radians(5) / synthetic.SIZE
@@ -166,25 +214,21 @@ class Comparison(unittest.TestCase):
         ) as other:
             a, b = own["kappa"][()].astype(float), other["kappa"][()].astype(float)
         edges = statistics.multipole_bins(a.shape[-2:], pixel)
-        expected = [statistics.band_powers(x[:, 1], x[:, 0], pixel, edges).mean(0) for x in (a, b)]
+        power = [statistics.band_powers(x[:, 1], x[:, 0], pixel, edges) for x in (a, b)]
+        expected = [p.mean(0) for p in power]
         rows = [r for r in table(self.report / "spectra-hmc.csv") if (r["bin_i"], r["bin_j"]) == ("2", "1")]
         np.testing.assert_allclose([float(r["ratio"]) for r in rows], expected[0] / expected[1], rtol=1e-6)
+        scatter = np.hypot(*(p.std(0, ddof=1) for p in power)) / np.sqrt(synthetic.DRAWS)
+        np.testing.assert_allclose([float(r["error"]) for r in rows], scatter / np.abs(expected[1]), rtol=1e-6)
 
     def test_maps_without_draws_stand_in_the_recovery(self):
         rows = table(self.report / "recovery.csv")
-        for name in ("Kaiser–Squires", "most probable map"):
-            self.assertEqual([row[name] for row in rows], ["1", "1"])  # half the truth
+        for name, correlation in (("Kaiser–Squires", 1), ("most probable map", -1)):
+            self.assertEqual([float(row[name]) for row in rows], [correlation] * 2)
 
     def test_other_observations_of_the_same_name_are_not_compared(self):
-        with tempfile.TemporaryDirectory() as scratch:
-            campaign = pathlib.Path(scratch) / "demo"
-            synthetic.create_campaign(campaign)
-            synthetic.reference(campaign, "hmc")
-            for folder, digest in (("posterior", 1), ("posterior-hmc", 2)):
-                with h5py.File(campaign / folder / "observation-00000.h5", "a") as file:
-                    file.attrs["observation_digest"] = digest
-            self.assertEqual(run("report", campaign).returncode, 0)
-            self.assertNotIn("triangle-hmc", (campaign / "report/index.html").read_text())
+        for quantity in ("parameters", "widths"):
+            self.assertIn("over 2 observations", self.row(f"{quantity} beside Hamiltonian Monte Carlo")[1])
 
 
 class Report(unittest.TestCase):
