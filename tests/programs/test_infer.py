@@ -538,6 +538,14 @@ class Coverage(InferTest):
             excess.append(distance - ((truth[t] - centre) ** 2).sum(-1))
         return np.array(excess)
 
+    def test_draws_are_those_of_the_posterior(self):
+        for o in range(OBSERVATIONS):
+            with h5py.File(self.posterior(self.whole, o)) as file, h5py.File(
+                self.posterior(self.whole, o, "coverage")
+            ) as counted:
+                for name in ("theta", "kappa", "mean/kappa", "truth/kappa"):
+                    np.testing.assert_array_equal(counted[name][()], file[name][()], name)
+
     def test_counts_are_those_of_the_definition(self):
         truth, draw, maps, drawn = self.truths_and_draws(self.whole)
         raw = [self.excess(truth, draw, 0, False), self.excess(maps, drawn, 1, False)]

@@ -19,7 +19,7 @@ sys.path.insert(0, str(SOURCE / "tools"))
 sys.path.insert(0, str(SOURCE / "tests/programs"))
 
 import synthetic_campaign as synthetic  # noqa: E402
-from nephrite_tools import statistics  # noqa: E402
+from nephrite_tools import report, statistics  # noqa: E402
 
 FIGURES = (
     "maps",
@@ -94,10 +94,12 @@ class Statistics(unittest.TestCase):
 
     def test_draws_of_one_distribution_are_not_told_apart(self):
         rng = np.random.default_rng(5)
-        a, b = rng.normal(size=(2, 2000, 4))
+        a, b = rng.normal(size=(2, 2000, 6))
         score, error = statistics.classifier_score(a, b)
         self.assertAlmostEqual(error, 0.5 / np.sqrt(4000))
         self.assertLess(abs(score - 0.5), 4 * error)
+        score, error = statistics.classifier_score(a[:60], b[:60])  # a fit of as few could tell any draws apart
+        self.assertLess(abs(score - 0.5), 3 * error)
 
     def test_shifts_widths_and_correlations_tell_draws_apart(self):
         rng = np.random.default_rng(6)
@@ -220,6 +222,10 @@ class Comparison(unittest.TestCase):
         np.testing.assert_allclose([float(r["ratio"]) for r in rows], expected[0] / expected[1], rtol=1e-6)
         scatter = np.hypot(*(p.std(0, ddof=1) for p in power)) / np.sqrt(synthetic.DRAWS)
         np.testing.assert_allclose([float(r["error"]) for r in rows], scatter / np.abs(expected[1]), rtol=1e-6)
+
+    def test_the_page_depends_on_the_products_of_every_method(self):
+        folders = {path.parent.name for path in report.input_files(self.campaign)}
+        self.assertLessEqual({"posterior", "posterior-hmc", "posterior-gaussian", "posterior-ks", "map"}, folders)
 
     def test_maps_without_draws_stand_in_the_recovery(self):
         rows = table(self.report / "recovery.csv")
