@@ -12,6 +12,7 @@ typedef enum { TASK_POSTERIOR, TASK_COVERAGE, TASK_MAP } InferTask;
 typedef enum {
   METHOD_DIFFUSION, /**< draws by the trained network */
   METHOD_GAUSSIAN, /**< draws from the exact posterior of a Gaussian field */
+  METHOD_HMC, /**< draws by Hamiltonian Monte Carlo on the simulator's own model */
   METHOD_WIENER, /**< the Wiener filter at given parameters */
   METHOD_KAISER_SQUIRES, /**< the map that an observation shows by itself */
 } InferMethod;
@@ -53,6 +54,9 @@ typedef struct {
   int solver, closing; /**< ::SamplerSolver, ::SamplerClosing */
   double noise_left, spacing, tolerance; /**< as in ::SamplerSettings */
   PetscInt chains, warmup, thinning; /**< Markov chains of an observation; steps of each, 0: what suits the method */
+  PetscInt max_depth; /**< as in ::NutsConfig */
+  double acceptance; /**< target_acceptance of ::NutsConfig */
+  double checkpoint_minutes; /**< between the times at which an unfinished chain is saved */
   char fiducial[OPTION_TEXT_SIZE]; /**< parameters of maps, "sigma_8=0.8"; others at the prior's means */
   PetscInt iterations; /**< at most, to the maximum of -task map */
   double smoothing_arcmin; /**< of the Kaiser-Squires map: standard deviation of a Gaussian */
@@ -211,7 +215,7 @@ PetscErrorCode wiener_filter(const SurveyConfig *survey, const LensingSpectra *s
                              const Observation *observation, float *kappa);
 /** A log-density and its gradient, up to a constant.  Where the density is 0, \p log_density is -infinity and the
  * gradient is not looked at.
- * \param x [dimension]  \param[out] gradient [dimension] */
+ * \param x [dimension]  \param[out] gradient [dimension]; NULL where a function says that it may be, if not wanted */
 typedef PetscErrorCode LogDensity(void *context, const double *x, double *log_density, double *gradient);
 
 /** The posterior of map and parameters for one observation, with the simulator's own model as the prior: log-normal (or
@@ -230,9 +234,9 @@ PetscErrorCode field_posterior_create(const SurveyConfig *survey, const Prior *p
                                       FieldPosterior **posterior);
 PetscInt field_posterior_parameters(const FieldPosterior *posterior); /**< that are sampled: the first coordinates */
 PetscInt field_posterior_dimension(const FieldPosterior *posterior); /**< these and bins x ny x nx */
-/** A ::LogDensity with the posterior as its context: the gradient in closed form but for the spectra, whose derivatives
- * by parameters are central differences, good to 1e-8 and in
- * the worst case, where the cells of the theory's tables meet, to 2e-6. */
+/** A ::LogDensity with the posterior as its context, \p gradient may be NULL: the gradient in closed form but for the
+ * spectra, whose derivatives by parameters are central differences, good to 1e-8 and in the worst case, where the cells
+ * of the theory's tables meet, to 2e-6. */
 PetscErrorCode field_posterior_evaluate(void *posterior, const double *x, double *log_density, double *gradient);
 /** What coordinates mean.  \param[out] theta [prior_count()], may be NULL
  * \param[out] kappa [bins][ny][nx], may be NULL  Errors: NEPHRITE_ERR_INPUT where the density is 0. */
@@ -265,16 +269,21 @@ typedef struct {
   PetscInt warmup; /**< iterations in which step size and mass matrix are learnt */
   PetscInt max_depth; /**< a trajectory has at most 2^max_depth - 1 steps; Stan's default is 10 */
   double target_acceptance; /**< Stan's default is 0.8 */
+  /** NULL, or the density to be sampled, where the one that trajectories follow is an approximation to it: the end of a
+   * trajectory is then accepted by their ratio (Christen & Fox 2005).  Its gradient is not asked for. */
+  LogDensity *exact;
   RandomKey key; /**< of this chain: its numbers are a function of (key, iteration) */
 } NutsConfig;
 
 /** What an iteration did. */
 typedef struct {
-  double log_density, energy; /**< of the new position; the energy with its momenta */
+  double log_density, energy; /**< of the new position; the energy with its momenta.  Of NutsConfig::exact the density,
+                                 where there is one */
   double acceptance; /**< mean of min(1, exp(H_0 - H)) over the trajectory */
   double step_size; /**< that was used */
   PetscInt depth, steps; /**< doublings begun, and gradients taken */
   PetscBool divergent; /**< the energy rose by more than 1000 */
+  double accepted; /**< probability with which NutsConfig::exact took the end of the trajectory; 1 without it */
   PetscBool warmup; /**< something was learnt: no draw of the density */
 } NutsTransition;
 

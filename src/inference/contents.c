@@ -1,6 +1,7 @@
 /** \file contents.c  What a posterior file holds beside the draws.  \ingroup inference */
 #include "inference/internal.h"
 
+#include <inttypes.h>
 #include <math.h>
 
 /* Declare and write a dataset of this one rank at once. */
@@ -45,6 +46,8 @@ PetscErrorCode contents_moments(const Worker *w, const Moments *moments, Product
   PetscFunctionReturn(error);
 }
 
+/* ---- Markov chains ---- */
+
 enum { R_HAT, ESS_BULK, ESS_TAIL, DIAGNOSTICS };
 
 /* One parameter over all chains.  \param value [draws] work space  \param[out] found [DIAGNOSTICS] */
@@ -60,6 +63,28 @@ static PetscErrorCode diagnose(const Worker *w, const double *theta, PetscInt pa
   found[ESS_BULK] = diagnostics.ess_bulk;
   found[ESS_TAIL] = diagnostics.ess_tail;
   PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* The worst of all parameters.  \param value [parameters] */
+static PetscInt worst(const Prior *prior, const double *value, PetscBool largest)
+{
+  PetscInt at = -1;
+
+  for (PetscInt p = 0; p < prior_count(prior); p++)
+    if (isfinite(value[p]) && (at < 0 || (largest ? value[p] > value[at] : value[p] < value[at]))) at = p;
+  return at;
+}
+
+static void say_diagnostics(const Worker *w, double all[DIAGNOSTICS][NEPHRITE_MAX_PARAMETERS])
+{
+  const Prior *const prior = w->setup->prior;
+  const PetscInt mixed = worst(prior, all[R_HAT], PETSC_TRUE), bulk = worst(prior, all[ESS_BULK], PETSC_FALSE),
+                 tail = worst(prior, all[ESS_TAIL], PETSC_FALSE);
+
+  if (mixed < 0 || bulk < 0 || tail < 0) return; /* nothing is free, or no chain has moved */
+  printf("%-9s observation %" PRId64 ": R-hat up to %.4f (%s), of effective draws %.0f (%s), in the tails %.0f (%s)\n",
+         w->farm->folder, w->observation, all[R_HAT][mixed], prior_name(prior, mixed), all[ESS_BULK][bulk],
+         prior_name(prior, bulk), all[ESS_TAIL][tail], prior_name(prior, tail));
 }
 
 static PetscErrorCode put_diagnostics(const Worker *w, const double *theta, double *value, ProductWriter *writer)
@@ -83,6 +108,7 @@ static PetscErrorCode put_diagnostics(const Worker *w, const double *theta, doub
 
     PetscCall(put(writer, &dataset, all[k]));
   }
+  say_diagnostics(w, all);
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -99,6 +125,92 @@ PetscErrorCode contents_diagnostics(const Worker *w, const double *theta, Produc
   PetscCall(PetscFree(value));
   PetscFunctionReturn(error);
 }
+
+static const ProductDataset trace_datasets[TRACE_COLUMNS] = {
+    [TRACE_LOG_DENSITY] = {.name = "chain/log_density",
+                           .description = "log-density of map and parameters, up to a constant"},
+    [TRACE_ENERGY] = {.name = "chain/energy", .description = "of position and momenta"},
+    [TRACE_ACCEPTANCE] = {.name = "chain/acceptance", .description = "mean acceptance along the trajectory"},
+    [TRACE_STEP_SIZE] = {.name = "chain/step_size", .description = "of the leapfrog integrator"},
+    [TRACE_DEPTH] = {.name = "chain/depth", .description = "doublings of the trajectory"},
+    [TRACE_ACCEPTED] = {.name = "chain/accepted",
+                        .description = "probability with which the exact density took the trajectory's end"},
+    [TRACE_GRADIENTS] = {.name = "chain/gradients", .description = "gradients taken"},
+    [TRACE_DIVERGENT] = {.name = "chain/divergent", .description = "1: the energy was not kept, 0: it was"}};
+
+/* One column of all chains.  \param column [blocks][steps] work space */
+static PetscErrorCode put_column(const Worker *w, const double *trace, TraceColumn which, double *column,
+                                 ProductWriter *writer)
+{
+  const PetscInt steps = block_trace(w);
+  ProductDataset dataset = trace_datasets[which];
+
+  PetscFunctionBeginUser;
+  dataset.type = H5T_NATIVE_DOUBLE;
+  dataset.rank = 2;
+  dataset.shape[0] = (hsize_t)w->blocks;
+  dataset.shape[1] = (hsize_t)steps;
+  dataset.digest = DIGEST_WHOLE;
+  dataset.units = "1";
+  for (PetscInt i = 0; i < w->blocks * steps; i++) column[i] = trace[i * TRACE_COLUMNS + (PetscInt)which];
+  PetscCall(put(writer, &dataset, column));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* \param energy, divergent [blocks][steps] */
+static PetscErrorCode put_health(const Worker *w, const double *energy, const double *divergent, ProductWriter *writer)
+{
+  const PetscInt steps = block_trace(w);
+  const hsize_t chains = (hsize_t)w->blocks;
+  const ProductDataset mixing = {"diagnostics/e_bfmi",
+                                 H5T_NATIVE_DOUBLE,
+                                 1,
+                                 {chains},
+                                 DIGEST_WHOLE,
+                                 "1",
+                                 "how well each chain explores its energies (Betancourt 2016); below 0.3 badly"};
+  const ProductDataset failures = {"diagnostics/divergences",
+                                   H5T_NATIVE_DOUBLE,
+                                   1,
+                                   {chains},
+                                   DIGEST_WHOLE,
+                                   "1",
+                                   "steps of each chain whose trajectory diverged"};
+  double *e_bfmi = NULL, *count = NULL, least = INFINITY, all = 0;
+  PetscErrorCode error;
+
+  PetscFunctionBeginUser;
+  PetscCall(PetscCalloc2((size_t)w->blocks, &e_bfmi, (size_t)w->blocks, &count));
+  for (PetscInt c = 0; c < w->blocks; c++) {
+    e_bfmi[c] = mcmc_e_bfmi(steps, energy + c * steps);
+    least = fmin(least, e_bfmi[c]);
+    for (PetscInt i = 0; i < steps; i++) count[c] += divergent[c * steps + i];
+    all += count[c];
+  }
+  error = put(writer, &mixing, e_bfmi);
+  if (!error) error = put(writer, &failures, count);
+  printf("%-9s observation %" PRId64 ": %.0f of %" PetscInt_FMT " trajectories diverged, E-BFMI at least %.2f\n",
+         w->farm->folder, w->observation, all, w->blocks * steps, least);
+  PetscCall(PetscFree2(e_bfmi, count));
+  PetscFunctionReturn(error);
+}
+
+PetscErrorCode contents_trace(const Worker *w, const double *trace, ProductWriter *writer)
+{
+  const PetscInt size = w->blocks * block_trace(w);
+  double *columns = NULL;
+  PetscErrorCode error = PETSC_SUCCESS;
+
+  PetscFunctionBeginUser;
+  PetscCall(PetscMalloc1(TRACE_COLUMNS * (size_t)size, &columns));
+  for (int k = 0; k < TRACE_COLUMNS && !error; k++)
+    error = put_column(w, trace, (TraceColumn)k, columns + k * size, writer);
+  if (!error) error = put_health(w, columns + TRACE_ENERGY * size, columns + TRACE_DIVERGENT * size, writer);
+  PetscCall(PetscFree(columns));
+  PetscFunctionReturn(error);
+}
+
+/* ---- maps and what was observed ---- */
 
 PetscErrorCode contents_estimate(const Worker *w, const float *kappa, ProductWriter *writer)
 {

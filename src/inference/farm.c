@@ -10,7 +10,7 @@ typedef struct {
   int64_t *observation; /* [observations] without a posterior file */
   int64_t observations;
   int64_t *unit; /* [units] place in observation x blocks + block, not drawn yet */
-  int64_t units;
+  int64_t units, kept; /* kept: steps of these that chains which were stopped have made */
 } Todo;
 
 static PetscErrorCode list_observations(Worker *w, Todo *todo)
@@ -31,9 +31,13 @@ static PetscErrorCode list_units(Worker *w, Todo *todo)
   for (int64_t i = 0; i < todo->observations; i++)
     for (PetscInt block = 0; block < w->blocks; block++) {
       PetscBool done;
+      int64_t steps = 0;
 
       PetscCall(part_is_done(w, todo->observation[i], block, &done));
-      if (!done) todo->unit[todo->units++] = i * w->blocks + block;
+      if (done) continue;
+      todo->unit[todo->units++] = i * w->blocks + block;
+      if (w->method->traced) PetscCall(chain_steps(w, todo->observation[i], block, &steps));
+      todo->kept += steps;
     }
   PetscFunctionReturn(PETSC_SUCCESS);
 }
@@ -51,22 +55,32 @@ static PetscErrorCode share(MPI_Comm comm, PetscErrorCode local, int64_t *list, 
 
 /* ---- working the lists off ---- */
 
-/* Draws of all observations, or observations, as the progress lines count them. */
-typedef struct {
+/* Draws, steps of chains or observations, as the progress lines count them. */
+struct Account {
   Progress *progress;
-  WorkQueue *finished; /* a count of units that all ranks share */
+  WorkQueue *finished; /* a count that all ranks share */
   int64_t there, total; /* before this run, and in the end */
-} Account;
+};
 
-static PetscErrorCode account_update(const Account *account, int64_t units)
+PetscErrorCode worker_advance(Worker *w, PetscInt steps, const char *note)
 {
-  int64_t before;
+  const Account *const account = w->account;
+  int64_t before = 0;
 
   PetscFunctionBeginUser;
-  PetscCall(work_queue_take(account->finished, &before));
-  PetscCall(progress_update(account->progress,
-                            account->there + (account->total - account->there) * (before + 1) / units, NULL));
+  if (!account) PetscFunctionReturn(PETSC_SUCCESS);
+  for (PetscInt i = 0; i < steps; i++) PetscCall(work_queue_take(account->finished, &before));
+  PetscCall(progress_update(account->progress, before < 0 ? account->total : account->there + before + 1, note));
   PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* Steps of a block that the progress lines count. */
+static PetscInt block_steps(const Worker *w, int64_t unit)
+{
+  const PetscInt first = (PetscInt)(unit % w->blocks) * w->block_draws;
+
+  return w->method->traced ? w->warmup + block_trace(w)
+                           : PetscMin(w->block_draws, w->setup->infer->draws - first); /* the last may be short */
 }
 
 static PetscErrorCode draw_unit(Worker *w, const Todo *todo, int64_t unit)
@@ -78,7 +92,9 @@ static PetscErrorCode draw_unit(Worker *w, const Todo *todo, int64_t unit)
   PetscCheck(!interrupt_within(1.2 * w->longest), PETSC_COMM_SELF, NEPHRITE_ERR_INTERRUPTED,
              "interrupted; finished draws are kept, run again to go on");
   PetscCall(part_write(w, todo->observation[which / w->blocks], (PetscInt)(which % w->blocks)));
+  if (w->method->traced) PetscFunctionReturn(PETSC_SUCCESS); /* it has told of each step, and can be stopped at any */
   w->longest = PetscMax(w->longest, MPI_Wtime() - begun);
+  PetscCall(worker_advance(w, block_steps(w, which), NULL));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -88,14 +104,14 @@ static PetscErrorCode join_unit(Worker *w, const Todo *todo, int64_t unit)
   PetscCheck(!interrupt_seen(), PETSC_COMM_SELF, NEPHRITE_ERR_INTERRUPTED,
              "interrupted; finished draws are kept, run again to go on");
   PetscCall(posterior_join(w, todo->observation[unit]));
+  PetscCall(worker_advance(w, 1, NULL));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
 typedef PetscErrorCode (*UnitTask)(Worker *worker, const Todo *todo, int64_t unit);
 
 /* Take units until none is left.  A rank that fails or is asked to stop takes the rest, so that the others stop too. */
-static PetscErrorCode work_off(MPI_Comm comm, Worker *w, const Todo *todo, int64_t units, UnitTask task,
-                               const Account *account)
+static PetscErrorCode work_off(MPI_Comm comm, Worker *w, const Todo *todo, int64_t units, UnitTask task)
 {
   WorkQueue *queue = NULL;
   int64_t unit = 0;
@@ -107,7 +123,6 @@ static PetscErrorCode work_off(MPI_Comm comm, Worker *w, const Todo *todo, int64
     error = work_queue_take(queue, &unit);
     if (error || unit < 0) break;
     error = task(w, todo, unit);
-    if (!error && account) error = account_update(account, units);
   }
   while (unit >= 0) PetscCall(work_queue_take(queue, &unit));
   PetscCall(work_queue_destroy(&queue));
@@ -115,18 +130,13 @@ static PetscErrorCode work_off(MPI_Comm comm, Worker *w, const Todo *todo, int64
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-/* Draws that are missing: the last block of an observation may be short. */
-static int64_t missing_draws(const Worker *w, const Todo *todo)
+/* Of the blocks on the list. */
+static int64_t missing_steps(const Worker *w, const Todo *todo)
 {
-  const InferConfig *infer = w->setup->infer;
-  int64_t draws = 0;
+  int64_t steps = 0;
 
-  for (int64_t i = 0; i < todo->units; i++) {
-    const PetscInt first = (PetscInt)(todo->unit[i] % w->blocks) * w->block_draws;
-
-    draws += PetscMin(w->block_draws, infer->draws - first);
-  }
-  return draws;
+  for (int64_t i = 0; i < todo->units; i++) steps += block_steps(w, todo->unit[i]);
+  return steps;
 }
 
 /* One of the two kinds of unit, with progress lines. */
@@ -137,8 +147,10 @@ static PetscErrorCode work_off_and_tell(MPI_Comm comm, Worker *w, const Todo *to
 
   PetscFunctionBeginUser;
   PetscCall(progress_create(comm, w->farm->folder, what, account.total, account.there, &account.progress));
-  PetscCall(work_queue_create(comm, units, &account.finished));
-  error = work_off(comm, w, todo, units, task, &account);
+  PetscCall(work_queue_create(comm, account.total - account.there, &account.finished));
+  w->account = &account;
+  error = work_off(comm, w, todo, units, task);
+  w->account = NULL;
   PetscCall(work_queue_destroy(&account.finished));
   if (!error) PetscCall(progress_finish(account.progress, account.total));
   PetscCall(progress_destroy(&account.progress));
@@ -149,7 +161,8 @@ static PetscErrorCode work_off_and_tell(MPI_Comm comm, Worker *w, const Todo *to
 
 static PetscErrorCode draw_blocks(MPI_Comm comm, Worker *w, Todo *todo)
 {
-  const int64_t total = posterior_count(w->setup) * w->setup->infer->draws;
+  const int64_t blocks = posterior_count(w->setup) * w->blocks;
+  int64_t total = 0;
   PetscMPIInt rank;
 
   PetscFunctionBeginUser;
@@ -157,10 +170,12 @@ static PetscErrorCode draw_blocks(MPI_Comm comm, Worker *w, Todo *todo)
   PetscCall(PetscMalloc1((size_t)(todo->observations * w->blocks), &todo->unit));
   PetscCall(share(comm, rank == 0 ? list_units(w, todo) : PETSC_SUCCESS, todo->unit, &todo->units));
   if (!todo->units) PetscFunctionReturn(PETSC_SUCCESS);
-  const int64_t missing = missing_draws(w, todo);
+  PetscCallMPI(MPI_Bcast(&todo->kept, 1, MPI_INT64_T, 0, comm));
+  for (int64_t b = 0; b < blocks; b++) total += block_steps(w, b);
+  const int64_t missing = missing_steps(w, todo);
   PetscCall(group_agree(comm, worker_prepare(w)));
-  PetscCall(work_off_and_tell(comm, w, todo, todo->units, draw_unit, "draws",
-                              (Account){.there = total - missing, .total = total}));
+  PetscCall(work_off_and_tell(comm, w, todo, todo->units, draw_unit, w->method->traced ? "steps" : "draws",
+                              (Account){.there = total - missing + todo->kept, .total = total}));
   if (w->method->conclude) PetscCall(w->method->conclude(comm, w, missing));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
@@ -179,7 +194,7 @@ static PetscErrorCode draw_and_join(MPI_Comm comm, Worker *w, Todo *todo)
   parts_folder(w, parts);
   PetscCall(product_directory(comm, parts));
   PetscCall(draw_blocks(comm, w, todo));
-  PetscCall(work_off(comm, w, todo, todo->observations, join_unit, NULL));
+  PetscCall(work_off(comm, w, todo, todo->observations, join_unit));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 

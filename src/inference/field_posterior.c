@@ -10,6 +10,7 @@ struct FieldPosterior {
   PetscInt parameters; /* of theta */
   PetscInt sampled, place[NEPHRITE_MAX_PARAMETERS]; /* those that are not fixed, and where they stand in theta */
   Theory *theory;
+  Emulator *emulator; /* borrowed; NULL: spectra are the theory's */
   Field *field;
   ShearTransform *shear; /* NULL for convergence */
   double *data; /* [bins][planes][ny][nx] */
@@ -100,6 +101,12 @@ PetscErrorCode field_posterior_destroy(FieldPosterior **posterior)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
+void field_posterior_use(FieldPosterior *posterior, Emulator *emulator)
+{
+  posterior->emulator = emulator;
+  posterior->ready = PETSC_FALSE;
+}
+
 PetscInt field_posterior_parameters(const FieldPosterior *posterior)
 {
   return posterior->sampled;
@@ -139,7 +146,8 @@ static PetscErrorCode set_parameters(FieldPosterior *p, const double *x, PetscBo
   *exists = same;
   if (same) PetscFunctionReturn(PETSC_SUCCESS);
   p->ready = PETSC_FALSE;
-  PetscCall(theory_evaluate(p->theory, p->theta, &spectra));
+  PetscCall(p->emulator ? emulator_evaluate(p->emulator, p->theta, &spectra)
+                        : theory_evaluate(p->theory, p->theta, &spectra));
   if (!spectra) PetscFunctionReturn(PETSC_SUCCESS);
   const PetscErrorCode error = field_set_spectra(p->field, spectra);
   PetscCheck(!error || error == NEPHRITE_ERR_INPUT, PETSC_COMM_SELF, error, "%s", error_message());
@@ -194,7 +202,8 @@ static PetscErrorCode differentiate_parameters(FieldPosterior *p, const double *
   double theta_bar[NEPHRITE_MAX_PARAMETERS];
 
   PetscFunctionBeginUser;
-  PetscCall(theory_pull_back(p->theory, p->spectra_bar, theta_bar));
+  PetscCall(p->emulator ? emulator_pull_back(p->emulator, p->spectra_bar, theta_bar)
+                        : theory_pull_back(p->theory, p->spectra_bar, theta_bar));
   for (PetscInt i = 0; i < p->sampled; i++) gradient[i] = theta_bar[p->place[i]] * p->slope[p->place[i]] - x[i];
   PetscFunctionReturn(PETSC_SUCCESS);
 }
@@ -207,7 +216,7 @@ PetscErrorCode field_posterior_evaluate(void *posterior, const double *x, double
 
   PetscFunctionBeginUser;
   *log_density = -INFINITY;
-  PetscCall(PetscArrayzero(gradient, dimension));
+  if (gradient) PetscCall(PetscArrayzero(gradient, dimension));
   PetscCall(set_parameters(p, x, &exists));
   if (!exists) PetscFunctionReturn(PETSC_SUCCESS);
   PetscCall(field_realise(p->field, x + sampled, p->kappa));
@@ -215,9 +224,10 @@ PetscErrorCode field_posterior_evaluate(void *posterior, const double *x, double
   for (PetscInt bin = 0; bin < p->bins; bin++) PetscCall(observe_bin(p, bin, &sum));
   for (PetscInt i = 0; i < dimension; i++) sum -= x[i] * x[i] / 2;
   if (!isfinite(sum)) PetscFunctionReturn(PETSC_SUCCESS); /* so far out that exponentials overflow */
+  *log_density = sum;
+  if (!gradient) PetscFunctionReturn(PETSC_SUCCESS);
   PetscCall(field_pull_back(p->field, p->kappa_bar, gradient + sampled, sampled ? p->spectra_bar : NULL));
   for (PetscInt i = sampled; i < dimension; i++) gradient[i] -= x[i];
   if (sampled) PetscCall(differentiate_parameters(p, x, gradient));
-  *log_density = sum;
   PetscFunctionReturn(PETSC_SUCCESS);
 }

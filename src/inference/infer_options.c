@@ -8,9 +8,10 @@ static const OptionSpec specs[] = {
      "posterior: draws for some observations, with their maps; coverage: many observations, and calibration tests; "
      "map: "
      "the most probable map at the parameters of infer_fiducial, without a network"},
-    {"infer_method", VALUE_CHOICE, MEMBER(method), "", "diffusion", 0, 0, "diffusion|gaussian|wiener|ks", SCOPE_RUN,
-     "draws by the trained network (diffusion) or from the exact posterior of a Gaussian field (gaussian); a map alone "
-     "by the Wiener filter (wiener) or of the observation itself (Kaiser & Squires, ks)"},
+    {"infer_method", VALUE_CHOICE, MEMBER(method), "", "diffusion", 0, 0, "diffusion|gaussian|hmc|wiener|ks", SCOPE_RUN,
+     "draws by the trained network (diffusion), from the exact posterior of a Gaussian field (gaussian) or by "
+     "Hamiltonian Monte Carlo on the simulator's own model (hmc); a map alone by the Wiener filter (wiener) or of the "
+     "observation itself (Kaiser & Squires, ks)"},
     {"observation", VALUE_TEXT, MEMBER(observation), "", "", 0, 0, NULL, SCOPE_RUN,
      "HDF5 file of an observation (doc/manual.md has the layout); empty for held-out maps of the campaign"},
     {"infer_checkpoint", VALUE_TEXT, MEMBER(checkpoint), "", "", 0, 0, NULL, SCOPE_RUN,
@@ -42,11 +43,17 @@ static const OptionSpec specs[] = {
     {"infer_keep_maps", VALUE_INT, MEMBER(keep_maps), "observations", "8", 0, 1e8, NULL, SCOPE_RUN,
      "observations of -task coverage whose drawn maps are kept; of the others only parameters, means and counts are"},
     {"infer_chains", VALUE_INT, MEMBER(chains), "", "4", 1, 1e4, NULL, SCOPE_POSTERIOR,
-     "Markov chains of an observation, each a unit of work and of as many draws; for -infer_method gaussian"},
+     "Markov chains of an observation, each a unit of work and of as many draws; for -infer_method gaussian and hmc"},
     {"infer_warmup", VALUE_INT, MEMBER(warmup), "steps", "0", 0, 1e8, NULL, SCOPE_POSTERIOR,
-     "of a chain before its first draw; 0: what suits the method (gaussian 2000)"},
+     "of a chain before its first draw; 0: what suits the method (gaussian 2000, hmc 500)"},
     {"infer_thinning", VALUE_INT, MEMBER(thinning), "steps", "0", 0, 1e6, NULL, SCOPE_POSTERIOR,
-     "of a chain from draw to draw; 0: what suits the method (gaussian 50)"},
+     "of a chain from draw to draw; 0: what suits the method (gaussian 50, hmc 4)"},
+    {"infer_max_depth", VALUE_INT, MEMBER(max_depth), "", "10", 1, 20, NULL, SCOPE_POSTERIOR,
+     "of hmc: how often a trajectory may double, up to 2^depth gradients for a step of the chain"},
+    {"infer_acceptance", VALUE_REAL, MEMBER(acceptance), "", "0.8", 0.5, 0.999, NULL, SCOPE_POSTERIOR,
+     "of hmc: mean acceptance that the step size is learnt for; more, where trajectories diverge"},
+    {"infer_checkpoint_minutes", VALUE_REAL, MEMBER(checkpoint_minutes), "minutes", "10", 0, 1e6, NULL, SCOPE_RUN,
+     "of hmc: between the times at which a chain is saved, from where a run that was killed goes on"},
     {"infer_iterations", VALUE_INT, MEMBER(iterations), "", "1000", 1, 1e6, NULL, SCOPE_ESTIMATE,
      "of -task map, at most"},
     {"infer_fiducial", VALUE_TEXT, MEMBER(fiducial), "", "", 0, 0, NULL, SCOPE_ESTIMATE,

@@ -9,6 +9,7 @@
 
 typedef struct Worker Worker;
 typedef struct Block Block;
+typedef struct Account Account;
 
 /** A way to infer: what its files depend on, and what it makes of the observation at hand.  It either draws or
  * estimates. */
@@ -29,8 +30,10 @@ typedef struct {
   const char *description; /**< of that map */
   PetscErrorCode (*destroy)(Worker *worker);
   PetscBool chains; /**< a block of draws is a Markov chain, infer_chains of them; else infer_batch draws */
+  PetscBool traced; /**< each step of a chain leaves a row of ::TraceColumn, and a chain that is stopped goes on */
 } InferenceMethod;
-extern const InferenceMethod method_diffusion, method_gaussian, method_kaiser_squires, method_map, method_wiener;
+extern const InferenceMethod method_diffusion, method_gaussian, method_hmc, method_kaiser_squires, method_map,
+    method_wiener;
 /** By -task and -infer_method. */
 const InferenceMethod *method_of(const InferConfig *infer);
 
@@ -43,6 +46,7 @@ struct Worker {
   void *state; /**< of the method */
   PetscInt blocks; /**< of an observation; 0 for an estimate */
   PetscInt block_draws; /**< of each of them, the last may have fewer */
+  PetscInt warmup, thinning; /**< of a traced chain: steps before the first draw's, and of each draw */
   PetscBool trained; /**< draws come of a checkpoint: */
   int64_t checkpoint_step, checkpoint; /**< digest of its weights */
   Observer *observer;
@@ -58,6 +62,7 @@ struct Worker {
   float *mask; /* [ny][nx], NULL where the survey has none */
   double *noise_std; /* [bins], or with survey_counts [bins][ny][nx] */
   double longest; /* seconds that a block has taken, at most */
+  const Account *account; /**< of the stage at hand; NULL between stages */
 };
 
 /** Observer and method; enough to look for what is done already.  Errors: those of posterior_farm(). */
@@ -85,6 +90,10 @@ int64_t worker_realisation(const Worker *worker, int64_t observation);
 /** Are the drawn maps of this observation kept? */
 PetscBool worker_keeps_maps(const Worker *worker, int64_t observation);
 
+/** Tell the progress lines of \p steps more: draws, observations, or steps of a traced chain.  \param note  more words,
+ * may be NULL */
+PetscErrorCode worker_advance(Worker *worker, PetscInt steps, const char *note);
+
 /** Mean and spread of some maps. */
 typedef struct {
   PetscInt count; /**< maps */
@@ -95,6 +104,21 @@ void moments_measure(size_t size, const float *map, Moments *moments);
 /** Add maps to others.  \param[in,out] all  may have a count of 0, with zeros */
 void moments_join(size_t size, Moments *all, const Moments *more);
 
+/** What is kept of each step of a traced chain after its warm-up. */
+typedef enum {
+  TRACE_LOG_DENSITY,
+  TRACE_ENERGY,
+  TRACE_ACCEPTANCE,
+  TRACE_STEP_SIZE,
+  TRACE_DEPTH,
+  TRACE_GRADIENTS,
+  TRACE_ACCEPTED,
+  TRACE_DIVERGENT,
+  TRACE_COLUMNS
+} TraceColumn;
+/** Steps of a block that leave a row; 0 where the method is not traced. */
+PetscInt block_trace(const Worker *worker);
+
 /** A block of draws, as it is handed from the rank that drew it to the one that joins it to others. */
 struct Block {
   PetscInt first, count; /* draws */
@@ -102,18 +126,29 @@ struct Block {
   double *theta; /* [count][parameters] */
   Moments moments; /**< of the maps */
   int64_t *tally; /* [tally->size] */
+  double *trace; /* [block_trace()][TRACE_COLUMNS] */
+  double *state; /* [state_size] of a chain that has not ended; else NULL.  Borrowed */
+  size_t state_size;
+  int64_t steps; /* of that chain, made */
 };
 PetscErrorCode block_create(const Worker *worker, Block *block);
 PetscErrorCode block_destroy(Block *block);
 
-/** Draw block \p index of an observation and publish it under part_path(). */
+/** Draw block \p index of an observation and publish it in `<folder>/parts/`. */
 PetscErrorCode part_write(Worker *worker, int64_t observation, PetscInt index);
 /** \param[in,out] block  from block_create() */
 PetscErrorCode part_read(Worker *worker, int64_t observation, PetscInt index, Block *block);
+/** Save a chain that has not ended: block->state, and the draws and trace so far. */
+PetscErrorCode chain_save(Worker *worker, const Block *block);
+/** Go on with what chain_save() has left of this chain of the observation at hand, if that is whole, and of this
+ * configuration and observation.  \param[in,out] block  with a state to be filled  \param[out] resumed  was there any?
+ */
+PetscErrorCode chain_resume(Worker *worker, Block *block, PetscBool *resumed);
+/** Steps that a saved chain has made, as far as its file tells at a glance; 0 if there is none of this configuration.
+ */
+PetscErrorCode chain_steps(Worker *worker, int64_t observation, PetscInt index, int64_t *steps);
 /** Remove all blocks of an observation, also those that a run with another infer_batch has left. */
 PetscErrorCode part_remove(const Worker *worker, int64_t observation);
-/** `<folder>/parts/observation-00007-block-00002.h5`, or with the name of a user's file. */
-PetscErrorCode part_path(const Worker *worker, int64_t observation, PetscInt index, char *path);
 /** Is the block there, whole, and of this configuration, checkpoint and observation?  Another one is no error: it is
  * drawn again. */
 PetscErrorCode part_is_done(Worker *worker, int64_t observation, PetscInt index, PetscBool *done);
@@ -132,13 +167,43 @@ PetscErrorCode origin_compare(Worker *worker, int64_t observation, ProductReader
 
 /** Mean and spread of the drawn maps. */
 PetscErrorCode contents_moments(const Worker *worker, const Moments *moments, ProductWriter *writer);
-/** Whether Markov chains have converged, of every parameter that is drawn; nothing where they are too short to tell.
- * \param theta [draws][parameters], chain after chain */
+/** Whether Markov chains have converged, of every parameter that is drawn, in the file and in a line of output; nothing
+ * where they are too short to tell.  \param theta [draws][parameters], chain after chain */
 PetscErrorCode contents_diagnostics(const Worker *worker, const double *theta, ProductWriter *writer);
+/** What the sampler says of itself.  \param trace [blocks][block_trace()][TRACE_COLUMNS] */
+PetscErrorCode contents_trace(const Worker *worker, const double *trace, ProductWriter *writer);
 /** \param kappa [map_size]  what method->estimate made */
 PetscErrorCode contents_estimate(const Worker *worker, const float *kappa, ProductWriter *writer);
 /** What every file holds beside: observation and truth. */
 PetscErrorCode contents_write(Worker *worker, ProductWriter *writer);
+
+/* ------------------------------------------------------------------ climb.c */
+
+/** Climb to the most probable white noise at given parameters, from none.  Not to converge is no error; where there is
+ * no field with these parameters, found->log_density is -infinity. \param[out] x [field_posterior_dimension()]
+ * parameters and noise Errors: those of maximum_find() and prior_to_normal(). */
+PetscErrorCode climb_at(FieldPosterior *posterior, const double *theta, PetscInt most_iterations, double *x,
+                        Maximum *found);
+#define CLIMB_TOLERANCE                                                                                                \
+  1e-4 /**< of a gradient whose coordinates are a priori standard normals: far below their width */
+
+/* ------------------------------------------------------------------ emulator.c */
+
+/** Spectra and shifts as polynomials of the parameters, with derivatives.  Of the published prior spectra are good to
+ * 3e-3 in the median; where nearly all matter is baryons they may be wrong altogether. */
+typedef struct Emulator Emulator;
+/** Takes some thousand evaluations of the lensing model.  \param prior  borrowed
+ * Errors: NEPHRITE_ERR_INTERRUPTED: asked to stop.  NEPHRITE_ERR_CONFIG: too little of the prior has spectra.  Those of
+ * lensing_model_for_survey(). */
+PetscErrorCode emulator_create(const SurveyConfig *survey, const Prior *prior, Emulator **emulator);
+/** \param[out] spectra  borrowed, until the next call; NULL of unphysical parameters */
+PetscErrorCode emulator_evaluate(Emulator *emulator, const double *theta, const LensingSpectra **spectra);
+/** From a number's derivatives by the spectra of the last emulator_evaluate() to those by its parameters.
+ * \param[out] theta_bar [prior_count()], 0 where fixed */
+PetscErrorCode emulator_pull_back(Emulator *emulator, const LensingSpectra *spectra_bar, double *theta_bar);
+PetscErrorCode emulator_destroy(Emulator **emulator);
+/** Let a posterior have its spectra from here on of an emulator of its survey and prior.  \param emulator  borrowed */
+void field_posterior_use(FieldPosterior *posterior, Emulator *emulator);
 
 /* ------------------------------------------------------------------ theory.c */
 

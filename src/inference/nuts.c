@@ -247,6 +247,17 @@ static PetscErrorCode search_step_size(Nuts *n)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
+/* Exact log-density at a position less the one that trajectories follow. */
+static PetscErrorCode find_correction(Nuts *n, const double *q, double log_density, double *correction)
+{
+  double exact = log_density;
+
+  PetscFunctionBeginUser;
+  if (n->config.exact) PetscCall(n->config.exact(n->hamiltonian.context, q, &exact, NULL));
+  *correction = exact - log_density;
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
 PetscErrorCode nuts_start(Nuts *n, const double *x)
 {
   NutsState *const state = &n->state;
@@ -262,6 +273,9 @@ PetscErrorCode nuts_start(Nuts *n, const double *x)
       n->hamiltonian.density(n->hamiltonian.context, state->q, &state->scalar[NUTS_LOG_DENSITY], state->gradient));
   PetscCheck(isfinite(state->scalar[NUTS_LOG_DENSITY]), PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
              "a chain starts where the log-density is %.6g", state->scalar[NUTS_LOG_DENSITY]);
+  PetscCall(find_correction(n, state->q, state->scalar[NUTS_LOG_DENSITY], &state->scalar[NUTS_CORRECTION]));
+  PetscCheck(isfinite(state->scalar[NUTS_CORRECTION]), PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
+             "a chain starts where the exact density is 0");
   windows_begin(state, n->config.warmup);
   state->scalar[NUTS_STEP_SIZE] = 1 / sqrt(sqrt((double)n->config.dimension)); /* right for standard normals */
   PetscCall(search_step_size(n));
@@ -427,12 +441,29 @@ static PetscErrorCode adapt(Nuts *n, PetscInt iteration, double acceptance)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
+/* Go to the end of the trajectory, or stay: trajectories are reversible for the density that they follow, so that the
+ * ratio of densities decides.  \param[out] probability  of going */
+static PetscErrorCode move(Nuts *n, double *probability)
+{
+  double *const scalar = n->state.scalar, correction = 0;
+
+  PetscFunctionBeginUser;
+  PetscCall(find_correction(n, n->sample.q, n->sample.log_density, &correction));
+  *probability = fmin(1, exp(correction - scalar[NUTS_CORRECTION]));
+  if (n->config.exact && draw_uniform(n) >= *probability) PetscFunctionReturn(PETSC_SUCCESS);
+  PetscCall(copy(n, n->sample.q, n->state.q));
+  PetscCall(copy(n, n->sample.gradient, n->state.gradient));
+  scalar[NUTS_LOG_DENSITY] = n->sample.log_density;
+  scalar[NUTS_CORRECTION] = correction;
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
 PetscErrorCode nuts_step(Nuts *n, NutsTransition *transition)
 {
   const PetscInt iteration = (PetscInt)n->state.scalar[NUTS_ITERATION];
   PetscInt depth = 0;
   PetscBool valid = PETSC_TRUE;
-  double log_weight = 0;
+  double log_weight = 0, accepted = 0;
 
   PetscFunctionBeginUser;
   PetscCall(begin_trajectory(n));
@@ -440,16 +471,15 @@ PetscErrorCode nuts_step(Nuts *n, NutsTransition *transition)
     PetscCall(double_trajectory(n, depth, &log_weight, &valid));
     depth++;
   }
-  PetscCall(copy(n, n->sample.q, n->state.q));
-  PetscCall(copy(n, n->sample.gradient, n->state.gradient));
-  n->state.scalar[NUTS_LOG_DENSITY] = n->sample.log_density;
-  *transition = (NutsTransition){.log_density = n->sample.log_density,
+  PetscCall(move(n, &accepted));
+  *transition = (NutsTransition){.log_density = n->state.scalar[NUTS_LOG_DENSITY] + n->state.scalar[NUTS_CORRECTION],
                                  .energy = n->sample.energy,
                                  .acceptance = n->acceptance / (double)n->steps,
                                  .step_size = n->state.scalar[NUTS_STEP_SIZE],
                                  .depth = depth,
                                  .steps = n->steps,
                                  .divergent = n->divergent,
+                                 .accepted = accepted,
                                  .warmup = iteration < n->config.warmup ? PETSC_TRUE : PETSC_FALSE};
   if (transition->warmup) PetscCall(adapt(n, iteration, transition->acceptance));
   n->state.scalar[NUTS_ITERATION] = (double)(iteration + 1);

@@ -46,6 +46,7 @@ PetscErrorCode hamiltonian_destroy(Hamiltonian *hamiltonian);
 enum {
   NUTS_ITERATION, /* done */
   NUTS_LOG_DENSITY,
+  NUTS_CORRECTION, /* exact log-density less that */
   NUTS_STEP_SIZE,
   NUTS_DUAL_COUNT, /* dual averaging: steps since it was begun, */
   NUTS_DUAL_CENTRE, /* mu, */

@@ -6,7 +6,12 @@
 #include <unistd.h>
 
 enum { PART_FORMAT = 2 }; /* 2: drawn by infer_solver */
-#define PART_KIND "draws"
+
+/* A block of draws, or what there is of it so far. */
+static const char *kind_of(const Block *block)
+{
+  return block->state ? "chain" : "draws";
+}
 
 /* ---- blocks ---- */
 
@@ -17,6 +22,11 @@ static void block_range(const Worker *w, PetscInt index, Block *block)
   block->moments.count = block->count;
 }
 
+PetscInt block_trace(const Worker *w)
+{
+  return w->method->traced ? w->block_draws * w->thinning : 0;
+}
+
 PetscErrorCode block_create(const Worker *w, Block *block)
 {
   const size_t draws = (size_t)PetscMax(w->block_draws, 1), size = worker_map_size(w);
@@ -25,6 +35,7 @@ PetscErrorCode block_create(const Worker *w, Block *block)
   PetscCall(PetscCalloc5(draws * size, &block->kappa, draws * (size_t)prior_count(w->setup->prior), &block->theta, size,
                          &block->moments.mean, size, &block->moments.square, w->farm->tally ? w->farm->tally->size : 0,
                          &block->tally));
+  PetscCall(PetscCalloc1((size_t)block_trace(w) * TRACE_COLUMNS, &block->trace));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -32,6 +43,7 @@ PetscErrorCode block_destroy(Block *block)
 {
   PetscFunctionBeginUser;
   PetscCall(PetscFree5(block->kappa, block->theta, block->moments.mean, block->moments.square, block->tally));
+  PetscCall(PetscFree(block->trace));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -73,13 +85,17 @@ static PetscErrorCode part_names(const Worker *w, int64_t observation, char *fol
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-PetscErrorCode part_path(const Worker *w, int64_t observation, PetscInt index, char *path)
+/* `<folder>/parts/observation-00007-block-00002.h5`, or with the name of a user's file; of a chain that has not ended
+ * `-block-00002-begun.h5`. */
+static PetscErrorCode part_path(const Worker *w, int64_t observation, const Block *block, char *path)
 {
+  const int index = (int)(block->first / w->block_draws);
   char folder[PETSC_MAX_PATH_LEN], prefix[PETSC_MAX_PATH_LEN];
 
   PetscFunctionBeginUser;
   PetscCall(part_names(w, observation, folder, prefix));
-  PetscCheck(snprintf(path, PETSC_MAX_PATH_LEN, "%s%s%05d.h5", folder, prefix, (int)index) < PETSC_MAX_PATH_LEN,
+  PetscCheck(snprintf(path, PETSC_MAX_PATH_LEN, "%s%s%05d%s.h5", folder, prefix, index, block->state ? "-begun" : "") <
+                 PETSC_MAX_PATH_LEN,
              PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG, "the name %s%s is too long", folder, prefix);
   PetscFunctionReturn(PETSC_SUCCESS);
 }
@@ -104,9 +120,10 @@ typedef struct {
   void *values;
 } PartDataset;
 
-enum { PART_DATASETS = 5 };
+enum { PART_DATASETS = 6 };
 
-/* \param[out] list  \param[out] count of them: no maps where they are not kept, no tally where there is none */
+/* \param[out] list  \param[out] count of them: of a chain that has not ended what is wanted to go on; of a block no
+ * maps where they are not kept, no tally where there is none */
 static void list_datasets(const Worker *w, int64_t observation, const Block *block, PartDataset list[PART_DATASETS],
                           int *count)
 {
@@ -118,15 +135,30 @@ static void list_datasets(const Worker *w, int64_t observation, const Block *blo
   *count = 0;
   list[(*count)++] = (PartDataset){
       {"theta", H5T_NATIVE_DOUBLE, 2, {rows, parameters}, DIGEST_ROWS, "1", "drawn parameters"}, block->theta};
+  if (worker_keeps_maps(w, observation) || block->state)
+    list[(*count)++] = (PartDataset){
+        {"kappa", H5T_NATIVE_FLOAT, 4, {rows, bins, ny, nx}, DIGEST_ROWS, "1", "drawn convergence"}, block->kappa};
+  if (w->method->traced)
+    list[(*count)++] = (PartDataset){{"trace",
+                                      H5T_NATIVE_DOUBLE,
+                                      2,
+                                      {(hsize_t)block_trace(w), TRACE_COLUMNS},
+                                      DIGEST_ROWS,
+                                      "1",
+                                      "what the sampler says of each step"},
+                                     block->trace};
+  if (block->state) {
+    list[(*count)++] = (PartDataset){
+        {"state", H5T_NATIVE_DOUBLE, 1, {(hsize_t)block->state_size}, DIGEST_WHOLE, "1", "of the sampler"},
+        block->state};
+    return;
+  }
   list[(*count)++] =
       (PartDataset){{"mean", H5T_NATIVE_DOUBLE, 3, {bins, ny, nx}, DIGEST_WHOLE, "1", "mean of the drawn convergence"},
                     block->moments.mean};
   list[(*count)++] = (PartDataset){
       {"square", H5T_NATIVE_DOUBLE, 3, {bins, ny, nx}, DIGEST_WHOLE, "1", "sum of squared deviations from that mean"},
       block->moments.square};
-  if (worker_keeps_maps(w, observation))
-    list[(*count)++] = (PartDataset){
-        {"kappa", H5T_NATIVE_FLOAT, 4, {rows, bins, ny, nx}, DIGEST_ROWS, "1", "drawn convergence"}, block->kappa};
   if (w->farm->tally)
     list[(*count)++] = (PartDataset){{"tally",
                                       H5T_NATIVE_INT64,
@@ -147,6 +179,7 @@ static PetscErrorCode write_datasets(Worker *w, int64_t observation, const Block
   PetscFunctionBeginUser;
   PetscCall(origin_write(w, observation, writer));
   PetscCall(product_attribute_int(writer, NULL, "first_draw", 1, &first));
+  if (block->state) PetscCall(product_attribute_int(writer, NULL, "steps", 1, &block->steps));
   list_datasets(w, observation, block, list, &count);
   for (int i = 0; i < count; i++) {
     PetscCall(product_declare(writer, &list[i].dataset));
@@ -155,16 +188,16 @@ static PetscErrorCode write_datasets(Worker *w, int64_t observation, const Block
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-static PetscErrorCode publish(Worker *w, int64_t observation, PetscInt index, const Block *block)
+static PetscErrorCode publish(Worker *w, int64_t observation, const Block *block)
 {
-  const ProductInfo info = {PART_KIND, PART_FORMAT, w->configuration, w->setup->campaign->seed};
-  const int64_t maps = worker_keeps_maps(w, observation) ? block->count : 0;
+  const ProductInfo info = {kind_of(block), PART_FORMAT, w->configuration, w->setup->campaign->seed};
+  const int64_t maps = worker_keeps_maps(w, observation) || block->state ? block->count : 0;
   char path[PETSC_MAX_PATH_LEN];
   ProductWriter *writer = NULL;
   PetscErrorCode error;
 
   PetscFunctionBeginUser;
-  PetscCall(part_path(w, observation, index, path));
+  PetscCall(part_path(w, observation, block, path));
   error = product_create(PETSC_COMM_SELF, path, &info, (maps * 4 + 16) * (int64_t)worker_map_size(w), &writer);
   if (!error) error = write_datasets(w, observation, block, writer);
   if (!error) error = product_commit(writer, NULL);
@@ -182,7 +215,7 @@ PetscErrorCode part_write(Worker *w, int64_t observation, PetscInt index)
   block_range(w, index, &block);
   error = block_create(w, &block);
   if (!error) error = fill_block(w, observation, &block);
-  if (!error) error = publish(w, observation, index, &block);
+  if (!error) error = publish(w, observation, &block);
   PetscCall(block_destroy(&block));
   PetscFunctionReturn(error);
 }
@@ -210,8 +243,8 @@ PetscErrorCode part_read(Worker *w, int64_t observation, PetscInt index, Block *
 
   PetscFunctionBeginUser;
   block_range(w, index, block);
-  PetscCall(part_path(w, observation, index, path));
-  error = product_open(path, PART_KIND, PART_FORMAT, &reader);
+  PetscCall(part_path(w, observation, block, path));
+  error = product_open(path, kind_of(block), PART_FORMAT, &reader);
   if (!error) error = read_datasets(w, observation, reader, block);
   PetscCall(product_close(&reader));
   PetscFunctionReturn(error);
@@ -248,7 +281,7 @@ static PetscErrorCode examine(Worker *w, int64_t observation, const char *path, 
   PetscErrorCode error;
 
   PetscFunctionBeginUser;
-  error = product_open(path, PART_KIND, PART_FORMAT, &reader);
+  error = product_open(path, kind_of(block), PART_FORMAT, &reader);
   if (!error) error = origin_require(w, scope, reader, path);
   if (!error) error = product_read_attribute_int(reader, NULL, "first_draw", 1, &first);
   if (!error) error = origin_compare(w, observation, reader, fits);
@@ -259,21 +292,80 @@ static PetscErrorCode examine(Worker *w, int64_t observation, const char *path, 
   PetscFunctionReturn(error);
 }
 
-PetscErrorCode part_is_done(Worker *w, int64_t observation, PetscInt index, PetscBool *done)
+/* Is the file of this block there, sound and ours?  Another one is no error. */
+static PetscErrorCode is_there(Worker *w, int64_t observation, const Block *block, PetscBool *there)
 {
   char path[PETSC_MAX_PATH_LEN];
-  Block block = {0};
 
   PetscFunctionBeginUser;
-  *done = PETSC_FALSE;
-  PetscCall(part_path(w, observation, index, path));
+  *there = PETSC_FALSE;
+  PetscCall(part_path(w, observation, block, path));
   if (access(path, F_OK)) PetscFunctionReturn(PETSC_SUCCESS);
-  block_range(w, index, &block);
-  const PetscErrorCode error = examine(w, observation, path, &block, done);
-  if (error) *done = PETSC_FALSE;
+  const PetscErrorCode error = examine(w, observation, path, block, there);
+  if (error) *there = PETSC_FALSE;
   if (error == (PetscErrorCode)NEPHRITE_ERR_INPUT)
     error_clear();
   else
     PetscCall(error);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode part_is_done(Worker *w, int64_t observation, PetscInt index, PetscBool *done)
+{
+  Block block = {0};
+
+  PetscFunctionBeginUser;
+  block_range(w, index, &block);
+  PetscCall(is_there(w, observation, &block, done));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* ---- chains that have not ended ---- */
+
+PetscErrorCode chain_save(Worker *w, const Block *block)
+{
+  PetscFunctionBeginUser;
+  PetscCall(publish(w, w->observation, block));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode read_steps(const Worker *w, const char *path, const Block *block, int64_t *steps)
+{
+  ProductReader *reader = NULL;
+  PetscErrorCode error;
+
+  PetscFunctionBeginUser;
+  error = product_open(path, kind_of(block), PART_FORMAT, &reader);
+  if (!error) error = origin_require(w, w->method->scope, reader, path);
+  if (!error) error = product_read_attribute_int(reader, NULL, "steps", 1, steps);
+  PetscCall(product_close(&reader));
+  PetscFunctionReturn(error);
+}
+
+PetscErrorCode chain_steps(Worker *w, int64_t observation, PetscInt index, int64_t *steps)
+{
+  double any = 0;
+  Block block = {.state = &any}; /* looked for by the name of a chain */
+  char path[PETSC_MAX_PATH_LEN];
+
+  PetscFunctionBeginUser;
+  *steps = 0;
+  block_range(w, index, &block);
+  PetscCall(part_path(w, observation, &block, path));
+  if (access(path, F_OK)) PetscFunctionReturn(PETSC_SUCCESS);
+  const PetscErrorCode error = read_steps(w, path, &block, steps);
+  if (error == (PetscErrorCode)NEPHRITE_ERR_INPUT) {
+    *steps = 0;
+    error_clear();
+    PetscFunctionReturn(PETSC_SUCCESS);
+  }
+  PetscFunctionReturn(error);
+}
+
+PetscErrorCode chain_resume(Worker *w, Block *block, PetscBool *resumed)
+{
+  PetscFunctionBeginUser;
+  PetscCall(is_there(w, w->observation, block, resumed));
+  if (*resumed) PetscCall(part_read(w, w->observation, block->first / w->block_draws, block));
   PetscFunctionReturn(PETSC_SUCCESS);
 }

@@ -155,12 +155,13 @@ typedef struct {
   Moments moments;
   int64_t *tally; /* [tally->size] */
   double *theta; /* [draws][parameters] of chains */
+  double *trace; /* [blocks][block_trace()][TRACE_COLUMNS] */
 } Totals;
 
 static PetscErrorCode copy_blocks(Worker *w, int64_t observation, Block *block, Totals *totals, ProductWriter *writer)
 {
   const PosteriorTally *tally = w->farm->tally;
-  const PetscInt parameters = prior_count(w->setup->prior);
+  const PetscInt parameters = prior_count(w->setup->prior), trace = block_trace(w) * TRACE_COLUMNS;
 
   PetscFunctionBeginUser;
   for (PetscInt index = 0; index < w->blocks; index++) {
@@ -171,6 +172,7 @@ static PetscErrorCode copy_blocks(Worker *w, int64_t observation, Block *block, 
     if (worker_keeps_maps(w, observation)) PetscCall(product_write(writer, "kappa", first, count, block->kappa));
     if (w->method->chains)
       PetscCall(PetscArraycpy(totals->theta + block->first * parameters, block->theta, block->count * parameters));
+    PetscCall(PetscArraycpy(totals->trace + index * trace, block->trace, trace));
     moments_join(worker_map_size(w), &totals->moments, &block->moments);
     for (size_t i = 0; tally && i < tally->size; i++) totals->tally[i] += block->tally[i];
   }
@@ -185,6 +187,7 @@ static PetscErrorCode put_draws(Worker *w, int64_t observation, Block *block, To
   PetscCall(declare_draws(w, observation, writer));
   PetscCall(copy_blocks(w, observation, block, totals, writer));
   PetscCall(contents_moments(w, &totals->moments, writer));
+  if (w->method->traced) PetscCall(contents_trace(w, totals->trace, writer));
   if (w->method->chains) PetscCall(contents_diagnostics(w, totals->theta, writer));
   if (tally) PetscCall(tally->write(tally->context, totals->tally, writer));
   PetscFunctionReturn(PETSC_SUCCESS);
@@ -240,13 +243,13 @@ PetscErrorCode posterior_join(Worker *w, int64_t observation)
   PetscCall(worker_observe(w, observation));
   error = block_create(w, &block);
   if (!error)
-    error = PetscCalloc4(size, &totals.moments.mean, size, &totals.moments.square,
+    error = PetscCalloc5(size, &totals.moments.mean, size, &totals.moments.square,
                          w->farm->tally ? w->farm->tally->size : 0, &totals.tally,
                          w->method->chains ? (size_t)(w->setup->infer->draws * prior_count(w->setup->prior)) : 0,
-                         &totals.theta);
+                         &totals.theta, (size_t)(w->blocks * block_trace(w)) * TRACE_COLUMNS, &totals.trace);
   if (!error) error = write_posterior(w, observation, &block, &totals);
   PetscCall(block_destroy(&block));
-  PetscCall(PetscFree4(totals.moments.mean, totals.moments.square, totals.tally, totals.theta));
+  PetscCall(PetscFree5(totals.moments.mean, totals.moments.square, totals.tally, totals.theta, totals.trace));
   PetscCall(error);
   PetscCall(part_remove(w, observation)); /* what they held is safe now */
   PetscFunctionReturn(PETSC_SUCCESS);

@@ -50,6 +50,7 @@ const InferenceMethod *method_of(const InferConfig *infer)
 {
   static const InferenceMethod *const methods[] = {[METHOD_DIFFUSION] = &method_diffusion,
                                                    [METHOD_GAUSSIAN] = &method_gaussian,
+                                                   [METHOD_HMC] = &method_hmc,
                                                    [METHOD_WIENER] = &method_wiener,
                                                    [METHOD_KAISER_SQUIRES] = &method_kaiser_squires};
 

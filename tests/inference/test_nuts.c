@@ -51,7 +51,7 @@ static PetscErrorCode process_density(void *context, const double *x, double *lo
 }
 
 typedef struct {
-  double mean[MOST], variance[MOST], acceptance, steps, next_product; /* of elements 0 and 1 */
+  double mean[MOST], variance[MOST], acceptance, accepted, steps, next_product; /* of elements 0 and 1 */
   PetscInt divergent;
 } Summary;
 
@@ -76,6 +76,7 @@ static Summary run(const NutsConfig *config, LogDensity *density, void *context,
     }
     if (config->dimension > 1) s.next_product += q[0] * q[1] / draws;
     s.acceptance += transition.acceptance / draws;
+    s.accepted += transition.accepted / draws;
     s.steps += (double)transition.steps / draws;
     s.divergent += transition.divergent ? 1 : 0;
   }
@@ -103,6 +104,53 @@ static void moments_of_correlated_normals_come_out(void **state)
     if (p.dimension > 1) assert_within(s.next_product / p.scale[0] / p.scale[1], 0.7, 4.5 * 1.3 / sqrt(DRAWS));
     assert_int_equal(s.divergent, 0);
   }
+}
+
+/* A process, and another one that only the ends of trajectories are held to. */
+typedef struct {
+  Process followed, exact;
+} Pair;
+
+static PetscErrorCode followed_density(void *context, const double *x, double *log_density, double *gradient)
+{
+  Pair *const pair = context;
+
+  return process_density(&pair->followed, x, log_density, gradient);
+}
+
+static PetscErrorCode exact_density(void *context, const double *x, double *log_density, double *gradient)
+{
+  Pair *const pair = context;
+  double unused[MOST];
+
+  assert_null(gradient);
+  return process_density(&pair->exact, x, log_density, unused);
+}
+
+static Pair make_pair(PetscInt dimension)
+{
+  Pair pair = {.followed = make_process(dimension, 0.7), .exact = make_process(dimension, 0.5)};
+
+  for (PetscInt i = 0; i < dimension; i++) pair.exact.scale[i] *= 0.8;
+  pair.exact.centre = 1.03;
+  return pair;
+}
+
+static void the_exact_density_is_sampled_whatever_trajectories_follow(void **state)
+{
+  enum { DRAWS = 8000, DIMENSION = 2 };
+  Pair pair = make_pair(DIMENSION);
+  NutsConfig config = make_config(DIMENSION, 600);
+
+  (void)state;
+  config.exact = exact_density;
+  const Summary s = run(&config, followed_density, &pair, DRAWS);
+  for (PetscInt i = 0; i < DIMENSION; i++) { /* of some 3,000 independent draws */
+    assert_within(s.mean[i], 1.03, 4.5 * pair.exact.scale[i] / sqrt(3000));
+    assert_close(s.variance[i], pair.exact.scale[i] * pair.exact.scale[i], 4.5 * sqrt(2. / 3000));
+  }
+  assert_within(s.next_product / pair.exact.scale[0] / pair.exact.scale[1], 0.5, 4.5 * 1.3 / sqrt(3000));
+  assert_true(s.accepted > 0.5 && s.accepted < 0.95);
 }
 
 /* Of a sampler whose acceptance is exp(-step size) without any scatter. */
@@ -195,7 +243,7 @@ static void step(Nuts *nuts, int count)
 static void a_chain_restored_goes_on_bit_for_bit(void **state)
 {
   const int stops[] = {0, 1, 60, 99, 100, 130, 249, 250, 280};
-  Process p = make_process(7, 0.5);
+  Pair p = make_pair(7);
   NutsConfig config = make_config(7, 250);
 
   (void)state;
@@ -204,8 +252,9 @@ static void a_chain_restored_goes_on_bit_for_bit(void **state)
     Nuts *whole = NULL, *after = NULL;
     double x[MOST] = {0};
 
-    assert_ok(nuts_create(&config, process_density, &p, &whole));
-    assert_ok(nuts_create(&config, process_density, &p, &after));
+    config.exact = s % 2 ? exact_density : NULL;
+    assert_ok(nuts_create(&config, followed_density, &p, &whole));
+    assert_ok(nuts_create(&config, followed_density, &p, &after));
     const size_t size = nuts_state_size(whole), bytes = size * sizeof(double);
     double *const saved = malloc(bytes), *const end = malloc(bytes), *const other_end = malloc(bytes);
     assert_ok(nuts_start(whole, x));
@@ -361,6 +410,7 @@ static void numbers_out_of_range_are_refused(void **state)
 
 NEPHRITE_TEST_MAIN(
     cmocka_unit_test(moments_of_correlated_normals_come_out),
+    cmocka_unit_test(the_exact_density_is_sampled_whatever_trajectories_follow),
     cmocka_unit_test(dual_averaging_finds_the_step_size_of_the_target),
     cmocka_unit_test(the_step_size_reaches_the_target_acceptance), cmocka_unit_test(a_funnel_is_explored_into_its_neck),
     cmocka_unit_test(a_dense_block_undoes_correlations), cmocka_unit_test(a_chain_restored_goes_on_bit_for_bit),

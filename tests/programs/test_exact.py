@@ -34,10 +34,12 @@ def infer(campaign, ranks=1, **options):
 
 
 class ExactTest(unittest.TestCase):
+    config = CONFIG
+
     @classmethod
     def setUpClass(cls):
         cls.root = pathlib.Path(tempfile.mkdtemp(prefix="nephrite-exact-"))
-        (cls.root / "tiny.yaml").write_text(CONFIG)
+        (cls.root / "tiny.yaml").write_text(cls.config)
         cls.maps = cls.root / "maps"
         made = run_program("nephrite-simulate", cls.maps, {}, timeout=120)
         assert made.code == 0, made.err

@@ -46,22 +46,10 @@ def contents(campaign, name):
 
 
 class InferKills(KillCase):
-    """Of any method: another one has its own config, needs and arguments of assert_kills_leave_no_trace()."""
+    """Of any method."""
 
     program = "nephrite-infer"
-    # Writing a file takes as long as drawing what is in it, so that kills fall in both.
-    config = f"""
-seed: 3
-survey: {{map_size: 16, field_of_view: 2, bins: 2}}
-simulate: {{realisations: 40, shard_size: 40}}
-network: {{depth: 2, width: 16, heads: 2, patch: 4, cosmology_tokens: 2, bottleneck: 8, time_frequencies: 16,
-          conditioning: channels, dropout: 0}}
-train: {{steps: 10, batch: 4, micro_batch: 4, held_out: {OBSERVATIONS}, validations: 8, validate_every: 10, checkpoint_every: 10,
-        learning_rate: 1e-2}}
-infer: {{observations: {OBSERVATIONS}, draws: 11, batch: 3, evaluations: 16, keep_maps: 8}}
-calibrate: {{centres: 3, bootstraps: 50, levels: 5}}
-"""
-    needs = {"nephrite-simulate": "sims", "nephrite-train": "checkpoints"}  # programs to run before, and what they make
+    needs = {}  # programs to run before, and what they make
     renewed = ()  # parts of the names of files that a run which goes on writes again: what chains are at
 
     def prepare(self, campaign):
@@ -108,6 +96,22 @@ calibrate: {{centres: 3, bootstraps: 50, levels: 5}}
         self.kill_at_random_times(self.assert_same, {WRITING: 1, DRAWING: 1, JOINING: 1, CHECKING: 1}, kills)
         self.assertEqual(sorted(products(self.root / "whole")), files)
 
+
+class Diffusion(InferKills):
+    # Writing a file takes as long as drawing what is in it, so that kills fall in both.
+    config = f"""
+seed: 3
+survey: {{map_size: 16, field_of_view: 2, bins: 2}}
+simulate: {{realisations: 40, shard_size: 40}}
+network: {{depth: 2, width: 16, heads: 2, patch: 4, cosmology_tokens: 2, bottleneck: 8, time_frequencies: 16,
+          conditioning: channels, dropout: 0}}
+train: {{steps: 10, batch: 4, micro_batch: 4, held_out: {OBSERVATIONS}, validations: 8, validate_every: 10, checkpoint_every: 10,
+        learning_rate: 1e-2}}
+infer: {{observations: {OBSERVATIONS}, draws: 11, batch: 3, evaluations: 16, keep_maps: 8}}
+calibrate: {{centres: 3, bootstraps: 50, levels: 5}}
+"""
+    needs = {"nephrite-simulate": "sims", "nephrite-train": "checkpoints"}
+
     @staticmethod
     def observations(folder):
         return [f"{folder}/observation-{o:05d}.h5" for o in range(OBSERVATIONS)]
@@ -117,6 +121,24 @@ calibrate: {{centres: 3, bootstraps: 50, levels: 5}}
 
     def test_so_is_a_calibration(self):
         self.assert_kills_leave_no_trace({"task": "coverage"}, ["calibration.h5", *self.observations("coverage")], 10)
+
+
+class Hmc(InferKills):
+    """Chains that are saved at every step, so that kills fall in the writing of these, too."""
+
+    config = """
+seed: 3
+survey: {map_size: 16, field_of_view: 4, bins: 2}
+prior: {Omega_c: 'fixed:0.27', Omega_b: 'fixed:0.05', h: 'fixed:0.67', n_s: 'fixed:0.96', w_0: 'fixed:-1'}
+simulate: {realisations: 12, shard_size: 12}
+train: {held_out: 8, source: online}
+infer: {method: hmc, observations: 3, draws: 24, chains: 2, warmup: 30, thinning: 1, checkpoint_minutes: 0}
+"""
+    renewed = ("-begun",)
+
+    def test_draws_of_chains_killed_at_random_times_are_those_of_chains_that_were_not(self):
+        files = [f"posterior-hmc/observation-{o:05d}.h5" for o in range(3)]
+        self.assert_kills_leave_no_trace({"task": "posterior"}, files, 20)
 
 
 if __name__ == "__main__":
