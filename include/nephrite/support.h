@@ -272,6 +272,7 @@ typedef enum {
   VALUE_CHOICE, /**< int, the index into choices "a|b|c" */
   VALUE_FLAG, /**< PetscBool: true|false, or the bare option */
   VALUE_INT_PAIR, /**< PetscInt[2]; one number given stands for both */
+  VALUE_REAL_PAIR, /**< double[2], likewise */
 } ValueType;
 
 enum { OPTION_TEXT_SIZE = 1024 };

@@ -84,6 +84,17 @@ static PetscBool parse_pair(const char *text, int64_t pair[2])
   return *end == ',' && parse_int(end + 1, &end, &pair[1]) && *end == '\0' ? PETSC_TRUE : PETSC_FALSE;
 }
 
+/* "0.5" or "0.5,2". */
+static PetscBool parse_real_pair(const char *text, double pair[2])
+{
+  const char *end = NULL;
+
+  if (!parse_real(text, &end, &pair[0])) return PETSC_FALSE;
+  pair[1] = pair[0];
+  if (*end == '\0') return PETSC_TRUE;
+  return *end == ',' && parse_real(end + 1, &end, &pair[1]) && *end == '\0' ? PETSC_TRUE : PETSC_FALSE;
+}
+
 static PetscErrorCode check_whole(const OptionSpec *spec, const char *text, const char *origin)
 {
   int64_t value[2];
@@ -108,11 +119,31 @@ static PetscErrorCode check_whole(const OptionSpec *spec, const char *text, cons
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
+static PetscErrorCode check_real(const OptionSpec *spec, const char *text, const char *origin)
+{
+  const PetscBool two = spec->type == VALUE_REAL_PAIR ? PETSC_TRUE : PETSC_FALSE;
+  const char *end = NULL;
+  double value[2];
+  char words[256];
+  PetscBool sound;
+
+  PetscFunctionBeginUser;
+  range_in_words(spec, two ? "a number, or two with a comma," : "a number", words, sizeof words);
+  if (two)
+    sound = parse_real_pair(text, value);
+  else {
+    sound = parse_real(text, &end, &value[0]) && !*end ? PETSC_TRUE : PETSC_FALSE;
+    value[1] = value[0];
+  }
+  for (int i = 0; i < 2 && sound; i++)
+    if (value[i] < spec->low || value[i] > spec->high) sound = PETSC_FALSE;
+  if (!sound) PetscCall(refuse(spec, text, origin, words));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
 PetscErrorCode option_check_value(const OptionSpec *spec, const char *text, const char *origin)
 {
-  const char *end = NULL;
   char words[256];
-  double real;
 
   PetscFunctionBeginUser;
   switch (spec->type) {
@@ -122,9 +153,8 @@ PetscErrorCode option_check_value(const OptionSpec *spec, const char *text, cons
     PetscCall(check_whole(spec, text, origin));
     break;
   case VALUE_REAL:
-    range_in_words(spec, "a number", words, sizeof words);
-    if (!parse_real(text, &end, &real) || *end || real < spec->low || real > spec->high)
-      PetscCall(refuse(spec, text, origin, words));
+  case VALUE_REAL_PAIR:
+    PetscCall(check_real(spec, text, origin));
     break;
   case VALUE_TEXT:
     if (strlen(text) >= OPTION_TEXT_SIZE) PetscCall(refuse(spec, text, origin, "it is too long"));
@@ -145,8 +175,7 @@ PetscErrorCode option_check_value(const OptionSpec *spec, const char *text, cons
 PetscBool option_same_value(const OptionSpec *spec, const char *a, const char *b)
 {
   int64_t whole[2][2];
-  double real[2];
-  const char *end = NULL;
+  double real[2][2];
 
   switch (spec->type) {
   case VALUE_INT:
@@ -156,7 +185,9 @@ PetscBool option_same_value(const OptionSpec *spec, const char *a, const char *b
                ? PETSC_TRUE
                : PETSC_FALSE;
   case VALUE_REAL:
-    return parse_real(a, &end, &real[0]) && !*end && parse_real(b, &end, &real[1]) && !*end && real[0] == real[1]
+  case VALUE_REAL_PAIR:
+    return parse_real_pair(a, real[0]) && parse_real_pair(b, real[1]) && real[0][0] == real[1][0] &&
+                   real[0][1] == real[1][1]
                ? PETSC_TRUE
                : PETSC_FALSE;
   case VALUE_FLAG:
@@ -187,6 +218,9 @@ PetscErrorCode option_store_value(const OptionSpec *spec, const char *text, void
     break;
   case VALUE_REAL:
     parse_real(text, &end, (double *)(void *)member);
+    break;
+  case VALUE_REAL_PAIR:
+    parse_real_pair(text, (double *)(void *)member);
     break;
   case VALUE_TEXT:
     PetscCall(PetscStrncpy(member, text, OPTION_TEXT_SIZE));

@@ -184,8 +184,10 @@ static void print_range(const OptionSpec *spec, FILE *out)
   case VALUE_INT64:
   case VALUE_INT_PAIR:
   case VALUE_REAL:
-    fprintf(out, "%s%.15g to %.15g%s%s", spec->type == VALUE_INT_PAIR ? "one or two of " : "", spec->low, spec->high,
-            *spec->unit ? " " : "", spec->unit);
+  case VALUE_REAL_PAIR:
+    fprintf(out, "%s%.15g to %.15g%s%s",
+            spec->type == VALUE_INT_PAIR || spec->type == VALUE_REAL_PAIR ? "one or two of " : "", spec->low,
+            spec->high, *spec->unit ? " " : "", spec->unit);
     break;
   case VALUE_TEXT:
     fprintf(out, "text");

@@ -18,6 +18,7 @@ typedef struct {
   int fruit;
   PetscBool ripe;
   PetscInt size[2];
+  double range[2];
 } Survey;
 
 static const OptionSpec top_specs[] = {
@@ -31,12 +32,13 @@ static const OptionSpec survey_specs[] = {
     {"survey_fruit", VALUE_CHOICE, offsetof(Survey, fruit), "", "apple", 0, 0, "apple|pear", SCOPE_NETWORK, "fruit"},
     {"survey_ripe", VALUE_FLAG, offsetof(Survey, ripe), "", "false", 0, 0, NULL, SCOPE_RUN, "is it ripe"},
     {"survey_size", VALUE_INT_PAIR, offsetof(Survey, size), "pixels", "128", 4, 4096, NULL, SCOPE_SIMULATION, "size"},
+    {"survey_range", VALUE_REAL_PAIR, offsetof(Survey, range), "", "1", 0.1, 10, NULL, SCOPE_TRAINING, "range"},
 };
 static const OptionSpec needed_specs[] = {
     {"needed", VALUE_INT, 0, "", NULL, 0, 9, NULL, SCOPE_RUN, "something without a default"},
 };
 static const OptionTable top_table = {"top", top_specs, 2};
-static const OptionTable survey_table = {"survey", survey_specs, 6};
+static const OptionTable survey_table = {"survey", survey_specs, 7};
 static const OptionTable needed_table = {"needed", needed_specs, 1};
 static const OptionTable *const tables[] = {&top_table, &survey_table, &needed_table};
 
@@ -143,6 +145,7 @@ static void defaults_fill_what_is_not_given(void **state)
   assert_false(survey.ripe);
   assert_int_equal(survey.size[0], 128);
   assert_int_equal(survey.size[1], 128);
+  assert_true(survey.range[0] == 1 && survey.range[1] == 1);
   assert_true(top.seed == 1);
   assert_true(options_given(options, "survey_bins"));
   assert_false(options_given(options, "seed"));
@@ -160,7 +163,7 @@ static void every_kind_of_value_is_read(void **state)
 
   (void)state;
   assert_ok(create("-seed 9007199254740993 -survey_bins 1e1 -survey_width 2.5e-1 -survey_mask a/b.h5 "
-                   "-survey_fruit pear -survey_ripe -survey_size 64,32",
+                   "-survey_fruit pear -survey_ripe -survey_size 64,32 -survey_range 0.5,2e0",
                    &options));
   assert_ok(options_fill(options, &survey_table, &survey));
   assert_ok(options_fill(options, &top_table, &top));
@@ -172,6 +175,7 @@ static void every_kind_of_value_is_read(void **state)
   assert_true(survey.ripe);
   assert_int_equal(survey.size[0], 64);
   assert_int_equal(survey.size[1], 32);
+  assert_true(survey.range[0] == 0.5 && survey.range[1] == 2);
   assert_ok(options_destroy(&options));
 }
 
@@ -228,6 +232,9 @@ static void a_value_of_the_wrong_kind_is_refused(void **state)
   expect_refused("-survey_width 1e999", "it must be a number");
   expect_refused("-survey_size 64,32,16", "survey_size");
   expect_refused("-survey_size 64,", "survey_size");
+  expect_refused("-survey_range 0.5,2,3", "survey_range");
+  expect_refused("-survey_range 0.5,", "it must be a number, or two with a comma, from 0.1 to 10");
+  expect_refused("-survey_range 0.5,nan", "survey_range");
   expect_refused("-survey_fruit plum", "option survey_fruit is \"plum\"; it must be one of apple|pear");
   expect_refused("-survey_fruit app", "it must be one of apple|pear");
   expect_refused("-survey_ripe maybe", "it must be true or false");
@@ -244,6 +251,8 @@ static void a_value_out_of_range_is_refused_with_range_and_unit(void **state)
   expect_refused("-survey_bins -1", "option survey_bins is \"-1\"");
   expect_refused("-survey_width 90.1", "from 0.01 to 90 deg");
   expect_refused("-survey_size 64,2", "from 4 to 4096 pixels");
+  expect_refused("-survey_range 0.5,20", "from 0.1 to 10");
+  expect_refused("-survey_range 0.05,2", "from 0.1 to 10");
   expect_refused("-survey_bins 99999999999999999999", "survey_bins");
   expect_file_refused("survey: {bins: 17}\n", NEPHRITE_ERR_CONFIG, "it must be a whole number from 1 to 16 bins");
 }
@@ -399,6 +408,9 @@ static void another_configuration_is_refused_naming_what_differs(void **state)
                NEPHRITE_ERR_INPUT, "a.h5 was made with another configuration: ");
   assert_non_null(strstr(error_message(), "survey_bins (3 there, 4 here)"));
   assert_non_null(strstr(error_message(), "survey_mask (x there, none here)"));
+  assert_ok(options_require_same(options, SCOPE_TRAINING, "survey: {range: '1.0,1e0'}\n", "a.h5"));
+  assert_fails(options_require_same(options, SCOPE_TRAINING, "survey: {range: '1,2'}\n", "a.h5"), NEPHRITE_ERR_INPUT,
+               "survey_range (1,2 there, 1 here)");
   assert_fails(options_require_same(options, SCOPE_SIMULATION, "survey: {bins", "a.h5"), NEPHRITE_ERR_INPUT, "a.h5");
   assert_ok(options_destroy(&options));
 }
@@ -414,6 +426,7 @@ static void help_tells_every_option_with_unit_default_and_range(void **state)
   fclose(out);
   assert_non_null(strstr(text, "-survey_bins <1 to 16 bins>  default 5\n      number of bins\n"));
   assert_non_null(strstr(text, "-survey_fruit <apple|pear>  default apple"));
+  assert_non_null(strstr(text, "-survey_range <one or two of 0.1 to 10>  default 1"));
   assert_non_null(strstr(text, "-survey_ripe <true|false>  default false"));
   assert_non_null(strstr(text, "-needed <0 to 9>  must be given"));
   free(text);
