@@ -11,6 +11,9 @@ struct Simulator {
   LensingModel *lensing;
   LensingSpectra *spectra;
   Field *field;
+  double theta[NEPHRITE_MAX_PARAMETERS]; /* that the field is made ready for, where it is */
+  PetscBool ready;
+  PetscInt linear_redshifts; /* of theta */
 };
 
 FieldShape simulator_shape(const SurveyConfig *survey)
@@ -86,15 +89,28 @@ static PetscErrorCode name_parameters(const Prior *prior, const double *theta, P
 }
 
 /* Spectra of theta, and the field made ready for them. */
-static PetscErrorCode set_parameters(Simulator *s, const double *theta, PetscInt *linear_redshifts)
+static PetscErrorCode make_ready(Simulator *s, const double *theta)
 {
   PetscErrorCode error;
 
   PetscFunctionBeginUser;
-  error = evaluate_spectra(s, theta, linear_redshifts);
+  s->ready = PETSC_FALSE;
+  error = evaluate_spectra(s, theta, &s->linear_redshifts);
   if (s->together) error = group_agree(s->comm, error);
   if (!error) error = field_set_spectra(s->field, s->spectra);
   if (error) PetscCall(name_parameters(s->prior, theta, error));
+  PetscCall(PetscArraycpy(s->theta, theta, prior_count(s->prior)));
+  s->ready = PETSC_TRUE;
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* Where all parameters are fixed, once is enough: it takes far longer than a small map. */
+static PetscErrorCode set_parameters(Simulator *s, const double *theta, PetscInt *linear_redshifts)
+{
+  PetscFunctionBeginUser;
+  if (!s->ready || memcmp(s->theta, theta, (size_t)prior_count(s->prior) * sizeof *theta))
+    PetscCall(make_ready(s, theta));
+  *linear_redshifts = s->linear_redshifts;
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 

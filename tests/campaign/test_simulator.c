@@ -119,6 +119,31 @@ static void spectra_are_those_of_the_given_parameters(void **state)
   setting_destroy(s);
 }
 
+/* Where nothing is to be computed again, what was asked for in between must not matter. */
+static void maps_of_fixed_parameters_depend_on_their_index_alone(void **state)
+{
+  static const char *const fixed[] = {
+      "-prior_Omega_c", "fixed:0.25", "-prior_Omega_b", "fixed:0.05", "-prior_sigma_8", "fixed:0.8", "-prior_h",
+      "fixed:0.7",      "-prior_n_s", "fixed:0.96",     "-prior_w_0", "fixed:-1",       NULL};
+  const double elsewhere[PARAMETERS] = {0.3, 0.04, 0.6, 0.75, 0.9, -0.6};
+  Setting *s = setting_create(PETSC_COMM_SELF, "unused", fixed);
+  Simulator *simulator = make_simulator(s, SEED);
+  const LensingSpectra *spectra = NULL;
+
+  (void)state;
+  for (int64_t i = 0; i < 4; i++) {
+    Realisation made, by_hand;
+
+    get(simulator, i, &made);
+    make_by_hand(s, i, &by_hand);
+    assert_memory_equal(made.theta, by_hand.theta, sizeof made.theta);
+    assert_memory_equal(made.kappa, by_hand.kappa, sizeof made.kappa);
+    if (i == 1) assert_ok(simulator_spectra(simulator, elsewhere, &spectra));
+  }
+  assert_ok(simulator_destroy(&simulator));
+  setting_destroy(s);
+}
+
 static void draws_without_a_field_are_replaced_and_counted(void **state)
 {
   /* With intrinsic alignments this strong many a convergence is skewed to the negative: no log-normal field is. */
@@ -328,6 +353,7 @@ static void maps_with_linear_power_somewhere_are_counted(void **state)
 NEPHRITE_TEST_MAIN(cmocka_unit_test(a_realisation_depends_on_its_index_and_the_seed_alone),
                    cmocka_unit_test(a_map_is_the_field_of_the_spectra_of_its_parameters),
                    cmocka_unit_test(spectra_are_those_of_the_given_parameters),
+                   cmocka_unit_test(maps_of_fixed_parameters_depend_on_their_index_alone),
                    cmocka_unit_test(draws_without_a_field_are_replaced_and_counted),
                    cmocka_unit_test(parameters_without_spectra_are_named),
                    cmocka_unit_test(a_prior_of_which_no_draw_has_a_map_is_refused_with_the_reason),
