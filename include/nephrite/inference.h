@@ -75,8 +75,8 @@ typedef struct {
  * attribute `field_of_view` in degrees; optional `mask[y,x]`, `truth/kappa[bin,y,x]`, `truth/theta[parameter]`.
  * \param parameters  of a true theta
  * Errors: NEPHRITE_ERR_INPUT: unreadable; a dataset is missing, of another shape or pixel scale, or not what the survey
- * observes; values that are not finite in observed pixels; noise 1% away from what the survey has.  The message says
- * where, and what would fit. */
+ * observes; values that are not finite in observed pixels; noise 1% away from what the survey has, or from its
+ * survey_noise_range, or that differs otherwise from pixel to pixel.  The message says where, and what would fit. */
 PetscErrorCode observation_read(const char *path, const SurveyConfig *survey, PetscInt parameters,
                                 Observation **observation);
 PetscErrorCode observation_destroy(Observation **observation);

@@ -29,11 +29,12 @@ typedef struct {
   char mask[OPTION_TEXT_SIZE]; /**< file, "random" or "none" */
   char shift_table[OPTION_TEXT_SIZE]; /**< a user's own shifts, or "" */
   char counts[OPTION_TEXT_SIZE]; /**< a user's own galaxies per pixel, or "" */
+  double noise_range[2]; /**< factors from and to which noise varies between observations; equal: it does not */
 } SurveyConfig;
 
 extern const OptionTable survey_options; /**< fills SurveyConfig */
 /** What ranges alone cannot say.  Errors: NEPHRITE_ERR_CONFIG for a map taller than a flat sky, for 2^31 values or more
- * in all bins together, for an empty survey_mask. */
+ * in all bins together, for an empty survey_mask, for a survey_noise_range that is none. */
 PetscErrorCode survey_config_check(const SurveyConfig *survey);
 static inline PetscInt survey_nx(const SurveyConfig *survey)
 {
@@ -44,12 +45,19 @@ static inline PetscInt survey_ny(const SurveyConfig *survey)
   return survey->map_size[1];
 }
 double survey_pixel(const SurveyConfig *survey); /**< side of a pixel, radians */
-/** Shape noise per pixel, bin and component, dimensionless; what it would be without survey_counts. */
+/** Shape noise per pixel, bin and component, dimensionless; what it would be without survey_counts and
+ * survey_noise_range. */
 double survey_noise_std(const SurveyConfig *survey);
 /** Are there pixels, now and then, that the survey does not see? */
 static inline PetscBool survey_has_mask(const SurveyConfig *survey)
 {
   return (strcmp(survey->mask, "none") || survey->counts[0]) ? PETSC_TRUE : PETSC_FALSE;
+}
+
+/** Does noise differ between observations? */
+static inline PetscBool survey_has_noise_range(const SurveyConfig *survey)
+{
+  return survey->noise_range[0] < survey->noise_range[1] ? PETSC_TRUE : PETSC_FALSE;
 }
 
 /** Nuisances of lensing, all 0 for none. */
@@ -175,13 +183,14 @@ void shear_transform_factors(const ShearTransform *transform, PetscInt y, PetscI
 PetscErrorCode shear_transform_destroy(ShearTransform **transform);
 
 /** Noise of the shapes of a survey's galaxies: the same in every pixel, or with survey_counts sigma_e over the root of
- * the galaxies of a pixel and bin. */
+ * the galaxies of a pixel and bin.  With survey_noise_range that of an observation is this times a factor of its own in
+ * each bin. */
 typedef struct ShapeNoise ShapeNoise;
 /** Reads the counts at once, where there are.
  * Errors: NEPHRITE_ERR_INPUT: no such file or dataset `counts`, another shape, a count below 0 or not finite, a bin
  * without a galaxy. */
 PetscErrorCode shape_noise_create(const SurveyConfig *survey, ShapeNoise **noise);
-/** Standard deviation per component; infinite where there is no galaxy.  \param pixel of [ny][nx] */
+/** The survey's standard deviation per component; infinite where there is no galaxy.  \param pixel of [ny][nx] */
 double shape_noise_std(const ShapeNoise *noise, PetscInt bin, size_t pixel);
 /** Pixels without a galaxy in any bin are not observed.  \param[in,out] observed [ny][nx] */
 void shape_noise_hide(const ShapeNoise *noise, float *observed);
@@ -194,8 +203,13 @@ PetscErrorCode shape_noise_destroy(ShapeNoise **noise);
  * 4 pixels) and a strip of up to an eighth of the map along one side.
  *
  * With survey_counts, a pixel of a bin has noise sigma_e/sqrt(its galaxies), and none is observed without galaxies.
- * Data are then shown times a weight, the root of the count over its mean, so that their noise is the same everywhere
- * and a masked pixel is the limit of a noisy one; the weights are shown as well. */
+ *
+ * With survey_noise_range, the noise of a bin of an observation is that of the survey times a factor of its own.
+ *
+ * With either, data are shown times a weight, what is typical of the survey's noise in a bin (of an even survey its
+ * noise, with counts that of a pixel of the mean count) over the observation's noise in the pixel.  So the noise of
+ * what is shown is the same everywhere and always, and a masked pixel is the limit of a noisy one; the weights are
+ * shown as well. */
 typedef struct Observer Observer;
 /** Reads the mask and the counts at once, where they are files.
  * Errors: NEPHRITE_ERR_INPUT: a file is missing, or its `mask[y][x]` or `counts` is, or has another shape than the
@@ -205,8 +219,9 @@ PetscErrorCode observer_create(const SurveyConfig *survey, Observer **observer);
 /** Values of one raw observation: [bins][2][ny][nx] for shear, [bins][ny][nx] for convergence. */
 size_t observer_raw_size(const Observer *observer);
 /** Channels the network is shown, each [ny][nx]: of shear the E-mode of each bin (shear_project()) and, when there is a
- * mask, the B-mode of each bin and the mask; of convergence each bin and, when there is one, the mask.  With
- * survey_counts the weights of each bin stand in the place of the mask. */
+ * mask or survey_counts, the B-mode of each bin; of convergence each bin.  After these data the mask, when there is
+ * one; with survey_counts or survey_noise_range the weights of each bin, which are 0 under the mask, stand in its
+ * place. */
 PetscInt observer_channels(const Observer *observer);
 /** How many of an observation's channels are data, in the units of convergence; a mask or weights follow. */
 static inline PetscInt observation_data_channels(PetscInt bins, PetscInt channels)
@@ -215,19 +230,24 @@ static inline PetscInt observation_data_channels(PetscInt bins, PetscInt channel
   return channels == bins ? bins : channels - bins;
 }
 /** Observe a map: shear it, add white noise, leave out masked pixels.
- * \param noise names the noise, whose position is the index in \p raw, and the random mask
+ * \param noise names the noise, whose position is the index in \p raw, its level in survey_noise_range, and the random
+ * mask
  * \param kappa [bins][ny][nx]  \param[out] raw observer_raw_size() values, 0 in masked pixels
  * \param[out] mask [ny][nx] 1 = observed; may be NULL where survey_has_mask() is not true */
 PetscErrorCode observer_observe(Observer *observer, RandomKey noise, const float *kappa, float *raw, float *mask);
 /** What the network is shown of a raw observation, not yet normalised; what \p raw holds in masked pixels is not looked
- * at. \param mask [ny][nx], or NULL for all observed  \param[out] channels [observer_channels()][ny][nx] Errors:
- * NEPHRITE_ERR_INPUT: pixels are masked, and the survey has no mask (so the network has no channel for it). */
-PetscErrorCode observer_present(Observer *observer, const float *raw, const float *mask, float *channels);
+ * at.  \param mask [ny][nx], or NULL for all observed
+ * \param noise_std [observer_noise_size()] of this observation, from observer_noise_std() or from a user; looked at for
+ * weights alone, and NULL will do where there are none
+ * \param[out] channels [observer_channels()][ny][nx]
+ * Errors: NEPHRITE_ERR_INPUT: pixels are masked, and the survey has no mask (so the network has no channel for it). */
+PetscErrorCode observer_present(Observer *observer, const float *raw, const float *mask, const double *noise_std,
+                                float *channels);
 /** Numbers of observer_noise_std(): bins, or with survey_counts bins x ny x nx. */
 size_t observer_noise_size(const Observer *observer);
-/** Standard deviation of the noise per pixel, bin and component, infinite without galaxies.
- * \param[out] noise_std [bins] or [bins][ny][nx] */
-void observer_noise_std(const Observer *observer, double *noise_std);
+/** Standard deviation of the noise of an observation per pixel, bin and component, infinite without galaxies.
+ * \param noise  its key in observer_observe()  \param[out] noise_std [bins] or [bins][ny][nx] */
+void observer_noise_std(const Observer *observer, RandomKey noise, double *noise_std);
 PetscErrorCode observer_destroy(Observer **observer);
 
 #endif

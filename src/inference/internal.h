@@ -54,7 +54,7 @@ struct Worker {
   TruthSource *truths; /* NULL with a user's file */
   /* The observation at hand. */
   int64_t observation; /* -1 for none yet */
-  int64_t shown; /**< digest of what the network is shown */
+  int64_t shown; /**< digest of data, mask and noise */
   PetscBool truth_known, theta_known;
   float *truth; /* [map_size] */
   double *truth_theta; /* [parameters] */

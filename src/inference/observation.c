@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-/* Noise at which a model was not trained: its draws would have the wrong width. */
+/* Beyond this a model was not trained with such noise: its draws would have the wrong width. */
 static const double noise_tolerance = 0.01;
 /* Of the pixel's side. */
 static const double pixel_tolerance = 1e-3;
@@ -134,34 +134,102 @@ static PetscErrorCode check_pixel(const Reading *r)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-/* \param per_bin 1, or the pixels of a map */
-static PetscErrorCode check_noise(const Reading *r, const double *values, size_t per_bin)
+/* Between these a model was trained: with the survey's own noise, where there is no range. */
+static double factor_low(const Reading *r)
 {
-  const size_t pixels = (size_t)(r->ny * r->nx);
+  return survey_has_noise_range(r->survey) ? r->survey->noise_range[0] : 1;
+}
+
+static double factor_high(const Reading *r)
+{
+  return survey_has_noise_range(r->survey) ? r->survey->noise_range[1] : 1;
+}
+
+/* Is this number of the file one that counts? */
+static PetscBool noise_matters(const Reading *r, size_t per_bin, size_t bin, size_t pixel)
+{
+  return per_bin == 1 || is_observed(r, bin, pixel) ? PETSC_TRUE : PETSC_FALSE;
+}
+
+/* By what the noise of a bin differs from the survey's: of a map, the mean over its pixels, or 1 where it has to be the
+ * survey's.  A bin without data is as good as any.  \param values [per_bin] of the bin */
+static double noise_factor(const Reading *r, const double *values, size_t per_bin, size_t bin)
+{
+  double sum = 0;
+  size_t seen = 0;
+
+  if (per_bin > 1 && !survey_has_noise_range(r->survey)) return 1;
+  for (size_t i = 0; i < per_bin; i++) {
+    if (!noise_matters(r, per_bin, bin, i)) continue;
+    sum += values[i] / shape_noise_std(r->noise, (PetscInt)bin, i);
+    seen++;
+  }
+  return seen ? sum / (double)seen : factor_low(r);
+}
+
+/* "0.05", or "0.025 to 0.1". */
+static void trained_noise(const Reading *r, size_t bin, size_t pixel, char *text, size_t size)
+{
+  const double std = shape_noise_std(r->noise, (PetscInt)bin, pixel);
+
+  if (survey_has_noise_range(r->survey))
+    snprintf(text, size, "%.6g to %.6g", r->survey->noise_range[0] * std, r->survey->noise_range[1] * std);
+  else
+    snprintf(text, size, "%.6g", std);
+}
+
+/* \param values [per_bin] of the bin, per_bin being 1 or the pixels of a map */
+static PetscErrorCode check_level(const Reading *r, const double *values, size_t per_bin, size_t bin)
+{
+  char trained[64];
 
   PetscFunctionBeginUser;
-  for (size_t i = 0; i < (size_t)r->bins * per_bin; i++) {
-    const size_t bin = i / per_bin, pixel = i % per_bin;
-    const double trained = shape_noise_std(r->noise, (PetscInt)bin, pixel);
+  for (size_t i = 0; i < per_bin; i++) {
+    if (!noise_matters(r, per_bin, bin, i)) continue;
+    const double factor = values[i] / shape_noise_std(r->noise, (PetscInt)bin, i);
 
-    if (per_bin == pixels && !is_observed(r, bin, pixel)) continue;
-    PetscCheck(fabs(values[i] / trained - 1) <= noise_tolerance, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
-               "%s: noise_std is %.6g in bin %zu; the model was trained with %.6g per pixel and component, %s", r->path,
+    trained_noise(r, bin, i, trained, sizeof trained);
+    PetscCheck(factor >= factor_low(r) * (1 - noise_tolerance) && factor <= factor_high(r) * (1 + noise_tolerance),
+               PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
+               "%s: noise_std is %.6g in bin %zu; the model was trained with %s per pixel and component, %s%s", r->path,
                values[i], bin, trained,
-               r->survey->counts[0] ? "which differs from pixel to pixel" : "alike in all bins and pixels");
+               r->survey->counts[0] ? "which differs from pixel to pixel" : "alike in all bins and pixels",
+               survey_has_noise_range(r->survey) ? ", times a factor of each bin (survey_noise_range)" : "");
   }
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-/* With counts a map for each bin, as the survey has it; else one number for each. */
+/* What the survey's noise does from pixel to pixel, the file's must do as well. */
+static PetscErrorCode check_evenness(const Reading *r, const double *values, size_t per_bin, size_t bin)
+{
+  const double mean = noise_factor(r, values, per_bin, bin);
+
+  PetscFunctionBeginUser;
+  for (size_t i = 0; i < per_bin && survey_has_noise_range(r->survey); i++) {
+    if (!noise_matters(r, per_bin, bin, i)) continue;
+    const double factor = values[i] / shape_noise_std(r->noise, (PetscInt)bin, i);
+
+    PetscCheck(fabs(factor / mean - 1) <= noise_tolerance, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
+               "%s: noise_std is %.6g at y %zu, x %zu of bin %zu, %.6g times the survey's, and in the mean of the bin "
+               "%.6g times; the model was trained with one factor in all pixels of a bin",
+               r->path, values[i], i / (size_t)r->nx, i % (size_t)r->nx, bin, factor, mean);
+  }
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* With counts a map for each bin, that of the survey at the level of the file; else one number for each. */
 static PetscErrorCode keep_noise(const Reading *r, const double *values, size_t per_bin)
 {
   const size_t kept = r->survey->counts[0] ? (size_t)(r->ny * r->nx) : 1;
 
   PetscFunctionBeginUser;
   PetscCall(PetscMalloc1((size_t)r->bins * kept, &r->o->noise_std));
-  for (size_t i = 0; i < (size_t)r->bins * kept; i++)
-    r->o->noise_std[i] = per_bin == 1 ? values[i] : shape_noise_std(r->noise, (PetscInt)(i / kept), i % kept);
+  for (size_t bin = 0; bin < (size_t)r->bins; bin++) {
+    const double factor = noise_factor(r, values + bin * per_bin, per_bin, bin);
+
+    for (size_t i = 0; i < kept; i++)
+      r->o->noise_std[bin * kept + i] = factor * shape_noise_std(r->noise, (PetscInt)bin, i);
+  }
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -182,7 +250,10 @@ static PetscErrorCode read_noise(Reading *r)
   const size_t per_bin = rank == 3 ? (size_t)(ny * nx) : 1;
   PetscCall(PetscMalloc1((size_t)bins * per_bin, &values));
   error = product_read(r->reader, "noise_std", H5T_NATIVE_DOUBLE, 0, bins, values);
-  if (!error) error = check_noise(r, values, per_bin);
+  for (size_t bin = 0; bin < bins && !error; bin++) {
+    error = check_level(r, values + bin * per_bin, per_bin, bin);
+    if (!error) error = check_evenness(r, values + bin * per_bin, per_bin, bin);
+  }
   if (!error) error = keep_noise(r, values, per_bin);
   PetscCall(PetscFree(values));
   PetscFunctionReturn(error);

@@ -157,7 +157,7 @@ static PetscErrorCode take_file(Worker *w, const Observation *o)
   const size_t parameters = (size_t)prior_count(w->setup->prior);
 
   PetscFunctionBeginUser;
-  PetscCall(observer_present(w->observer, o->raw, o->mask, w->channels));
+  PetscCall(observer_present(w->observer, o->raw, o->mask, o->noise_std, w->channels));
   memcpy(w->raw, o->raw, observer_raw_size(w->observer) * sizeof *w->raw);
   memcpy(w->noise_std, o->noise_std, observer_noise_size(w->observer) * sizeof *w->noise_std);
   take_mask(w, o);
@@ -190,16 +190,24 @@ static PetscErrorCode observe_held_out(Worker *w, int64_t observation)
   PetscFunctionBeginUser;
   PetscCall(truth_source_get(w->truths, observation, w->truth, w->truth_theta));
   PetscCall(observer_observe(w->observer, noise, w->truth, w->raw, w->mask));
-  PetscCall(observer_present(w->observer, w->raw, w->mask, w->channels));
-  observer_noise_std(w->observer, w->noise_std);
+  observer_noise_std(w->observer, noise, w->noise_std);
+  PetscCall(observer_present(w->observer, w->raw, w->mask, w->noise_std, w->channels));
   w->truth_known = w->theta_known = PETSC_TRUE;
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-PetscErrorCode worker_observe(Worker *w, int64_t observation)
+/* All that draws of the observation at hand depend on. */
+static uint64_t observation_digest(const Worker *w)
 {
   const size_t pixels = (size_t)(survey_ny(w->setup->survey) * survey_nx(w->setup->survey));
+  const uint64_t mask = w->mask ? XXH3_64bits(w->mask, pixels * sizeof *w->mask) : 0;
+  const uint64_t raw = XXH3_64bits_withSeed(w->raw, observer_raw_size(w->observer) * sizeof *w->raw, mask);
 
+  return XXH3_64bits_withSeed(w->noise_std, observer_noise_size(w->observer) * sizeof *w->noise_std, raw);
+}
+
+PetscErrorCode worker_observe(Worker *w, int64_t observation)
+{
   PetscFunctionBeginUser;
   if (w->observation == observation) PetscFunctionReturn(PETSC_SUCCESS);
   w->observation = -1;
@@ -207,8 +215,7 @@ PetscErrorCode worker_observe(Worker *w, int64_t observation)
     PetscCall(observe_held_out(w, observation));
   else
     PetscCall(observe_users_file(w));
-  const uint64_t mask = w->mask ? XXH3_64bits(w->mask, pixels * sizeof *w->mask) : 0;
-  w->shown = (int64_t)XXH3_64bits_withSeed(w->raw, observer_raw_size(w->observer) * sizeof *w->raw, mask);
+  w->shown = (int64_t)observation_digest(w);
   w->observation = observation;
   PetscFunctionReturn(PETSC_SUCCESS);
 }

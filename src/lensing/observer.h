@@ -18,10 +18,12 @@ PetscBool mask_exists(const Mask *mask);
 void mask_draw(const Mask *mask, RandomKey noise, float *observed);
 PetscErrorCode mask_destroy(Mask **mask);
 
-/** Of a bin, what makes its noise the same in every pixel: the root of the count over its mean where there are
- * galaxies, 0 where there are none.  \returns [ny][nx], borrowed; NULL where the noise is the same already */
-const float *shape_noise_weight(const ShapeNoise *noise, PetscInt bin);
-/** Add the noise of one bin: std * normal(key, index in the raw observation).  \param[in,out] plane [planes][ny][nx] */
+/** What is typical of a bin's noise: of an even survey its noise, with counts that of a pixel of the mean count. */
+double shape_noise_typical(const ShapeNoise *noise, PetscInt bin);
+/** By what the noise of an observation differs from the survey's in a bin: 1, or with survey_noise_range its own. */
+double shape_noise_factor(const ShapeNoise *noise, RandomKey key, PetscInt bin);
+/** Add the noise of one bin: std * factor * normal(key, index in the raw observation).
+ * \param[in,out] plane [planes][ny][nx] */
 void shape_noise_add(const ShapeNoise *noise, RandomKey key, PetscInt bin, PetscInt planes, double *plane);
 
 #endif

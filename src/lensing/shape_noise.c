@@ -8,8 +8,12 @@ struct ShapeNoise {
   size_t bins, pixels;
   double even; /* standard deviation in every pixel, where there are no counts */
   double *std; /* [bins][ny][nx] from counts, infinite without galaxies; or NULL */
-  float *weight; /* [bins][ny][nx] */
+  double typical[NEPHRITE_MAX_BINS];
+  double low, high; /* factors between which observations differ; equal where they do not */
 };
+
+/* Where the levels of bins begin in the sequence of the noise key, far beyond any pixel's noise and the mask. */
+#define LEVEL_POSITION ((uint64_t)1 << 63)
 
 /* ---- from a map of counts ---- */
 
@@ -27,10 +31,8 @@ static PetscErrorCode take_counts(ShapeNoise *n, const char *path, double sigma_
       seen += plane[i] > 0;
     }
     PetscCheck(seen, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT, "%s: counts has no galaxy in bin %zu", path, bin);
-    for (size_t i = 0; i < n->pixels; i++) {
-      n->std[bin * n->pixels + i] = sigma_e / sqrt(plane[i] / (double)shared);
-      n->weight[bin * n->pixels + i] = (float)sqrt(plane[i] * (double)seen / sum);
-    }
+    for (size_t i = 0; i < n->pixels; i++) n->std[bin * n->pixels + i] = sigma_e / sqrt(plane[i] / (double)shared);
+    n->typical[bin] = sigma_e / sqrt(sum / (double)seen / (double)shared);
   }
   PetscFunctionReturn(PETSC_SUCCESS);
 }
@@ -73,9 +75,12 @@ PetscErrorCode shape_noise_create(const SurveyConfig *survey, ShapeNoise **noise
   *noise = n;
   n->bins = (size_t)survey->bins;
   n->pixels = (size_t)survey_ny(survey) * (size_t)survey_nx(survey);
+  n->low = survey->noise_range[0];
+  n->high = survey->noise_range[1];
   n->even = survey_noise_std(survey);
+  for (size_t bin = 0; bin < n->bins; bin++) n->typical[bin] = n->even;
   if (!survey->counts[0]) PetscFunctionReturn(PETSC_SUCCESS);
-  PetscCall(PetscMalloc2(n->bins * n->pixels, &n->std, n->bins * n->pixels, &n->weight));
+  PetscCall(PetscMalloc1(n->bins * n->pixels, &n->std));
   PetscErrorCode error = product_open_foreign(survey->counts, &file);
   if (!error) error = read_counts(file, survey, n);
   PetscCall(product_close(&file));
@@ -86,7 +91,7 @@ PetscErrorCode shape_noise_destroy(ShapeNoise **noise)
 {
   PetscFunctionBeginUser;
   if (!*noise) PetscFunctionReturn(PETSC_SUCCESS);
-  PetscCall(PetscFree2((*noise)->std, (*noise)->weight));
+  PetscCall(PetscFree((*noise)->std));
   PetscCall(PetscFree(*noise));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
@@ -98,18 +103,28 @@ double shape_noise_std(const ShapeNoise *noise, PetscInt bin, size_t pixel)
   return noise->std ? noise->std[(size_t)bin * noise->pixels + pixel] : noise->even;
 }
 
-const float *shape_noise_weight(const ShapeNoise *noise, PetscInt bin)
+double shape_noise_typical(const ShapeNoise *noise, PetscInt bin)
 {
-  return noise->weight ? noise->weight + (size_t)bin * noise->pixels : NULL;
+  return noise->typical[bin];
+}
+
+/* Log-uniform: half as much noise is as likely as twice as much. */
+double shape_noise_factor(const ShapeNoise *noise, RandomKey key, PetscInt bin)
+{
+  double u;
+
+  if (!(noise->low < noise->high)) return 1;
+  random_uniform(key, LEVEL_POSITION + (uint64_t)bin, 1, &u);
+  return noise->low * pow(noise->high / noise->low, u);
 }
 
 void shape_noise_hide(const ShapeNoise *noise, float *observed)
 {
-  for (size_t i = 0; i < noise->pixels && noise->weight; i++) {
+  for (size_t i = 0; i < noise->pixels && noise->std; i++) {
     PetscBool seen = PETSC_FALSE;
 
     for (size_t bin = 0; bin < noise->bins && !seen; bin++)
-      if (noise->weight[bin * noise->pixels + i] > 0) seen = PETSC_TRUE;
+      if (isfinite(noise->std[bin * noise->pixels + i])) seen = PETSC_TRUE;
     if (!seen) observed[i] = 0;
   }
 }
@@ -118,6 +133,7 @@ void shape_noise_add(const ShapeNoise *noise, RandomKey key, PetscInt bin, Petsc
 {
   enum { PIECE = 256 }; /* of the stack; what a number is depends on its position alone */
   const double *std = noise->std ? noise->std + (size_t)bin * noise->pixels : NULL;
+  const double factor = shape_noise_factor(noise, key, bin);
   const size_t count = (size_t)planes * noise->pixels;
   const uint64_t position = (uint64_t)bin * count;
   double normal[PIECE];
@@ -127,6 +143,6 @@ void shape_noise_add(const ShapeNoise *noise, RandomKey key, PetscInt bin, Petsc
 
     random_normal(key, position + done, take, normal);
     for (size_t i = 0; i < take; i++)
-      plane[done + i] += (std ? std[(done + i) % noise->pixels] : noise->even) * normal[i];
+      plane[done + i] += factor * (std ? std[(done + i) % noise->pixels] : noise->even) * normal[i];
   }
 }

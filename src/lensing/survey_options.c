@@ -27,6 +27,9 @@ static const OptionSpec specs[] = {
     {"survey_counts", VALUE_TEXT, offsetof(SurveyConfig, counts), "", "", 0, 0, NULL, AFTER_MAPS,
      "HDF5 file with the galaxies of each pixel, counts[bin][y][x], or counts[y][x] of all bins together, instead of "
      "survey_galaxies_per_arcmin2; empty for none"},
+    {"survey_noise_range", VALUE_REAL_PAIR, offsetof(SurveyConfig, noise_range), "", "1", 0.01, 100, NULL, AFTER_MAPS,
+     "least and greatest factor, drawn log-uniformly for each observation and bin, by which its noise differs from the "
+     "survey's; the network is shown which; 1 for none"},
     {"survey_smail_z0", VALUE_REAL, offsetof(SurveyConfig, smail_z0), "", "0.11", 1e-3, 10, NULL, MAPS,
      "scale of the parent p(z) ~ z^beta exp(-(z/z0)^alpha)"},
     {"survey_smail_alpha", VALUE_REAL, offsetof(SurveyConfig, smail_alpha), "", "0.68", 0.1, 10, NULL, MAPS,
@@ -47,6 +50,19 @@ static const OptionSpec specs[] = {
 
 const OptionTable survey_options = {"survey", specs, sizeof specs / sizeof *specs};
 
+static PetscErrorCode check_noise_range(double low, double high)
+{
+  PetscFunctionBeginUser;
+  PetscCheck(low <= high, PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
+             "survey_noise_range is %.6g,%.6g; the smaller factor must come first", low, high);
+  PetscCheck(
+      low < high || low == 1, PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
+      "survey_noise_range is %.6g alone, which is no range; noise that is larger or smaller in every observation "
+      "is for survey_sigma_e or survey_galaxies_per_arcmin2 to say",
+      low);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
 PetscErrorCode survey_config_check(const SurveyConfig *survey)
 {
   const double y_deg = survey->field_of_view_deg * survey_ny(survey) / survey_nx(survey);
@@ -62,6 +78,7 @@ PetscErrorCode survey_config_check(const SurveyConfig *survey)
       (int)survey_nx(survey), (int)survey_ny(survey), survey->field_of_view_deg, y_deg);
   PetscCheck(survey->mask[0], PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
              "survey_mask is empty; it must be none, random or the name of a file");
+  PetscCall(check_noise_range(survey->noise_range[0], survey->noise_range[1]));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 

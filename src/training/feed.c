@@ -16,6 +16,7 @@ typedef struct {
   Observer *observer;
   float *raw; /* [observer_raw_size()] */
   float *mask; /* [ny][nx] */
+  double *noise_std; /* [observer_noise_size()] */
   float *channels; /* [observation_channels][ny][nx] */
   float *kappa; /* [bins][ny][nx] flipped map */
   Scalar *noise; /* [bins][ny][nx] */
@@ -60,6 +61,7 @@ static PetscErrorCode worker_create(const NetworkShape *shape, const SurveyConfi
              (int)shape->observation_channels);
   PetscCall(PetscMalloc1(observer_raw_size(worker->observer), &worker->raw));
   PetscCall(PetscMalloc1(plane(shape), &worker->mask));
+  PetscCall(PetscMalloc1(observer_noise_size(worker->observer), &worker->noise_std));
   PetscCall(PetscMalloc1(observation_size(shape), &worker->channels));
   PetscCall(PetscMalloc1(map_size(shape), &worker->kappa));
   PetscCall(PetscMalloc1(map_size(shape), &worker->noise));
@@ -72,6 +74,7 @@ static PetscErrorCode worker_destroy(Worker *worker)
   PetscCall(observer_destroy(&worker->observer));
   PetscCall(PetscFree(worker->raw));
   PetscCall(PetscFree(worker->mask));
+  PetscCall(PetscFree(worker->noise_std));
   PetscCall(PetscFree(worker->channels));
   PetscCall(PetscFree(worker->kappa));
   PetscCall(PetscFree(worker->noise));
@@ -210,14 +213,16 @@ static PetscErrorCode prepare(Feed *f, Worker *worker, int64_t seed, PetscBool f
   const size_t size = map_size(shape), parameters = (size_t)shape->parameters;
   const RandomKey shape_noise = {(uint64_t)seed, STREAM_NOISE, f->keys[b]};
   const float *kappa = f->kappa + b * size;
+  float *const mask = f->masked ? worker->mask : NULL;
 
   PetscFunctionBeginUser;
   if (flipped) {
     flip(shape, (RandomKey){(uint64_t)seed, STREAM_AUGMENTATION, f->keys[b]}, kappa, worker->kappa);
     kappa = worker->kappa;
   }
-  PetscCall(observer_observe(worker->observer, shape_noise, kappa, worker->raw, f->masked ? worker->mask : NULL));
-  PetscCall(observer_present(worker->observer, worker->raw, f->masked ? worker->mask : NULL, worker->channels));
+  PetscCall(observer_observe(worker->observer, shape_noise, kappa, worker->raw, mask));
+  observer_noise_std(worker->observer, shape_noise, worker->noise_std);
+  PetscCall(observer_present(worker->observer, worker->raw, mask, worker->noise_std, worker->channels));
   scale_channels(f, shape->observation_channels, worker->channels, f->batch.observation + b * observation_size(shape));
   for (size_t bin = 0; bin < (size_t)shape->bins; bin++) {
     const Scalar factor = (Scalar)(1 / normalisation->map_std[bin]);

@@ -76,7 +76,7 @@ static inline void observe_sky(const Prior *prior, Sky *sky)
   assert_ok(field_set_spectra(field, spectra));
   assert_ok(field_realise_keyed(field, (RandomKey){1, STREAM_FIELD, 4}, kappa));
   assert_ok(observer_create(&sky->survey, &observer));
-  observer_noise_std(observer, sky->noise_std);
+  observer_noise_std(observer, (RandomKey){1, STREAM_NOISE, 4}, sky->noise_std);
   assert_ok(observer_observe(observer, (RandomKey){1, STREAM_NOISE, 4}, kappa, sky->raw, NULL));
   assert_ok(observer_destroy(&observer));
   assert_ok(field_destroy(&field));

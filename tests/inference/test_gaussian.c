@@ -57,7 +57,7 @@ static Case *make_case(PetscInt bins, ObservationKind kind, double noise)
   assert_ok(field_set_spectra(field, c->spectra));
   assert_ok(field_realise_keyed(field, (RandomKey){.seed = 1, .stream = STREAM_FIELD, .index = 3}, c->kappa));
   assert_ok(observer_create(&c->survey, &observer));
-  observer_noise_std(observer, c->noise_std);
+  observer_noise_std(observer, (RandomKey){0}, c->noise_std);
   assert_ok(
       observer_observe(observer, (RandomKey){.seed = 1, .stream = STREAM_NOISE, .index = 3}, c->kappa, c->raw, NULL));
   assert_ok(observer_destroy(&observer));

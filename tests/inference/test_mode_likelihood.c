@@ -114,7 +114,7 @@ static void its_slope_at_the_truth_vanishes_on_average(void **state)
                          &field));
   assert_ok(field_set_spectra(field, spectra[1]));
   assert_ok(observer_create(&survey, &observer));
-  observer_noise_std(observer, noise_std);
+  observer_noise_std(observer, (RandomKey){0}, noise_std);
   for (uint64_t map = 0; map < MAPS; map++) {
     ModeLikelihood *likelihood = NULL;
     double below, above;

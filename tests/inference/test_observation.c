@@ -347,6 +347,110 @@ static void where_a_survey_has_no_galaxies_a_file_is_not_looked_at(void **state)
   remove(path());
 }
 
+/* ---- a survey with a range of noise levels ---- */
+
+static void level_of_file(UserFile *file, const SurveyConfig *survey, double factor, double level[BINS * NY * NX])
+{
+  Observation *o = NULL;
+
+  file->noise_factor = factor;
+  assert_ok(read_user_file(file, survey, &o));
+  memcpy(level, o->noise_std, (size_t)BINS * (survey->counts[0] ? NY * NX : 1) * sizeof *level);
+  assert_ok(observation_destroy(&o));
+}
+
+static void with_range_refused(const UserFile *file, const SurveyConfig *survey, const char *text)
+{
+  Observation *o = NULL;
+
+  assert_fails(read_user_file(file, survey, &o), NEPHRITE_ERR_INPUT, text);
+  assert_ok(observation_destroy(&o));
+}
+
+static SurveyConfig with_range(SurveyConfig survey)
+{
+  survey.noise_range[0] = 0.5;
+  survey.noise_range[1] = 2;
+  return survey;
+}
+
+static void any_noise_within_the_range_is_taken_in_each_bin(void **state)
+{
+  const SurveyConfig survey = with_range(survey_of(OBSERVATION_SHEAR));
+  const double factors[] = {0.5, 0.7, 1, 1.9, 2, 2.01}; /* the last is within the tolerance */
+  const double std = survey_noise_std(&survey);
+  UserFile file = good_file(OBSERVATION_SHEAR);
+  double level[BINS * NY * NX];
+
+  (void)state;
+  for (int i = 0; i < 6; i++) {
+    level_of_file(&file, &survey, factors[i], level);
+    assert_close(level[0], std, 1e-12);
+    assert_close(level[1], factors[i] * std, 1e-12);
+  }
+  remove(path());
+}
+
+static void noise_beyond_the_range_is_refused_saying_what_it_was(void **state)
+{
+  const SurveyConfig survey = with_range(survey_of(OBSERVATION_SHEAR));
+  UserFile file = good_file(OBSERVATION_SHEAR);
+  char trained[96];
+
+  (void)state;
+  snprintf(trained, sizeof trained, "in bin 1; the model was trained with %.6g to %.6g", survey_noise_std(&survey) / 2,
+           2 * survey_noise_std(&survey));
+  file.noise_factor = 2.03;
+  with_range_refused(&file, &survey, trained);
+  with_range_refused(&file, &survey, "times a factor of each bin (survey_noise_range)");
+  file.noise_factor = 0.49;
+  with_range_refused(&file, &survey, trained);
+  file.noise_factor = NAN;
+  with_range_refused(&file, &survey, trained);
+  remove(path());
+}
+
+/* One pixel of a bin at a level of its own: every level is in the range, and the model has seen no such noise. */
+static void within_a_bin_noise_has_one_level(void **state)
+{
+  const SurveyConfig surveys[] = {with_range(survey_of(OBSERVATION_SHEAR)), with_range(survey_of_counts(0))};
+  UserFile file = good_file(OBSERVATION_SHEAR);
+
+  (void)state;
+  file.noise_rank = 3;
+  for (int s = 0; s < 2; s++) {
+    const size_t kept = s ? NY * NX : 1;
+    double level[BINS * NY * NX];
+
+    file.noise_factor = 1.2;
+    with_range_refused(&file, &surveys[s], "at y 1, x 2 of bin 1, 1.2 times the survey's");
+    level_of_file(&file, &surveys[s], 1.005, level); /* one of 24 pixels */
+    for (size_t i = 0; i < kept; i++) {
+      assert_close(level[i], survey_noise_std(&surveys[0]), 1e-12);
+      assert_close(level[kept + i], (1 + 0.005 / 24) * survey_noise_std(&surveys[0]), 1e-12);
+    }
+  }
+  unlink(surveys[1].counts);
+  remove(path());
+}
+
+static void pixels_without_galaxies_do_not_count_for_the_level(void **state)
+{
+  const SurveyConfig survey = with_range(survey_of_counts(BINS));
+  UserFile file = good_file(OBSERVATION_SHEAR);
+  double level[BINS * NY * NX];
+
+  (void)state;
+  file.noise_rank = 3;
+  level_of_file(&file, &survey, NAN, level);
+  for (int bin = 0; bin < BINS; bin++) {
+    assert_true(isinf(level[bin * NY * NX + NX + 2]));
+    assert_close(level[bin * NY * NX], survey_noise_std(&survey), 1e-12);
+  }
+  unlink(survey.counts);
+  remove(path());
+}
+
 NEPHRITE_TEST_MAIN(cmocka_unit_test(a_good_file_is_read_as_it_is),
                    cmocka_unit_test(noise_may_be_a_map_and_truth_may_be_told),
                    cmocka_unit_test(masked_pixels_are_not_looked_at_and_become_zero),
@@ -359,4 +463,8 @@ NEPHRITE_TEST_MAIN(cmocka_unit_test(a_good_file_is_read_as_it_is),
                    cmocka_unit_test(a_truth_of_another_number_of_parameters_is_refused),
                    cmocka_unit_test(a_missing_file_is_refused),
                    cmocka_unit_test(noise_of_counts_is_wanted_for_every_pixel),
-                   cmocka_unit_test(where_a_survey_has_no_galaxies_a_file_is_not_looked_at))
+                   cmocka_unit_test(where_a_survey_has_no_galaxies_a_file_is_not_looked_at),
+                   cmocka_unit_test(any_noise_within_the_range_is_taken_in_each_bin),
+                   cmocka_unit_test(noise_beyond_the_range_is_refused_saying_what_it_was),
+                   cmocka_unit_test(within_a_bin_noise_has_one_level),
+                   cmocka_unit_test(pixels_without_galaxies_do_not_count_for_the_level))

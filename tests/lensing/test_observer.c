@@ -51,7 +51,7 @@ static void check_noise(ObservationKind kind)
   double *normal = room(size, sizeof *normal), std[BINS], sum = 0;
 
   random_normal(noise, 0, size, normal);
-  observer_noise_std(observer, std);
+  observer_noise_std(observer, noise, std);
   assert_ok(observer_observe(observer, noise, kappa, raw, NULL));
   for (size_t i = 0; i < size; i++) {
     assert_close(raw[i], std[0] * normal[i], 0x1p-24); /* half a unit in the last place of a float */
@@ -81,7 +81,7 @@ static void noise_per_pixel_is_sigma_e_over_the_root_of_the_galaxies_of_a_bin(vo
   double std[5];
 
   (void)state;
-  observer_noise_std(observer, std);
+  observer_noise_std(observer, noise, std);
   for (int bin = 0; bin < 5; bin++) assert_close(std[bin], 0.0477377, 1e-5); /* as published, 0.047738 */
   assert_ok(observer_destroy(&observer));
 }
@@ -113,9 +113,9 @@ static void noise_is_shown_with_no_more_than_its_own_variance(void **state)
   double std[BINS];
 
   (void)state;
-  observer_noise_std(observer, std);
+  observer_noise_std(observer, noise, std);
   assert_ok(observer_observe(observer, noise, kappa, raw, NULL));
-  assert_ok(observer_present(observer, raw, NULL, shown));
+  assert_ok(observer_present(observer, raw, NULL, NULL, shown));
   for (int bin = 0; bin < BINS; bin++) {
     double sum = 0;
 
@@ -140,7 +140,7 @@ static void what_is_shown_of_a_noiseless_shear_is_the_convergence_without_its_me
   observer = make_observer(survey);
   for (int i = 0; i < BINS * SIZE; i++) kappa[i] = (float)white[i];
   assert_ok(observer_observe(observer, noise, kappa, raw, NULL));
-  assert_ok(observer_present(observer, raw, NULL, shown));
+  assert_ok(observer_present(observer, raw, NULL, NULL, shown));
   for (int bin = 0; bin < BINS; bin++) {
     double mean = 0;
 
@@ -167,7 +167,7 @@ static void masked_pixels_carry_no_data_and_the_mask_is_the_last_channel(void **
   for (int i = 0; i < BINS * PIXELS; i++) assert_true(mask[i % PIXELS] == 0 ? raw[i] == 0 : raw[i] != 0);
   for (int i = 0; i < PIXELS; i++) hidden += mask[i] == 0;
   assert_true(hidden > 0);
-  assert_ok(observer_present(observer, raw, mask, shown));
+  assert_ok(observer_present(observer, raw, mask, NULL, shown));
   assert_memory_equal(shown, raw, sizeof raw);
   assert_memory_equal(shown + BINS * PIXELS, mask, sizeof mask);
   assert_ok(observer_destroy(&observer));
@@ -187,7 +187,7 @@ static void a_mask_leaks_e_into_b_and_b_modes_are_shown_after_all_e_modes(void *
   assert_ok(shear_transform_create(NY, NX, &transform));
   for (int i = 0; i < BINS * PIXELS; i++) kappa[i] = (float)white[i];
   assert_ok(observer_observe(observer, noise, kappa, raw, mask));
-  assert_ok(observer_present(observer, raw, mask, shown));
+  assert_ok(observer_present(observer, raw, mask, NULL, shown));
   for (int bin = 0; bin < BINS; bin++) {
     for (int i = 0; i < 2 * PIXELS; i++) in[i] = raw[bin * 2 * PIXELS + i];
     assert_ok(shear_project(transform, in, in + PIXELS, e, b));
@@ -214,9 +214,9 @@ static void what_a_masked_pixel_holds_does_not_matter(void **state)
   strcpy(survey.mask, "random");
   observer = make_observer(survey);
   for (int i = 0; i < PIXELS; i++) mask[i] = i % 7 ? 1 : 0;
-  assert_ok(observer_present(observer, raw, mask, clean));
+  assert_ok(observer_present(observer, raw, mask, NULL, clean));
   for (int i = 0; i < 2 * BINS * PIXELS; i++) raw[i] = mask[i % PIXELS] == 0 ? NAN : 0;
-  assert_ok(observer_present(observer, raw, mask, shown));
+  assert_ok(observer_present(observer, raw, mask, NULL, shown));
   assert_memory_equal(shown + 2 * BINS * PIXELS, mask, sizeof mask);
   for (int i = 0; i < 2 * BINS * PIXELS; i++) assert_true(shown[i] == clean[i]);
   assert_ok(observer_destroy(&observer));
@@ -231,7 +231,7 @@ static void an_observation_without_mask_is_shown_as_fully_observed(void **state)
   (void)state;
   strcpy(survey.mask, "random");
   observer = make_observer(survey);
-  assert_ok(observer_present(observer, raw, NULL, shown));
+  assert_ok(observer_present(observer, raw, NULL, NULL, shown));
   for (int i = 0; i < PIXELS; i++) assert_true(shown[BINS * PIXELS + i] == 1);
   assert_ok(observer_destroy(&observer));
 }
@@ -243,9 +243,9 @@ static void a_masked_observation_for_a_survey_without_mask_is_refused(void **sta
 
   (void)state;
   for (int i = 0; i < PIXELS; i++) mask[i] = 1;
-  assert_ok(observer_present(observer, raw, mask, shown)); /* a mask that hides nothing */
+  assert_ok(observer_present(observer, raw, mask, NULL, shown)); /* a mask that hides nothing */
   mask[3] = 0;
-  assert_fails(observer_present(observer, raw, mask, shown), NEPHRITE_ERR_INPUT, "survey_mask is none");
+  assert_fails(observer_present(observer, raw, mask, NULL, shown), NEPHRITE_ERR_INPUT, "survey_mask is none");
   assert_ok(observer_destroy(&observer));
 }
 
@@ -268,13 +268,19 @@ static void a_mask_without_room_for_it_is_refused(void **state)
 static const char counts_path[] = "observer_counts_test.h5";
 
 /* Of all bins together: none in the first pixel, few galaxies in the left half of the map, many in the right. */
-static Observer *make_counted(ObservationKind kind, const char *mask)
+static void write_counts(void)
 {
-  SurveyConfig survey = small_survey(NX, NY, kind);
   float counts[PIXELS];
 
   for (int i = 0; i < PIXELS; i++) counts[i] = i == 0 ? 0 : i % NX < NX / 2 ? 2 : 200;
   write_plane(counts_path, "counts", NY, NX, counts);
+}
+
+static Observer *make_counted(ObservationKind kind, const char *mask)
+{
+  SurveyConfig survey = small_survey(NX, NY, kind);
+
+  write_counts();
   strcpy(survey.counts, counts_path);
   strcpy(survey.mask, mask);
   Observer *observer = make_observer(survey);
@@ -292,11 +298,13 @@ static void with_counts_weights_of_each_bin_follow_the_data(void **state)
     const PetscInt data = BINS * (kinds[k] == OBSERVATION_SHEAR ? 2 : 1), channels = data + BINS;
     float *kappa = room(BINS * PIXELS, sizeof *kappa), *raw = room(2 * BINS * PIXELS, sizeof *raw);
     float mask[PIXELS], *shown = room((size_t)channels * PIXELS, sizeof *shown);
+    double std[BINS * PIXELS];
 
     assert_int_equal(observer_channels(observer), channels);
     assert_int_equal(observation_data_channels(BINS, channels), data);
     assert_ok(observer_observe(observer, noise, kappa, raw, mask));
-    assert_ok(observer_present(observer, raw, mask, shown));
+    observer_noise_std(observer, noise, std);
+    assert_ok(observer_present(observer, raw, mask, std, shown));
     for (int i = 0; i < PIXELS; i++) assert_true(mask[i] == (i != 0));
     for (PetscInt bin = 0; bin < BINS; bin++) {
       const float *weight = shown + (data + bin) * PIXELS;
@@ -345,11 +353,12 @@ static void noise_of_counts_is_shown_alike_where_there_are_few_galaxies_and_many
   (void)state;
   for (int k = 0; k < 2; k++) {
     Observer *observer = make_counted(kinds[k], "none");
-    double left = 0, right = 0;
+    double left = 0, right = 0, std[BINS * PIXELS];
 
+    observer_noise_std(observer, noise, std);
     for (uint64_t d = 0; d < DRAWS; d++) {
       assert_ok(observer_observe(observer, (RandomKey){3, STREAM_NOISE, d}, kappa, raw, mask));
-      assert_ok(observer_present(observer, raw, mask, shown));
+      assert_ok(observer_present(observer, raw, mask, std, shown));
       for (int bin = 0; bin < BINS; bin++) {
         left += power_of_half(shown + bin * PIXELS, 0);
         right += power_of_half(shown + bin * PIXELS, 1);
@@ -367,11 +376,13 @@ static void a_mask_and_counts_hide_together_and_what_is_hidden_does_not_matter(v
   Observer *observer = make_counted(OBSERVATION_SHEAR, "random");
   float *kappa = room(BINS * PIXELS, sizeof *kappa), *raw = room(2 * BINS * PIXELS, sizeof *raw);
   float *shown = room(2 * 3 * BINS * PIXELS, sizeof *shown), *again = shown + 3 * BINS * PIXELS, mask[PIXELS];
+  double std[BINS * PIXELS];
   int hidden = 0;
 
   (void)state;
   assert_ok(observer_observe(observer, noise, kappa, raw, mask));
-  assert_ok(observer_present(observer, raw, mask, shown));
+  observer_noise_std(observer, noise, std);
+  assert_ok(observer_present(observer, raw, mask, std, shown));
   for (int i = 0; i < PIXELS; i++) {
     assert_true((shown[2 * BINS * PIXELS + i] == 0) == (mask[i] == 0));
     hidden += mask[i] == 0;
@@ -381,7 +392,7 @@ static void a_mask_and_counts_hide_together_and_what_is_hidden_does_not_matter(v
     }
   }
   assert_true(hidden > 1 && mask[0] == 0);
-  assert_ok(observer_present(observer, raw, mask, again));
+  assert_ok(observer_present(observer, raw, mask, std, again));
   assert_memory_equal(shown, again, 3 * BINS * PIXELS * sizeof *shown);
   assert_ok(observer_destroy(&observer));
   free(kappa), free(raw), free(shown);
@@ -394,12 +405,199 @@ static void counts_give_the_noise_of_every_pixel(void **state)
 
   (void)state;
   assert_int_equal(observer_noise_size(observer), BINS * PIXELS);
-  observer_noise_std(observer, std);
+  observer_noise_std(observer, noise, std);
   for (int bin = 0; bin < BINS; bin++) {
     assert_true(isinf(std[bin * PIXELS]));
     assert_close(std[bin * PIXELS + 1], 0.26, 1e-14); /* two galaxies, one for each bin */
     assert_close(std[bin * PIXELS + NX - 1], 0.026, 1e-14);
   }
+  assert_ok(observer_destroy(&observer));
+}
+
+/* ---- a range of noise levels ---- */
+
+static const double lowest = 0.5, highest = 2;
+
+static SurveyConfig ranged_survey(ObservationKind kind, const char *mask)
+{
+  SurveyConfig survey = small_survey(NX, NY, kind);
+
+  survey.noise_range[0] = lowest;
+  survey.noise_range[1] = highest;
+  strcpy(survey.mask, mask);
+  return survey;
+}
+
+static void weights_of_each_bin_follow_the_data_and_b_modes_are_shown_under_masks_alone(void **state)
+{
+  const struct {
+    ObservationKind kind;
+    const char *mask;
+    PetscInt data;
+  } cases[] = {{OBSERVATION_SHEAR, "none", BINS},
+               {OBSERVATION_SHEAR, "random", 2 * BINS},
+               {OBSERVATION_CONVERGENCE, "none", BINS},
+               {OBSERVATION_CONVERGENCE, "random", BINS}};
+
+  (void)state;
+  for (int c = 0; c < 4; c++) {
+    Observer *observer = make_observer(ranged_survey(cases[c].kind, cases[c].mask));
+    const PetscInt data = cases[c].data;
+    float *kappa = room(BINS * PIXELS, sizeof *kappa), *raw = room(2 * BINS * PIXELS, sizeof *raw);
+    float mask[PIXELS], *shown = room((size_t)(data + BINS) * PIXELS, sizeof *shown);
+    double std[BINS];
+    const SurveyConfig survey = small_survey(NX, NY, cases[c].kind);
+
+    assert_int_equal(observer_channels(observer), data + BINS);
+    assert_int_equal(observation_data_channels(BINS, data + BINS), data);
+    assert_int_equal(observer_noise_size(observer), BINS);
+    assert_ok(observer_observe(observer, noise, kappa, raw, mask));
+    observer_noise_std(observer, noise, std);
+    assert_ok(observer_present(observer, raw, mask, std, shown));
+    for (int i = 0; i < BINS * PIXELS; i++)
+      assert_close(shown[(size_t)data * PIXELS + (size_t)i],
+                   mask[i % PIXELS] == 0 ? 0 : survey_noise_std(&survey) / std[i / PIXELS], 0x1p-23);
+    assert_ok(observer_destroy(&observer));
+    free(kappa), free(raw), free(shown);
+  }
+}
+
+/* Of the log of the factor in units of the range: uniform from 0 to 1, mean 1/2, variance 1/12. */
+static void levels_are_log_uniform_and_those_of_bins_independent(void **state)
+{
+  enum { KEYS = 4000 };
+  Observer *observer = make_observer(ranged_survey(OBSERVATION_CONVERGENCE, "none"));
+  const SurveyConfig survey = small_survey(NX, NY, OBSERVATION_CONVERGENCE);
+  double mean[BINS] = {0}, square[BINS] = {0}, product = 0;
+
+  (void)state;
+  for (uint64_t k = 0; k < KEYS; k++) {
+    double std[BINS], u[BINS];
+
+    observer_noise_std(observer, (RandomKey){4, STREAM_NOISE, k}, std);
+    for (int bin = 0; bin < BINS; bin++) {
+      u[bin] = log(std[bin] / survey_noise_std(&survey) / lowest) / log(highest / lowest);
+      assert_true(u[bin] >= 0 && u[bin] <= 1);
+      mean[bin] += u[bin] / KEYS;
+      square[bin] += (u[bin] - 0.5) * (u[bin] - 0.5) / KEYS;
+    }
+    product += (u[0] - 0.5) * (u[1] - 0.5) / KEYS;
+  }
+  for (int bin = 0; bin < BINS; bin++) { /* 5 standard errors: of u, of (u - 1/2)^2, of a product */
+    assert_within(mean[bin], 0.5, 5 * sqrt(1. / 12 / KEYS));
+    assert_within(square[bin], 1. / 12, 5 * sqrt(1. / 180 / KEYS));
+  }
+  assert_within(product, 0, 5. / 12 / sqrt(KEYS));
+  assert_ok(observer_destroy(&observer));
+}
+
+/* Raw values of the noise alone are the keyed normals at their own positions, times what noise_std tells of the key. */
+static void noise_has_the_level_of_its_key_in_any_order(void **state)
+{
+  Observer *observer = make_observer(ranged_survey(OBSERVATION_SHEAR, "none"));
+  const size_t size = observer_raw_size(observer);
+  float *kappa = room(BINS * PIXELS, sizeof *kappa), *raw = room(size, sizeof *raw);
+  double *normal = room(size, sizeof *normal), std[2][BINS], again[BINS];
+
+  (void)state;
+  for (uint64_t k = 0; k < 2; k++) {
+    const RandomKey key = {noise.seed, noise.stream, noise.index + k};
+
+    random_normal(key, 0, size, normal);
+    observer_noise_std(observer, key, std[k]);
+    assert_ok(observer_observe(observer, key, kappa, raw, NULL));
+    for (size_t i = 0; i < size; i++)
+      assert_close(raw[i], std[k][i / (2 * PIXELS)] * normal[i], 0x1p-24); /* half a unit in the last place */
+  }
+  for (int bin = 0; bin < BINS; bin++) assert_true(fabs(std[0][bin] / std[1][bin] - 1) > 1e-3);
+  observer_noise_std(observer, noise, again);
+  assert_memory_equal(again, std[0], sizeof again);
+  assert_ok(observer_destroy(&observer));
+  free(kappa), free(raw), free(normal);
+}
+
+/* Whatever its level, noise is shown with the standard deviation that the survey has. */
+static void noise_of_every_level_is_shown_alike(void **state)
+{
+  Observer *observer = make_observer(ranged_survey(OBSERVATION_CONVERGENCE, "none"));
+  const SurveyConfig survey = small_survey(NX, NY, OBSERVATION_CONVERGENCE);
+  float *kappa = room(BINS * PIXELS, sizeof *kappa), *raw = room(BINS * PIXELS, sizeof *raw);
+  float *shown = room(2 * BINS * PIXELS, sizeof *shown);
+
+  (void)state;
+  for (uint64_t k = 0; k < 16; k++) {
+    const RandomKey key = {6, STREAM_NOISE, k};
+    double std[BINS], sum = 0;
+
+    assert_ok(observer_observe(observer, key, kappa, raw, NULL));
+    observer_noise_std(observer, key, std);
+    assert_ok(observer_present(observer, raw, NULL, std, shown));
+    for (int i = 0; i < BINS * PIXELS; i++) sum += (double)shown[i] * shown[i] / (BINS * PIXELS);
+    assert_close(sqrt(sum), survey_noise_std(&survey), 5 / sqrt(2. * BINS * PIXELS)); /* 5 standard errors */
+  }
+  assert_ok(observer_destroy(&observer));
+  free(kappa), free(raw), free(shown);
+}
+
+static void without_a_range_every_observation_has_the_noise_of_the_survey(void **state)
+{
+  const SurveyConfig survey = small_survey(NX, NY, OBSERVATION_SHEAR);
+  Observer *observer = make_observer(survey);
+  double std[BINS];
+
+  (void)state;
+  for (uint64_t k = 0; k < 4; k++) {
+    observer_noise_std(observer, (RandomKey){4, STREAM_NOISE, k}, std);
+    for (int bin = 0; bin < BINS; bin++) assert_true(std[bin] == survey_noise_std(&survey));
+  }
+  assert_ok(observer_destroy(&observer));
+}
+
+/* The level multiplies what counts give, and divides the weights. */
+static void a_range_and_counts_make_noise_together(void **state)
+{
+  Observer *counted = make_counted(OBSERVATION_SHEAR, "none"), *both = NULL;
+  SurveyConfig survey = ranged_survey(OBSERVATION_SHEAR, "none");
+  float *raw = room(2 * BINS * PIXELS, sizeof *raw), *kappa = room(BINS * PIXELS, sizeof *kappa), mask[PIXELS];
+  float *shown = room(6 * BINS * PIXELS, sizeof *shown), *ranged = shown + 3 * BINS * PIXELS;
+  double std[BINS * PIXELS], level[BINS * PIXELS];
+
+  (void)state;
+  write_counts();
+  strcpy(survey.counts, counts_path);
+  both = make_observer(survey);
+  unlink(counts_path);
+  assert_int_equal(observer_channels(both), 3 * BINS);
+  observer_noise_std(counted, noise, std);
+  observer_noise_std(both, noise, level);
+  for (int bin = 0; bin < BINS; bin++) {
+    const double factor = level[bin * PIXELS + 1] / std[bin * PIXELS + 1];
+
+    assert_true(factor > lowest && factor < highest && fabs(factor - 1) > 1e-3 && isinf(level[bin * PIXELS]));
+    for (int i = 1; i < PIXELS; i++) assert_close(level[bin * PIXELS + i], factor * std[bin * PIXELS + i], 1e-14);
+  }
+  assert_ok(observer_observe(counted, noise, kappa, raw, mask));
+  assert_ok(observer_present(counted, raw, mask, std, shown));
+  assert_ok(observer_observe(both, noise, kappa, raw, mask));
+  assert_true(mask[0] == 0 && mask[1] == 1);
+  assert_ok(observer_present(both, raw, mask, level, ranged));
+  for (int i = 0; i < 2 * BINS * PIXELS; i++) /* of noise alone, the weighted data are the same */
+    assert_within(ranged[i], shown[i], 1e-5);
+  for (int i = 0; i < BINS * PIXELS; i++)
+    assert_close(ranged[2 * BINS * PIXELS + i] * (i % PIXELS ? level[i] : 1),
+                 shown[2 * BINS * PIXELS + i] * (i % PIXELS ? std[i] : 1), 0x1p-22);
+  assert_ok(observer_destroy(&counted));
+  assert_ok(observer_destroy(&both));
+  free(raw), free(kappa), free(shown);
+}
+
+static void weights_of_an_unknown_noise_are_refused(void **state)
+{
+  Observer *observer = make_observer(ranged_survey(OBSERVATION_CONVERGENCE, "none"));
+  float raw[BINS * PIXELS] = {0}, shown[2 * BINS * PIXELS];
+
+  (void)state;
+  assert_fails(observer_present(observer, raw, NULL, NULL, shown), NEPHRITE_ERR_INTERNAL, "nobody tells their noise");
   assert_ok(observer_destroy(&observer));
 }
 
@@ -420,4 +618,11 @@ NEPHRITE_TEST_MAIN(cmocka_unit_test(without_mask_only_e_modes_or_convergences_ar
                    cmocka_unit_test(data_channels_are_known_from_the_numbers_of_bins_and_channels),
                    cmocka_unit_test(noise_of_counts_is_shown_alike_where_there_are_few_galaxies_and_many),
                    cmocka_unit_test(a_mask_and_counts_hide_together_and_what_is_hidden_does_not_matter),
-                   cmocka_unit_test(counts_give_the_noise_of_every_pixel))
+                   cmocka_unit_test(counts_give_the_noise_of_every_pixel),
+                   cmocka_unit_test(weights_of_each_bin_follow_the_data_and_b_modes_are_shown_under_masks_alone),
+                   cmocka_unit_test(levels_are_log_uniform_and_those_of_bins_independent),
+                   cmocka_unit_test(noise_has_the_level_of_its_key_in_any_order),
+                   cmocka_unit_test(noise_of_every_level_is_shown_alike),
+                   cmocka_unit_test(without_a_range_every_observation_has_the_noise_of_the_survey),
+                   cmocka_unit_test(a_range_and_counts_make_noise_together),
+                   cmocka_unit_test(weights_of_an_unknown_noise_are_refused))

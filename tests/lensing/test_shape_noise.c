@@ -31,7 +31,7 @@ static ShapeNoise *make_noise(int rank, const double *counts)
   return noise;
 }
 
-static void without_counts_it_is_the_same_everywhere_and_has_no_weights(void **state)
+static void without_counts_it_is_the_same_everywhere(void **state)
 {
   const SurveyConfig survey = small_survey(NX, NY, OBSERVATION_SHEAR);
   float observed[PIXELS];
@@ -40,7 +40,7 @@ static void without_counts_it_is_the_same_everywhere_and_has_no_weights(void **s
   (void)state;
   assert_ok(shape_noise_create(&survey, &noise));
   for (size_t i = 0; i < PIXELS; i++) assert_true(shape_noise_std(noise, 1, i) == survey_noise_std(&survey));
-  assert_null(shape_noise_weight(noise, 0));
+  assert_true(shape_noise_typical(noise, 1) == survey_noise_std(&survey));
   for (int i = 0; i < PIXELS; i++) observed[i] = 1;
   shape_noise_hide(noise, observed);
   for (int i = 0; i < PIXELS; i++) assert_true(observed[i] == 1);
@@ -67,8 +67,7 @@ static void of_counts_per_bin_it_is_sigma_e_over_their_root_and_infinite_without
   assert_ok(shape_noise_destroy(&noise));
 }
 
-/* Then noise times weight is sigma_e over the root of the mean count, wherever there are galaxies. */
-static void weights_make_the_noise_of_a_bin_even(void **state)
+static void what_is_typical_of_counts_is_the_noise_of_the_mean_count_where_there_are_galaxies(void **state)
 {
   double counts[BINS * PIXELS], sum[BINS] = {0}, seen[BINS] = {0};
   ShapeNoise *noise;
@@ -80,15 +79,8 @@ static void weights_make_the_noise_of_a_bin_even(void **state)
     seen[i / PIXELS] += counts[i] > 0;
   }
   noise = make_noise(3, counts);
-  for (int bin = 0; bin < BINS; bin++) {
-    const float *weight = shape_noise_weight(noise, bin);
-
-    for (size_t i = 0; i < PIXELS; i++)
-      if (counts[(size_t)bin * PIXELS + i] > 0)
-        assert_close(weight[i] * shape_noise_std(noise, bin, i), 0.26 / sqrt(sum[bin] / seen[bin]), 1e-6);
-      else
-        assert_true(weight[i] == 0);
-  }
+  for (int bin = 0; bin < BINS; bin++)
+    assert_close(shape_noise_typical(noise, bin), 0.26 / sqrt(sum[bin] / seen[bin]), 1e-14);
   assert_ok(shape_noise_destroy(&noise));
 }
 
@@ -105,7 +97,7 @@ static void counts_of_all_bins_are_shared_equally(void **state)
   noise = make_noise(2, counts);
   for (int bin = 0; bin < BINS; bin++) {
     assert_close(shape_noise_std(noise, bin, 5), survey_noise_std(&even), 1e-14);
-    assert_close(shape_noise_weight(noise, bin)[5], 1, 1e-7);
+    assert_close(shape_noise_typical(noise, bin), survey_noise_std(&even), 1e-14);
   }
   assert_ok(shape_noise_destroy(&noise));
 }
@@ -178,9 +170,9 @@ static void counts_that_do_not_fit_or_cannot_be_are_refused_with_their_place(voi
   refuse(survey, "counts");
 }
 
-NEPHRITE_TEST_MAIN(cmocka_unit_test(without_counts_it_is_the_same_everywhere_and_has_no_weights),
+NEPHRITE_TEST_MAIN(cmocka_unit_test(without_counts_it_is_the_same_everywhere),
                    cmocka_unit_test(of_counts_per_bin_it_is_sigma_e_over_their_root_and_infinite_without_galaxies),
-                   cmocka_unit_test(weights_make_the_noise_of_a_bin_even),
+                   cmocka_unit_test(what_is_typical_of_counts_is_the_noise_of_the_mean_count_where_there_are_galaxies),
                    cmocka_unit_test(counts_of_all_bins_are_shared_equally),
                    cmocka_unit_test(pixels_that_are_empty_in_every_bin_are_hidden),
                    cmocka_unit_test(noise_is_the_keyed_normals_times_its_std_in_both_components),

@@ -8,7 +8,8 @@ static const SurveyConfig lsst_y10 = {.map_size = {128, 128},
                                       .bins = 5,
                                       .galaxies_per_arcmin2 = 27,
                                       .sigma_e = 0.26,
-                                      .mask = "none"};
+                                      .mask = "none",
+                                      .noise_range = {1, 1}};
 
 static const OptionSpec *find(const char *name)
 {
@@ -27,6 +28,7 @@ static void the_defaults_are_lsst_y10(void **state)
   assert_within(atof(find("survey_sigma_e")->fallback), 0.26, 0);
   assert_string_equal(find("survey_field")->fallback, "lognormal");
   assert_string_equal(find("survey_observation")->fallback, "shear");
+  assert_string_equal(find("survey_noise_range")->fallback, "1");
 }
 
 static void every_option_has_the_name_of_its_section_and_a_default_within_its_range(void **state)
@@ -111,6 +113,23 @@ static void an_empty_mask_is_refused(void **state)
   assert_fails(survey_config_check(&survey), NEPHRITE_ERR_CONFIG, "survey_mask");
 }
 
+static void a_noise_range_that_is_none_is_refused(void **state)
+{
+  SurveyConfig survey = lsst_y10;
+
+  (void)state;
+  assert_false(survey_has_noise_range(&survey));
+  survey.noise_range[0] = 0.5;
+  survey.noise_range[1] = 2;
+  assert_ok(survey_config_check(&survey));
+  assert_true(survey_has_noise_range(&survey));
+  survey.noise_range[0] = 3;
+  assert_fails(survey_config_check(&survey), NEPHRITE_ERR_CONFIG,
+               "survey_noise_range is 3,2; the smaller factor must come first");
+  survey.noise_range[0] = 2;
+  assert_fails(survey_config_check(&survey), NEPHRITE_ERR_CONFIG, "survey_noise_range is 2 alone");
+}
+
 NEPHRITE_TEST_MAIN(cmocka_unit_test(the_defaults_are_lsst_y10),
                    cmocka_unit_test(every_option_has_the_name_of_its_section_and_a_default_within_its_range),
                    cmocka_unit_test(choices_are_in_the_order_of_their_enums),
@@ -118,5 +137,6 @@ NEPHRITE_TEST_MAIN(cmocka_unit_test(the_defaults_are_lsst_y10),
                    cmocka_unit_test(the_noise_of_the_published_survey_is_0_047738_in_every_bin),
                    cmocka_unit_test(four_times_the_galaxies_halve_the_noise),
                    cmocka_unit_test(a_map_too_tall_for_a_flat_sky_is_refused),
+                   cmocka_unit_test(a_noise_range_that_is_none_is_refused),
                    cmocka_unit_test(a_map_of_more_values_than_can_be_numbered_is_refused),
                    cmocka_unit_test(an_empty_mask_is_refused))

@@ -39,15 +39,21 @@ typedef struct {
   Feed *feed;
 } Fixture;
 
-static Fixture make_with_noise(const char *mask, double sigma_e)
+static const double lowest = 0.5, highest = 2; /* of a range of noise levels */
+
+static Fixture make_with_range(const char *mask, double sigma_e, PetscBool ranged)
 {
   const NetworkShape shape = {.ny = SIZE,
                               .nx = SIZE,
                               .bins = BINS,
-                              .observation_channels = strcmp(mask, "none") ? BINS + 1 : BINS,
+                              .observation_channels = ranged                 ? 2 * BINS
+                                                      : strcmp(mask, "none") ? BINS + 1
+                                                                             : BINS,
                               .parameters = PARAMETERS};
   PriorConfig *config = calloc(1, sizeof *config);
   Fixture f = {.survey = make_survey(mask, sigma_e)};
+
+  if (ranged) f.survey.noise_range[0] = lowest, f.survey.noise_range[1] = highest;
 
   for (size_t i = 0; i < prior_options.count; i++)
     snprintf(config->distribution[i], OPTION_TEXT_SIZE, "%s", prior_options.specs[i].fallback);
@@ -56,6 +62,11 @@ static Fixture make_with_noise(const char *mask, double sigma_e)
   assert_ok(batch_source_online(&f.survey, f.prior, SEED, 0, &f.source));
   assert_ok(feed_create(&shape, &f.survey, &train, &normalisation, CAPACITY, &f.feed));
   return f;
+}
+
+static Fixture make_with_noise(const char *mask, double sigma_e)
+{
+  return make_with_range(mask, sigma_e, PETSC_FALSE);
 }
 
 static Fixture make(const char *mask)
@@ -203,6 +214,45 @@ static void every_sample_has_shape_noise_of_its_own(void **state)
   destroy(&f);
 }
 
+/* Data are shown times their weight, with the noise of the survey; the weights are shown as they are. */
+static void check_levels(const Fixture *f, const Batch *batch)
+{
+  const int plane = SIZE * SIZE;
+
+  for (int b = 0; b < CAPACITY; b++)
+    for (int bin = 0; bin < BINS; bin++) {
+      const Scalar *shown = batch->observation + (2 * b * BINS + bin) * plane, *weight = shown + BINS * plane;
+      const Scalar *x = batch->x + (b * BINS + bin) * plane;
+      double sum = 0;
+
+      assert_true(weight[0] > 1 / highest && weight[0] < 1 / lowest);
+      for (int i = 0; i < plane; i++) {
+        const double noise = normalisation.map_std[bin] * (double)(shown[i] - weight[i] * x[i]);
+
+        assert_true(weight[i] == weight[0]);
+        sum += noise * noise / plane;
+      }
+      assert_close(sqrt(sum), survey_noise_std(&f->survey), 5 / sqrt(2. * plane)); /* 5 standard errors */
+    }
+}
+
+static void samples_have_noise_levels_of_their_own_and_are_shown_them(void **state)
+{
+  Fixture f = make_with_range("none", noisy, PETSC_TRUE);
+  const Batch *batch = NULL;
+  Scalar level[2];
+
+  (void)state;
+  for (int validation = 0; validation < 2; validation++) {
+    assert_ok((validation ? feed_validation : feed_training)(f.feed, f.source, SEED, 0, CAPACITY, &batch));
+    check_levels(&f, batch);
+    level[validation] = batch->observation[BINS * SIZE * SIZE];
+    assert_true(level[validation] != batch->observation[3 * BINS * SIZE * SIZE]); /* of the next sample */
+  }
+  assert_true(level[0] != level[1]);
+  destroy(&f);
+}
+
 static void a_sample_is_the_same_in_any_batch(void **state)
 {
   Fixture f = make("none");
@@ -267,6 +317,7 @@ NEPHRITE_TEST_MAIN(cmocka_unit_test(samples_are_flipped_maps_normalised_and_each
                    cmocka_unit_test(the_mask_is_shown_as_it_is),
                    cmocka_unit_test(noise_and_time_are_keyed_by_the_position),
                    cmocka_unit_test(every_sample_has_shape_noise_of_its_own),
+                   cmocka_unit_test(samples_have_noise_levels_of_their_own_and_are_shown_them),
                    cmocka_unit_test(a_sample_is_the_same_in_any_batch),
                    cmocka_unit_test(validation_is_not_flipped_repeats_exactly_and_has_noise_of_its_own),
                    cmocka_unit_test(a_network_of_other_observation_channels_is_refused))
