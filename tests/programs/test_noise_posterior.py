@@ -37,9 +37,12 @@ infer: {{observations: {OBSERVATIONS}, draws: {DRAWS}, batch: 32}}
 # Of what a Difference tells, where pixels are seen and under the mask. Measured, shift and width, with less noise than is typical and with more:
 #                      seen                       masked
 #     network          0.13, 0.09   0.13, 0.04    0.25, 0.09   0.12, 0.01
+#     with seed 6      0.15, 0.17   0.14, 0.04    0.22, 0.12   0.19, 0.08
 #     level ignored    0.74, 0.68   0.59, 0.44    0.08, 0.02   0.18, 0.03
 #     mask ignored     0.05, 0.00   0.02, 0.01    0.44, 1.51   0.21, 0.37
-LIMITS = {True: {"shift": 0.22, "width": 0.15}, False: {"shift": 0.4, "width": 0.2}}
+# and the log of the mean ratio of widths of the network at most 0.014 where pixels are seen and 0.035 where not. Seeds differ as processors do that round
+# otherwise: limits are half as large again as the worse of two, and below what ignores.
+LIMITS = {True: {"shift": 0.22, "width": 0.25, "ratio": 0.05}, False: {"shift": 0.4, "width": 0.2, "ratio": 0.1}}
 
 
 class Posterior:
@@ -74,7 +77,8 @@ class Difference:
         self.ratio = ratio.mean()
 
     def within(self, limits):
-        return self.shift < limits["shift"] and self.width < limits["width"]
+        told = {"shift": self.shift, "width": self.width, "ratio": abs(np.log(self.ratio))}
+        return all(told[name] < limit for name, limit in limits.items())
 
     def __repr__(self):
         return f"{self.pixels} pixels: shift {self.shift:.3f}, width {self.width:.3f}, ratio {self.ratio:.3f}"
