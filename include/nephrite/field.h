@@ -46,17 +46,19 @@ PetscErrorCode field_gaussian_variance(const Field *field, double *variance);
 double field_negative_fraction(const Field *field);
 
 /** Keep, from the next spectra on, what field_pull_back() needs: three times the memory of the spectra, and a map's.
- * Errors: NEPHRITE_ERR_CONFIG: several ranks make each map together. */
+ * Collective. */
 PetscErrorCode field_record(Field *field);
 /** From the derivatives of a number by the map of the last field_realise() to those by all that it was made from, once
- * for each map: the adjoint of physics, Maps 1-5, by hand.
+ * for each map: the adjoint of physics, Maps 1-5, by hand.  Collective.
  *
  * Where an eigenvalue of a mode's matrix is negative its root is 0, and so is its derivative; where one crosses 0 the
- * map is continuous and the derivative is not. \param kappa_bar [bins][ny][nx] derivatives by the convergence
- * \param[out] white_bar [bins][ny][nx] by the white noise \param[out] spectra_bar  by C_ij(ell) of each pair i <= j and
- * by lambda_i (0 for Gaussian fields), where the spectra have these; its ell is left alone.  NULL if not wanted Errors:
- * NEPHRITE_ERR_INTERNAL: no map was realised with the spectra at hand since field_record(), or spectra_bar is of
- * another size than they. */
+ * map is continuous and the derivative is not.
+ * \param kappa_bar [bins][rows][nx] derivatives by the convergence
+ * \param[out] white_bar [bins][rows][nx] by the white noise
+ * \param[out] spectra_bar  by C_ij(ell) of each pair i <= j and by lambda_i (0 for Gaussian fields), where the spectra
+ * have these, the same on all ranks; its ell is left alone.  NULL if not wanted, on all ranks
+ * Errors: NEPHRITE_ERR_INTERNAL: no map was realised with the spectra at hand since field_record(), or spectra_bar is
+ * of another size than they. */
 PetscErrorCode field_pull_back(Field *field, const double *kappa_bar, double *white_bar, LensingSpectra *spectra_bar);
 PetscErrorCode field_destroy(Field **field);
 

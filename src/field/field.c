@@ -184,17 +184,6 @@ PetscErrorCode field_set_spectra(Field *f, const LensingSpectra *spectra)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-static double *pixels_of(const Field *f, PetscInt bin, PetscInt line)
-{
-  return f->pixels + (size_t)bin * f->bin_stride + (size_t)line * f->line_stride;
-}
-
-/* Where a line stands among those of this rank's part [bins][rows][nx]. */
-static size_t place_of(const Field *f, PetscInt bin, PetscInt line)
-{
-  return ((size_t)bin * (size_t)f->lines + (size_t)line) * f->line_values;
-}
-
 /* A part of a line, for one thread; where lines are cut does not depend on the number of threads. */
 typedef struct {
   PetscInt bin, line;
@@ -214,7 +203,7 @@ static Piece piece_of(const Field *f, int64_t number)
   const PetscInt bin = (PetscInt)(line / f->lines), line_of_bin = (PetscInt)(line % f->lines);
 
   return (Piece){bin, line_of_bin, start, PetscMin(f->line_values - start, PIECE),
-                 pixels_of(f, bin, line_of_bin) + start};
+                 line_pixels(f, bin, line_of_bin) + start};
 }
 
 /* From white noise to convergence, in place in f->pixels. */
@@ -251,11 +240,11 @@ PetscErrorCode field_realise(Field *f, const double *white, double *kappa)
   PetscCall(check_ready(f));
   for (PetscInt bin = 0; bin < f->shape.bins; bin++)
     for (PetscInt line = 0; line < f->lines; line++)
-      memcpy(pixels_of(f, bin, line), white + place_of(f, bin, line), bytes);
+      memcpy(line_pixels(f, bin, line), white + line_place(f, bin, line), bytes);
   realise(f);
   for (PetscInt bin = 0; bin < f->shape.bins; bin++)
     for (PetscInt line = 0; line < f->lines; line++)
-      memcpy(kappa + place_of(f, bin, line), pixels_of(f, bin, line), bytes);
+      memcpy(kappa + line_place(f, bin, line), line_pixels(f, bin, line), bytes);
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -281,7 +270,7 @@ static void store(const Field *f, float *kappa)
 #pragma omp parallel for schedule(static) num_threads(f->threads)
   for (int64_t n = 0; n < pieces; n++) {
     const Piece p = piece_of(f, n);
-    float *const out = kappa + place_of(f, p.bin, p.line) + p.start;
+    float *const out = kappa + line_place(f, p.bin, p.line) + p.start;
 
     for (size_t i = 0; i < p.count; i++) out[i] = (float)p.pixels[i];
   }

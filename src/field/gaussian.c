@@ -3,7 +3,6 @@
 #include "field/internal.h"
 
 #include <omp.h>
-#include <string.h>
 
 /* Roots of one row of the quarter.  \param negative [nx/2+1] work space
  * \return their negative eigenvalues, times the number of modes that each stands for */
@@ -82,7 +81,27 @@ PetscErrorCode gaussian_roots(Field *f)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-void correlate_modes(Field *f)
+void forward_transform(Field *f)
+{
+  if (f->slab) {
+    slab_forward(f->slab);
+    return;
+  }
+#pragma omp parallel for schedule(dynamic) num_threads(f->threads)
+  for (PetscInt bin = 0; bin < f->shape.bins; bin++) fftw_execute(f->forward[bin]);
+}
+
+void backward_transform(Field *f)
+{
+  if (f->slab) {
+    slab_backward(f->slab);
+    return;
+  }
+#pragma omp parallel for schedule(dynamic) num_threads(f->threads)
+  for (PetscInt bin = 0; bin < f->shape.bins; bin++) fftw_execute(f->backward[bin]);
+}
+
+static void correlate_whole(Field *f)
 {
   const PetscInt ny = f->grid.ny, columns = quarter_nx(&f->grid);
 
@@ -100,18 +119,18 @@ void correlate_modes(Field *f)
   }
 }
 
+void correlate_modes(Field *f)
+{
+  if (f->slab)
+    slab_correlate(f->slab, f->kernels, f->root);
+  else
+    correlate_whole(f);
+}
+
 void gaussian_realise(Field *f)
 {
-  const PetscInt ny = f->grid.ny, columns = quarter_nx(&f->grid);
-
-  if (f->slab) {
-    slab_correlate(f->slab, f->kernels, f->root);
-    return;
-  }
-#pragma omp parallel for schedule(dynamic) num_threads(f->threads)
-  for (PetscInt bin = 0; bin < f->shape.bins; bin++) fftw_execute(f->forward[bin]);
-  if (f->tape) memcpy(f->tape->white, f->modes, (size_t)(f->shape.bins * ny * columns) * sizeof *f->modes);
+  forward_transform(f);
+  if (f->tape) tape_white(f);
   correlate_modes(f);
-#pragma omp parallel for schedule(dynamic) num_threads(f->threads)
-  for (PetscInt bin = 0; bin < f->shape.bins; bin++) fftw_execute(f->backward[bin]);
+  backward_transform(f);
 }

@@ -70,10 +70,21 @@ FieldGrid slab_modes_grid(const Slab *slab);
 /** The rows that are here, each padded.  \param[out] line, bin  values from row to row and from bin to bin
  * \return [bins][rows][nx] at these distances; borrowed */
 double *slab_pixels(const Slab *slab, size_t *line, size_t *bin);
-/** White noise to g, as gaussian_realise().  Collective.  \param root [pairs] quarters of slab_modes_grid() */
+/** The modes that are here, in the place of the pixels.  \param[out] bin  values from bin to bin
+ * \return [bins][columns][ny] at this distance; borrowed */
+double complex *slab_modes(const Slab *slab, size_t *bin);
+void slab_forward(Slab *slab); /**< Modes from pixels.  Collective. */
+void slab_backward(Slab *slab); /**< Pixels from modes.  Collective. */
+/** Multiply the bins of each mode by L(k), as correlate_modes().  \param root [pairs] quarters of slab_modes_grid() */
 void slab_correlate(Slab *slab, const FieldKernels *kernels, const double *root);
+/** The symmetric part of Re(conj(a_i) z_j), a the modes that are here, mean of a mode and its mirror image.
+ * \param white  z, laid out as slab_modes()  \param[out] quarter [pairs] of slab_modes_grid(), times \p factor */
+void slab_outer(Slab *slab, const FieldKernels *kernels, const double complex *white, double factor, double *quarter);
+/** The quarter of the map's grid, of which those rows of a correlation are here. */
+FieldGrid slab_correlation_grid(const Slab *slab);
 /** The even transform of a quarter of slab_modes_grid(), as even_transform(), to a part of the correlation.  Overwrites
- * the pixels.  Collective.  \param[out] count of values here  \return [count], in no order to rely on; borrowed */
+ * the pixels.  Collective.  \param[out] count of values here  \return the quarter of slab_correlation_grid(); borrowed
+ */
 double *slab_to_correlation(Slab *slab, const double *quarter, size_t *count);
 /** And back.  Collective.  \param[out] quarter  from what slab_to_correlation() returned */
 void slab_from_correlation(Slab *slab, double *quarter);
@@ -82,11 +93,11 @@ PetscErrorCode slab_destroy(Slab **slab);
 /** What of the way from spectra and white noise to a map its derivatives are made from. */
 typedef struct {
   LensingSpectra *spectra; /* NULL until any are set */
-  double *power; /* [pairs][ny/2+1][nx/2+1] P_ij */
-  double *correlation; /* the same of xi_ij/(lambda_i lambda_j), log-normal fields only */
-  double *gaussian; /* the same of P^g_ij, or P_ij for Gaussian fields */
+  double *power; /* [pairs][quarter of field->grid] P_ij */
+  double *correlation; /* [pairs][quarter of the correlation's grid] xi_ij/(lambda_i lambda_j), log-normal only */
+  double *gaussian; /* as power, of P^g_ij, or P_ij for Gaussian fields */
   double *adjoint; /* the same, work space: derivatives by L, P^g, xi, P in turn, per mode of the whole grid */
-  double complex *white; /* [bins][ny][nx/2+1] modes of the white noise */
+  double complex *white; /* modes of the white noise, laid out as those of the field or slab */
   PetscBool realised; /* white is that of the map in field->pixels, which is of these spectra */
 } FieldTape;
 
@@ -110,9 +121,19 @@ struct Field {
   uint64_t first_pixel; /* of a bin, on this rank */
   double complex *modes; /* [bins][ny][nx/2+1] on one rank, else NULL */
   fftw_plan forward[NEPHRITE_MAX_BINS], backward[NEPHRITE_MAX_BINS]; /* of each bin, on one rank */
-  FieldTape *tape; /* NULL unless derivatives are wanted; all of the map is then on this rank */
+  FieldTape *tape; /* NULL unless derivatives are wanted */
   PetscLogEvent prepare, make; /* setting spectra, and making maps */
 };
+
+/** A line of the map: where it is in field->pixels, and its place among those of [bins][rows][nx] on this rank. */
+static inline double *line_pixels(const Field *f, PetscInt bin, PetscInt line)
+{
+  return f->pixels + (size_t)bin * f->bin_stride + (size_t)line * f->line_stride;
+}
+static inline size_t line_place(const Field *f, PetscInt bin, PetscInt line)
+{
+  return ((size_t)bin * (size_t)f->lines + (size_t)line) * f->line_values;
+}
 
 /** Steps 1: C_ij(|k|)/pixel^2 on the quarter.  \param[out] quarter [pairs][rows][nx/2+1] */
 PetscErrorCode spectrum_quarter(const LensingSpectra *spectra, const FieldGrid *grid, double *quarter);
@@ -130,10 +151,17 @@ PetscErrorCode lognormal_gaussian_power(Field *field);
 PetscErrorCode gaussian_roots(Field *field);
 /** The bins of a pair in the order of lensing_pair(). */
 void bins_of_pair(PetscInt bins, PetscInt pair, PetscInt two[2]);
+/** The grid whose quarter correlations are on: that of the map, of which those rows are here. */
+FieldGrid correlation_grid(const Field *field);
 /** Keep spectra, and P_ij that is in field->root. */
 PetscErrorCode tape_spectra(Field *field, const LensingSpectra *spectra);
 PetscErrorCode tape_destroy(Field *field);
-/** Multiply the bins of each of field->modes by L(k), where all of a map is on this rank. */
+/** Keep the modes that are at hand as those of the white noise. */
+void tape_white(Field *field);
+/** Modes from field->pixels, and back; unnormalised.  Collective. */
+void forward_transform(Field *field);
+void backward_transform(Field *field);
+/** Multiply the bins of each mode that is here by L(k). */
 void correlate_modes(Field *field);
 /** g = FFT^-1 [L FFT z] from the white noise z in field->pixels, in place, but ny nx times too large. */
 void gaussian_realise(Field *field);

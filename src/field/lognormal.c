@@ -25,6 +25,11 @@ void bins_of_pair(PetscInt bins, PetscInt pair, PetscInt two[2])
   }
 }
 
+FieldGrid correlation_grid(const Field *f)
+{
+  return f->slab ? slab_correlation_grid(f->slab) : f->grid;
+}
+
 static double shift_product(const Field *f, PetscInt pair)
 {
   PetscInt two[2];
@@ -89,6 +94,7 @@ static PetscErrorCode transform_slab(Field *f, PetscInt pair)
   PetscFunctionBeginUser;
   PetscCall(group_lowest(f, &lowest));
   PetscCall(check_correlation(f, pair, lowest));
+  if (f->tape) memcpy(f->tape->correlation + (size_t)pair * size, correlation, size * sizeof *correlation);
   f->kernels->logarithm(size, correlation);
   slab_from_correlation(f->slab, power);
   if (f->grid.first == 0 && f->grid.rows) power[0] = 0;

@@ -14,7 +14,7 @@ struct Slab {
   FieldShape shape;
   ptrdiff_t first_row, rows; /* y of the pixels */
   ptrdiff_t first_column, columns; /* kx of the modes */
-  ptrdiff_t correlation_rows; /* y of the correlation's quarter */
+  ptrdiff_t first_correlation, correlation_rows; /* y of the correlation's quarter */
   size_t bin_stride; /* doubles */
   double *values; /* [bins][bin_stride]: pixels [rows][2 (nx/2+1)], or modes [columns][ny][2] */
   double *root; /* [pairs][ny] of one kx */
@@ -25,13 +25,13 @@ struct Slab {
 static PetscErrorCode divide(Slab *s)
 {
   const ptrdiff_t ny = s->shape.ny, half = s->shape.nx / 2 + 1, cache_line = 8;
-  ptrdiff_t first_even, even_columns, first_correlation, values, even_values;
+  ptrdiff_t first_even, even_columns, values, even_values;
 
   PetscFunctionBeginUser;
   values =
       2 * fftw_mpi_local_size_2d_transposed(ny, half, s->comm, &s->rows, &s->first_row, &s->columns, &s->first_column);
   even_values = fftw_mpi_local_size_2d_transposed(half, ny / 2 + 1, s->comm, &even_columns, &first_even,
-                                                  &s->correlation_rows, &first_correlation);
+                                                  &s->correlation_rows, &s->first_correlation);
   PetscCheck(even_columns == s->columns && (!even_columns || first_even == s->first_column), PETSC_COMM_SELF,
              NEPHRITE_ERR_INTERNAL, "FFTW divides spectra and modes of a map of %d x %d pixels differently",
              (int)s->shape.nx, (int)s->shape.ny);
@@ -120,11 +120,23 @@ FieldGrid slab_modes_grid(const Slab *s)
   return (FieldGrid){s->shape.nx, s->shape.ny, s->shape.pixel, (PetscInt)s->first_column, (PetscInt)s->columns};
 }
 
+FieldGrid slab_correlation_grid(const Slab *s)
+{
+  return (FieldGrid){s->shape.ny, s->shape.nx, s->shape.pixel, (PetscInt)s->first_correlation,
+                     (PetscInt)s->correlation_rows};
+}
+
 double *slab_pixels(const Slab *s, size_t *line, size_t *bin)
 {
   *line = 2 * (size_t)(s->shape.nx / 2 + 1);
   *bin = s->bin_stride;
   return s->values;
+}
+
+double complex *slab_modes(const Slab *s, size_t *bin)
+{
+  *bin = s->bin_stride / 2;
+  return (double complex *)s->values;
 }
 
 /* L of one kx along all ky, of which the quarter has the first half.  \param quarter [pairs] at a distance of \p stride
@@ -142,15 +154,28 @@ static void unfold_roots(Slab *s, const double *quarter, size_t stride)
   }
 }
 
-void slab_correlate(Slab *s, const FieldKernels *kernels, const double *root)
+void slab_forward(Slab *s)
 {
-  const size_t ny = (size_t)s->shape.ny, half = ny / 2 + 1;
-
   for (PetscInt bin = 0; bin < s->shape.bins; bin++) {
     double *const values = s->values + (size_t)bin * s->bin_stride;
 
     fftw_mpi_execute_dft_r2c(s->forward, values, (fftw_complex *)values);
   }
+}
+
+void slab_backward(Slab *s)
+{
+  for (PetscInt bin = 0; bin < s->shape.bins; bin++) {
+    double *const values = s->values + (size_t)bin * s->bin_stride;
+
+    fftw_mpi_execute_dft_c2r(s->backward, (fftw_complex *)values, values);
+  }
+}
+
+void slab_correlate(Slab *s, const FieldKernels *kernels, const double *root)
+{
+  const size_t ny = (size_t)s->shape.ny, half = ny / 2 + 1;
+
   for (size_t column = 0; column < (size_t)s->columns; column++) {
     const CorrelateRow row = {.bins = s->shape.bins,
                               .count = ny,
@@ -162,10 +187,38 @@ void slab_correlate(Slab *s, const FieldKernels *kernels, const double *root)
     unfold_roots(s, root + column * half, (size_t)s->columns * half);
     kernels->correlate(&row);
   }
-  for (PetscInt bin = 0; bin < s->shape.bins; bin++) {
-    double *const values = s->values + (size_t)bin * s->bin_stride;
+}
 
-    fftw_mpi_execute_dft_c2r(s->backward, (fftw_complex *)values, values);
+/* Means of a mode and its mirror image, of which the quarter has the first.
+ * \param[out] quarter [pairs] at a distance of \p stride */
+static void fold_products(const Slab *s, double *quarter, size_t stride)
+{
+  const PetscInt ny = s->shape.ny, pairs = s->shape.bins * (s->shape.bins + 1) / 2;
+
+  for (PetscInt pair = 0; pair < pairs; pair++) {
+    const double *const from = s->root + (size_t)pair * (size_t)ny;
+    double *const to = quarter + (size_t)pair * stride;
+
+    for (PetscInt y = 0; y <= ny / 2; y++) to[y] = (from[y] + from[y ? ny - y : 0]) / 2;
+  }
+}
+
+void slab_outer(Slab *s, const FieldKernels *kernels, const double complex *white, double factor, double *quarter)
+{
+  const size_t ny = (size_t)s->shape.ny, half = ny / 2 + 1;
+  const size_t pairs = (size_t)(s->shape.bins * (s->shape.bins + 1) / 2);
+
+  for (size_t column = 0; column < (size_t)s->columns; column++) {
+    memset(s->root, 0, pairs * ny * sizeof *s->root);
+    kernels->outer(&(OuterRow){.bins = s->shape.bins,
+                               .count = ny,
+                               .product_stride = ny,
+                               .mode_stride = s->bin_stride / 2,
+                               .a = s->values + 2 * column * ny,
+                               .z = (const double *)(white + column * ny),
+                               .factor = factor,
+                               .product = s->root});
+    fold_products(s, quarter + column * half, (size_t)s->columns * half);
   }
 }
 

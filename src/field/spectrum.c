@@ -272,7 +272,7 @@ static void evaluate_row_adjoint(const PairSplines *s, const FieldGrid *grid, Pe
   const double density = 1 / (grid->pixel * grid->pixel);
   SplineWeights w = {0};
 
-  for (PetscInt column = row ? 0 : 1; column < columns; column++) { /* the mean is 0 whatever C is */
+  for (PetscInt column = grid->first + row ? 0 : 1; column < columns; column++) { /* the mean is 0 whatever C is */
     const double times = quarter_times(grid->first + row, grid->ny) * quarter_times(column, grid->nx);
 
     w = spline_weights(s, w.i, wavenumber_squared(grid, row, column));

@@ -106,6 +106,58 @@ static void check_expectations(const Pair *p)
   assert_within(field_negative_fraction(p->together), field_negative_fraction(p->alone), 1e-14);
 }
 
+static void compare_tables(const double *ours, const double *theirs, size_t count)
+{
+  const double scale = largest(theirs, count);
+
+  for (size_t i = 0; i < count; i++) assert_within(ours[i], theirs[i], 1e-12 * scale); /* the order of sums */
+}
+
+/* Of F with the derivatives 1 + 100 kappa + noise by the map. */
+static void pull_back(Field *field, const Pair *p, const double *white, double *bar, LensingSpectra *spectra_bar)
+{
+  PetscInt first, rows;
+
+  field_slab(field, &first, &rows);
+  const size_t pixels = (size_t)(rows * p->shape.nx);
+  double *noise = calloc(BINS * pixels + 1, sizeof *noise);
+  assert_non_null(noise);
+  assert_ok(field_record(field));
+  assert_ok(field_set_spectra(field, p->spectra));
+  assert_ok(field_realise(field, white, bar));
+  for (size_t bin = 0; bin < BINS; bin++)
+    random_normal((RandomKey){.seed = 3, .stream = STREAM_FIELD},
+                  (uint64_t)(((PetscInt)bin * p->shape.ny + first) * p->shape.nx), pixels, noise + bin * pixels);
+  for (size_t i = 0; i < BINS * pixels; i++) noise[i] += 1 + 100 * bar[i];
+  assert_ok(field_pull_back(field, noise, bar, spectra_bar));
+  free(noise);
+}
+
+static void check_derivatives(Pair *p)
+{
+  const size_t whole = map_values(&p->shape, p->shape.ny), part = map_values(&p->shape, p->rows);
+  double *map = calloc(2 * whole + 2 * part + 1, sizeof *map), *white = map + whole;
+  double *slab = white + whole, *expected = slab + part;
+  LensingSpectra *alone = NULL, *together = NULL;
+
+  assert_non_null(map);
+  assert_ok(lensing_spectra_create(BINS, ELL_COUNT, &alone));
+  assert_ok(lensing_spectra_create(BINS, ELL_COUNT, &together));
+  random_normal((RandomKey){.seed = 2, .stream = STREAM_FIELD}, 0, whole, white);
+  pull_back(p->alone, p, white, map, alone);
+  take_rows(p, white, expected);
+  pull_back(p->together, p, expected, slab, together);
+  take_rows(p, map, expected);
+  const double scale = largest(map, whole);
+  for (size_t i = 0; i < part; i++) assert_within(slab[i], expected[i], 1e-12 * scale);
+  for (size_t pair = 0; pair < BINS * (BINS + 1) / 2; pair++)
+    compare_tables(together->power + pair * ELL_COUNT, alone->power + pair * ELL_COUNT, ELL_COUNT);
+  compare_tables(together->shift, alone->shift, BINS);
+  assert_ok(lensing_spectra_destroy(&alone));
+  assert_ok(lensing_spectra_destroy(&together));
+  free(map);
+}
+
 /* Every rank has its rows and no others, in order. */
 static void check_division(const Pair *p)
 {
@@ -125,10 +177,11 @@ static void check(FieldModel model, PetscInt ny, PetscInt nx, double correlation
   check_expectations(&p);
   check_realise(&p);
   check_keyed(&p);
+  check_derivatives(&p);
   destroy_pair(&p);
 }
 
-static void a_map_made_together_is_that_of_one_rank(void **state)
+static void a_map_made_together_and_its_derivatives_are_those_of_one_rank(void **state)
 {
   (void)state;
   for (int model = FIELD_LOGNORMAL; model <= FIELD_GAUSSIAN; model++) {
@@ -162,6 +215,7 @@ static void negative_eigenvalues_are_counted_over_all_ranks(void **state)
   assert_true(field_negative_fraction(p.alone) > 0.5);
   check_expectations(&p);
   check_realise(&p);
+  check_derivatives(&p);
   destroy_pair(&p);
 }
 
@@ -213,7 +267,7 @@ static void maps_that_cannot_be_divided_are_refused(void **state)
   assert_null(field);
 }
 
-NEPHRITE_TEST_MAIN(cmocka_unit_test(a_map_made_together_is_that_of_one_rank),
+NEPHRITE_TEST_MAIN(cmocka_unit_test(a_map_made_together_and_its_derivatives_are_those_of_one_rank),
                    cmocka_unit_test(ranks_may_have_no_rows_or_no_modes),
                    cmocka_unit_test(a_gaussian_map_of_an_odd_number_of_pixels_can_be_divided),
                    cmocka_unit_test(negative_eigenvalues_are_counted_over_all_ranks),
