@@ -144,8 +144,19 @@ typedef struct Fourier Fourier;
 /** FFTW's planner is not safe in threads: create such objects, and whatever contains one, from one thread at a time.
  * Errors: NEPHRITE_ERR_INTERNAL if FFTW has no memory or no plan. */
 PetscErrorCode fourier_create(PetscInt ny, PetscInt nx, Fourier **fourier);
-double *fourier_map(Fourier *fourier); /**< [ny][nx], borrowed */
-/** The modes with k_x >= 0, [ny][nx/2+1]; the others are their complex conjugates.  Borrowed. */
+/** What of a map and its modes is on this rank. */
+typedef struct {
+  PetscInt rows, line; /**< rows of the map, and values from one to the next */
+  PetscInt first_column, columns; /**< k_x of the modes */
+  PetscBool transposed; /**< modes are [columns][ny] instead of [ny][columns] */
+} FourierPart;
+/** The same of a map that the ranks of \p comm share, each with the rows of field_slab(); on one rank fourier_create().
+ * Collective, as its transforms are. */
+PetscErrorCode fourier_create_slab(MPI_Comm comm, PetscInt ny, PetscInt nx, Fourier **fourier);
+FourierPart fourier_part(const Fourier *fourier);
+double *fourier_map(Fourier *fourier); /**< [ny][nx], or the rows of fourier_part(), borrowed */
+/** The modes with k_x >= 0, [ny][nx/2+1] or as fourier_part() has them; the others are their complex conjugates.
+ * Borrowed. */
 double _Complex *fourier_modes(Fourier *fourier);
 void fourier_forward(Fourier *fourier); /**< modes = transform of the map */
 void fourier_inverse(Fourier *fourier); /**< map = inverse transform of the modes, which are destroyed */
@@ -156,12 +167,15 @@ static inline PetscInt fourier_frequency(PetscInt i, PetscInt n)
   return i < (n + 1) / 2 ? i : i - n;
 }
 
-/** Shear of a periodic convergence map and back, on one rank (Kaiser & Squires 1993): per mode gamma = (c + i s) kappa
+/** Shear of a periodic convergence map and back (Kaiser & Squires 1993): per mode gamma = (c + i s) kappa
  * with c = (k_x^2 - k_y^2)/k^2, s = 2 k_x k_y/k^2, both 0 at k = 0 and s = 0 on the Nyquist lines, where it would not
  * be real. Work space for one thread; create from one thread at a time (FFTW's planner). */
 typedef struct ShearTransform ShearTransform;
 /** Errors: NEPHRITE_ERR_INTERNAL: no pixels, or FFTW has no memory. */
 PetscErrorCode shear_transform_create(PetscInt ny, PetscInt nx, ShearTransform **transform);
+/** The same of maps that the ranks of \p comm share: each has the rows of field_slab() instead of ny.  Collective, as
+ * its transforms are.  Errors: likewise. */
+PetscErrorCode shear_transform_create_slab(MPI_Comm comm, PetscInt ny, PetscInt nx, ShearTransform **transform);
 /** \param kappa [ny][nx]  \param[out] gamma1, gamma2 [ny][nx] */
 PetscErrorCode shear_from_convergence(ShearTransform *transform, const double *kappa, double *gamma1, double *gamma2);
 /** E = (c gamma1 + s gamma2)/(c^2 + s^2), B = (c gamma2 - s gamma1)/(c^2 + s^2), 0 where c = s = 0.  On the Nyquist
@@ -178,7 +192,7 @@ PetscErrorCode shear_project(ShearTransform *transform, const double *gamma1, co
  * variance sigma^2 on both components is noise of variance sigma^2/visibility on the mode's E.  \param y, x of
  * [ny][nx/2+1] */
 double shear_transform_visibility(const ShearTransform *transform, PetscInt y, PetscInt x);
-/** The factors themselves: gamma = (c + i s) kappa of a mode.  \param y, x of [ny][nx/2+1] */
+/** The factors themselves: gamma = (c + i s) kappa of a mode, on one rank.  \param y, x of [ny][nx/2+1] */
 void shear_transform_factors(const ShearTransform *transform, PetscInt y, PetscInt x, double *c, double *s);
 PetscErrorCode shear_transform_destroy(ShearTransform **transform);
 

@@ -2,33 +2,94 @@
 #include "nephrite/lensing.h"
 
 #include <complex.h>
-#include <fftw3.h>
+#include <fftw3-mpi.h>
 
 struct Fourier {
-  double *map; /* [ny][nx] */
-  double complex *modes; /* [ny][nx/2+1] */
+  FourierPart part;
+  double *map; /* [rows][line] */
+  double complex *modes; /* [ny][columns] or [columns][ny] */
   fftw_plan forward, inverse;
 };
 
-PetscErrorCode fourier_create(PetscInt ny, PetscInt nx, Fourier **fourier)
+static PetscErrorCode check_size(PetscInt ny, PetscInt nx)
 {
-  const size_t rows = (size_t)ny, columns = (size_t)nx;
-  Fourier *f = NULL;
-
   PetscFunctionBeginUser;
   PetscCheck(ny > 0 && nx > 0, PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL, "a map of %d x %d pixels cannot be transformed",
              (int)ny, (int)nx);
-  PetscCall(PetscNew(&f));
-  *fourier = f;
-  f->map = fftw_alloc_real(rows * columns);
-  f->modes = fftw_alloc_complex(rows * (columns / 2 + 1));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode allocate(PetscInt ny, PetscInt nx, size_t values, size_t modes, Fourier *f)
+{
+  PetscFunctionBeginUser;
+  f->map = fftw_alloc_real(values);
+  f->modes = fftw_alloc_complex(modes);
   PetscCheck(f->map && f->modes, PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL,
              "no memory to transform a map of %d x %d pixels", (int)ny, (int)nx);
-  f->forward = fftw_plan_dft_r2c_2d(ny, nx, f->map, f->modes, FFTW_ESTIMATE);
-  f->inverse = fftw_plan_dft_c2r_2d(ny, nx, f->modes, f->map, FFTW_ESTIMATE);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode check_plans(PetscInt ny, PetscInt nx, const Fourier *f)
+{
+  PetscFunctionBeginUser;
   PetscCheck(f->forward && f->inverse, PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL,
              "FFTW has no plan for a map of %d x %d pixels", (int)ny, (int)nx);
   PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode fourier_create(PetscInt ny, PetscInt nx, Fourier **fourier)
+{
+  const PetscInt columns = nx / 2 + 1;
+  Fourier *f = NULL;
+
+  PetscFunctionBeginUser;
+  PetscCall(check_size(ny, nx));
+  PetscCall(PetscNew(&f));
+  *fourier = f;
+  f->part = (FourierPart){.rows = ny, .line = nx, .columns = columns};
+  PetscCall(allocate(ny, nx, (size_t)ny * (size_t)nx, (size_t)ny * (size_t)columns, f));
+  f->forward = fftw_plan_dft_r2c_2d(ny, nx, f->map, f->modes, FFTW_ESTIMATE);
+  f->inverse = fftw_plan_dft_c2r_2d(ny, nx, f->modes, f->map, FFTW_ESTIMATE);
+  PetscCall(check_plans(ny, nx, f));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode create_slab(MPI_Comm comm, PetscInt ny, PetscInt nx, Fourier *f)
+{
+  const unsigned in = FFTW_ESTIMATE | FFTW_MPI_TRANSPOSED_IN, out = FFTW_ESTIMATE | FFTW_MPI_TRANSPOSED_OUT;
+  ptrdiff_t rows, first_row, columns, first_column;
+
+  PetscFunctionBeginUser;
+  fftw_mpi_init(); /* does nothing the second time */
+  const ptrdiff_t values =
+      fftw_mpi_local_size_2d_transposed(ny, nx / 2 + 1, comm, &rows, &first_row, &columns, &first_column);
+  f->part = (FourierPart){(PetscInt)rows, 2 * (nx / 2 + 1), (PetscInt)first_column, (PetscInt)columns, PETSC_TRUE};
+  PetscCall(group_agree(comm, allocate(ny, nx, 2 * (size_t)values + 1, (size_t)values + 1, f)));
+  f->forward = fftw_mpi_plan_dft_r2c_2d(ny, nx, f->map, f->modes, comm, out);
+  f->inverse = fftw_mpi_plan_dft_c2r_2d(ny, nx, f->modes, f->map, comm, in);
+  PetscCall(group_agree(comm, check_plans(ny, nx, f)));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode fourier_create_slab(MPI_Comm comm, PetscInt ny, PetscInt nx, Fourier **fourier)
+{
+  PetscMPIInt ranks;
+
+  PetscFunctionBeginUser;
+  PetscCallMPI(MPI_Comm_size(comm, &ranks));
+  if (ranks == 1) {
+    PetscCall(fourier_create(ny, nx, fourier));
+    PetscFunctionReturn(PETSC_SUCCESS);
+  }
+  PetscCall(check_size(ny, nx));
+  PetscCall(PetscNew(fourier));
+  PetscCall(create_slab(comm, ny, nx, *fourier));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+FourierPart fourier_part(const Fourier *fourier)
+{
+  return fourier->part;
 }
 
 double *fourier_map(Fourier *fourier)

@@ -1,3 +1,4 @@
+/* nephrite-test: mpi */
 #include "fixtures.h"
 #include "reference_file.h"
 
@@ -212,7 +213,64 @@ static void factors_are_those_of_kaiser_and_squires(void **state)
   assert_ok(shear_transform_destroy(&transform));
 }
 
-NEPHRITE_TEST_MAIN(cmocka_unit_test(factors_are_those_of_kaiser_and_squires),
+/* Of a slab: some rows of a map [ny][nx]. */
+typedef struct {
+  PetscInt first, rows;
+} Rows;
+
+static Rows rows_here(PetscInt ny, PetscInt nx)
+{
+  Fourier *fourier = NULL;
+  Rows r = {0};
+
+  assert_ok(fourier_create_slab(PETSC_COMM_WORLD, ny, nx, &fourier));
+  r.rows = fourier_part(fourier).rows;
+  assert_ok(fourier_destroy(&fourier));
+  MPI_Exscan(&r.rows, &r.first, 1, MPIU_INT, MPI_SUM, PETSC_COMM_WORLD);
+  return r;
+}
+
+static void compare_rows(const Rows *r, PetscInt nx, const double *ours, const double *whole)
+{
+  for (PetscInt i = 0; i < r->rows * nx; i++) assert_within(ours[i], whole[r->first * nx + i], 1e-13); /* of 1 */
+}
+
+static void check_slab(PetscInt ny, PetscInt nx)
+{
+  const size_t pixels = (size_t)(ny * nx);
+  double *map = white_map(5, 2 * pixels), *whole = room(2 * pixels, sizeof *whole),
+         *ours = room(2 * pixels, sizeof *ours);
+  ShearTransform *alone = NULL, *together = NULL;
+  const Rows r = rows_here(ny, nx);
+  const double *const here = map + r.first * nx;
+
+  assert_ok(shear_transform_create(ny, nx, &alone));
+  assert_ok(shear_transform_create_slab(PETSC_COMM_WORLD, ny, nx, &together));
+  assert_ok(shear_from_convergence(alone, map, whole, whole + pixels));
+  assert_ok(shear_from_convergence(together, here, ours, ours + pixels));
+  compare_rows(&r, nx, ours, whole);
+  compare_rows(&r, nx, ours + pixels, whole + pixels);
+  assert_ok(shear_project(alone, map, map + pixels, whole, whole + pixels));
+  assert_ok(shear_project(together, here, here + pixels, ours, ours + pixels));
+  compare_rows(&r, nx, ours, whole);
+  compare_rows(&r, nx, ours + pixels, whole + pixels);
+  assert_ok(shear_transform_destroy(&alone));
+  assert_ok(shear_transform_destroy(&together));
+  free(map), free(whole), free(ours);
+}
+
+static void a_map_sheared_together_is_sheared_as_on_one_rank(void **state)
+{
+  (void)state;
+  check_slab(16, 16);
+  check_slab(12, 20);
+  check_slab(15, 9);
+  check_slab(6, 16); /* 2, 2 and 2 of 6 rows on 4 ranks */
+  check_slab(16, 4); /* 1, 1 and 1 of 3 columns */
+}
+
+NEPHRITE_TEST_MAIN(cmocka_unit_test(a_map_sheared_together_is_sheared_as_on_one_rank),
+                   cmocka_unit_test(factors_are_those_of_kaiser_and_squires),
                    cmocka_unit_test(shear_of_the_reference_map_is_the_reference_shear),
                    cmocka_unit_test(a_wave_along_x_shears_along_x_and_a_diagonal_one_in_gamma_2),
                    cmocka_unit_test(convergence_comes_back_from_its_shear_without_b_mode),
