@@ -220,6 +220,24 @@ PetscErrorCode group_agree(MPI_Comm comm, PetscErrorCode local);
  * Errors: NEPHRITE_ERR_CONFIG if the number of ranks is not a multiple of group_size. */
 PetscErrorCode group_split(MPI_Comm world, PetscInt group_size, MPI_Comm *comm, PetscInt *group, PetscInt *groups);
 
+/** A rank's share of arrays [pieces][total] that a group has divided: [pieces][length], of each piece the numbers from
+ * \p first on.  The shares of ranks follow one another in the order of the ranks; some may be empty. */
+typedef struct {
+  PetscInt pieces, total;
+  PetscInt first, length;
+} GroupShare;
+/** Errors: NEPHRITE_ERR_INTERNAL if the shares are not the whole.  Collective. */
+PetscErrorCode group_share_check(MPI_Comm comm, const GroupShare *share);
+/** All of an array on the first rank.  Collective.
+ * \param part [pieces][length]  \param[out] whole [pieces][total] on the first rank, elsewhere not looked at */
+PetscErrorCode group_gather(MPI_Comm comm, const GroupShare *share, const double *part, double *whole);
+/** And back.  Collective.  \param whole [pieces][total] on the first rank, elsewhere not looked at
+ * \param[out] part [pieces][length] */
+PetscErrorCode group_scatter(MPI_Comm comm, const GroupShare *share, const double *whole, double *part);
+/** Of the numbers random_normal() has for a whole array [pieces][total] at \p position, those of the share.
+ * \param[out] part [pieces][length] */
+void group_random_normal(const GroupShare *share, RandomKey key, uint64_t position, double *part);
+
 /* ------------------------------------------------------------------ work queue */
 
 /** Units 0 … count-1, each taken by one rank with one-sided fetch-and-op: no manager rank.  A rank gets increasing
