@@ -214,7 +214,8 @@ PetscErrorCode constrained_field_destroy(ConstrainedField **field);
 PetscErrorCode wiener_filter(const SurveyConfig *survey, const LensingSpectra *spectra, const char *name,
                              const Observation *observation, float *kappa);
 /** A log-density and its gradient, up to a constant.  Where the density is 0, \p log_density is -infinity and the
- * gradient is not looked at.
+ * gradient is not looked at.  Where a group of ranks has divided the coordinates it is collective: x and the gradient
+ * are those of this rank, and log-density and errors are the same on all.
  * \param x [dimension]  \param[out] gradient [dimension]; NULL where a function says that it may be, if not wanted */
 typedef PetscErrorCode LogDensity(void *context, const double *x, double *log_density, double *gradient);
 
@@ -224,32 +225,40 @@ typedef PetscErrorCode LogDensity(void *context, const double *x, double *log_de
  * reference posterior).
  *
  * Coordinates x are a priori independent standard normals: first the u of each parameter that is not fixed
- * (prior_from_normal()), then the white noise [bins][ny][nx] of the field.  Parameters that are not physical, or for
+ * (prior_from_normal()), then the white noise [bins][ny][nx] of the field.  Where a group of ranks has one posterior,
+ * each has all of the parameters and the rows of field_slab() of the rest.  Parameters that are not physical, or for
  * which no log-normal field exists, have density 0, as in the simulator. */
 typedef struct FieldPosterior FieldPosterior;
-/** On one rank; create from one thread at a time.  \param survey, prior  borrowed  \param observation  copied
+/** Collective on \p comm, and so is what follows unless it says otherwise; create from one thread at a time.
+ * \param comm, survey, prior  borrowed  \param observation  the whole on each rank; copied
  * Errors: those of lensing_model_for_survey() and field_check(); NEPHRITE_ERR_INPUT: a noise_std that is not positive.
  */
-PetscErrorCode field_posterior_create(const SurveyConfig *survey, const Prior *prior, const Observation *observation,
-                                      FieldPosterior **posterior);
-PetscInt field_posterior_parameters(const FieldPosterior *posterior); /**< that are sampled: the first coordinates */
-PetscInt field_posterior_dimension(const FieldPosterior *posterior); /**< these and bins x ny x nx */
+PetscErrorCode field_posterior_create(MPI_Comm comm, const SurveyConfig *survey, const Prior *prior,
+                                      const Observation *observation, FieldPosterior **posterior);
+/** That are sampled: the first coordinates.  Not collective. */
+PetscInt field_posterior_parameters(const FieldPosterior *posterior);
+/** These and bins x rows x nx: coordinates on this rank.  Not collective. */
+PetscInt field_posterior_dimension(const FieldPosterior *posterior);
+/** This rank's part of white noise and maps [bins][ny][nx], for group_gather() and group_scatter().  Not collective. */
+GroupShare field_posterior_share(const FieldPosterior *posterior);
 /** A ::LogDensity with the posterior as its context, \p gradient may be NULL: the gradient in closed form but for the
  * spectra, whose derivatives by parameters are central differences, good to 1e-8 and in the worst case, where the cells
  * of the theory's tables meet, to 2e-6. */
 PetscErrorCode field_posterior_evaluate(void *posterior, const double *x, double *log_density, double *gradient);
 /** What coordinates mean.  \param[out] theta [prior_count()], may be NULL
- * \param[out] kappa [bins][ny][nx], may be NULL  Errors: NEPHRITE_ERR_INPUT where the density is 0. */
+ * \param[out] kappa [bins][rows][nx], may be NULL, on all ranks  Errors: NEPHRITE_ERR_INPUT where the density is 0. */
 PetscErrorCode field_posterior_unpack(FieldPosterior *posterior, const double *x, double *theta, double *kappa);
-/** Coordinates of given parameters and white noise.  \param theta [prior_count()]  \param white [bins][ny][nx]
- * \param[out] x [field_posterior_dimension()]  Errors: those of prior_to_normal(). */
+/** Coordinates of given parameters and white noise.  Not collective.
+ * \param theta [prior_count()]  \param white [bins][rows][nx]  \param[out] x [field_posterior_dimension()]  Errors:
+ * those of prior_to_normal(). */
 PetscErrorCode field_posterior_pack(const FieldPosterior *posterior, const double *theta, const double *white,
                                     double *x);
 PetscErrorCode field_posterior_destroy(FieldPosterior **posterior);
 
 /** How long a maximum is looked for. */
 typedef struct {
-  PetscInt dimension, most_iterations;
+  PetscInt dimension; /**< on this rank */
+  PetscInt most_iterations;
   double tolerance; /**< of the root mean square of the gradient's components */
 } MaximumSearch;
 typedef struct {
@@ -258,14 +267,19 @@ typedef struct {
   PetscBool converged;
 } Maximum;
 /** Climb to a maximum of a log-density by a quasi-Newton method (PETSc TAO's LMVM).  Not to converge is no error.
+ * Collective on \p comm, whose ranks have divided the coordinates.
  * \param[in,out] x [dimension]  where to begin, with a density above 0; the maximum
  * Errors: NEPHRITE_ERR_INTERRUPTED: asked to stop; those of the density. */
-PetscErrorCode maximum_find(const MaximumSearch *search, LogDensity *density, void *context, double *x, Maximum *found);
+PetscErrorCode maximum_find(MPI_Comm comm, const MaximumSearch *search, LogDensity *density, void *context, double *x,
+                            Maximum *found);
 
 /** How a chain of the no-U-turn sampler is run. */
 typedef struct {
-  PetscInt dimension;
-  PetscInt dense; /**< the first coordinates share a dense mass matrix, the others have a diagonal one; 0 for none */
+  MPI_Comm comm; /**< whose ranks have one chain together; borrowed */
+  PetscInt dimension; /**< coordinates on this rank */
+  PetscInt dense; /**< the first coordinates share a dense mass matrix, the others have a diagonal one; 0 for none.
+                     Every rank has these, with the same values */
+  GroupShare share; /**< of the others, [pieces][length] of [pieces][total]; zeros: all are on this rank */
   PetscInt warmup; /**< iterations in which step size and mass matrix are learnt */
   PetscInt max_depth; /**< a trajectory has at most 2^max_depth - 1 steps; Stan's default is 10 */
   double target_acceptance; /**< Stan's default is 0.8 */
@@ -289,9 +303,13 @@ typedef struct {
 
 /** A chain of the no-U-turn sampler (Hoffman & Gelman 2014, 1111.4246) with multinomial weights and the generalised
  * criterion (Betancourt 2017, 1701.02434), warmed up as Stan does.  Positions must have about unit scale a priori.
- * Memory: some 17 + 6 max_depth vectors; an iteration allocates nothing. */
+ * Memory: some 17 + 6 max_depth vectors; an iteration allocates nothing.
+ *
+ * A chain of several ranks decides the same on all of them, and is that of one rank but for rounding. */
 typedef struct Nuts Nuts;
-/** \param context  of \p density; borrowed  Errors: NEPHRITE_ERR_CONFIG: numbers out of range. */
+/** Collective on config->comm, and so is what follows but for nuts_position(), nuts_iteration() and nuts_state_size().
+ * \param context  of \p density; borrowed
+ * Errors: NEPHRITE_ERR_CONFIG: numbers out of range.  NEPHRITE_ERR_INTERNAL: shares that are not the whole. */
 PetscErrorCode nuts_create(const NutsConfig *config, LogDensity *density, void *context, Nuts **nuts);
 /** Begin a chain.  \param x [dimension]  Errors: NEPHRITE_ERR_INPUT: the density there is 0, or rises wherever one
  * steps; those of the density. */
@@ -300,11 +318,12 @@ PetscErrorCode nuts_start(Nuts *nuts, const double *x);
 PetscErrorCode nuts_step(Nuts *nuts, NutsTransition *transition);
 const double *nuts_position(const Nuts *nuts); /**< [dimension], borrowed until the next iteration */
 PetscInt nuts_iteration(const Nuts *nuts); /**< how many are done, those of the warm-up among them */
-/** Numbers that are the whole state of a chain between iterations. */
+/** Numbers that are the whole state of a chain between iterations, whichever ranks have it. */
 size_t nuts_state_size(const Nuts *nuts);
-/** \param[out] state [nuts_state_size()] */
+/** \param[out] state [nuts_state_size()] on the first rank, elsewhere not looked at */
 PetscErrorCode nuts_state_save(const Nuts *nuts, double *state);
-/** Go on as the chain would that the state was saved of, bit for bit, given the same NutsConfig.
+/** Go on as the chain would that the state was saved of, bit for bit, given the same NutsConfig; on another number of
+ * ranks but for rounding.  \param state [nuts_state_size()] on the first rank, elsewhere not looked at
  * Errors: NEPHRITE_ERR_INTERNAL: it is no state. */
 PetscErrorCode nuts_state_restore(Nuts *nuts, const double *state);
 PetscErrorCode nuts_destroy(Nuts **nuts);

@@ -35,7 +35,7 @@ PetscErrorCode climb_at(FieldPosterior *posterior, const double *theta, PetscInt
   PetscFunctionBeginUser;
   PetscCall(PetscCalloc2((size_t)pixels, &white, (size_t)(parameters + pixels), &slice.gradient));
   error = field_posterior_pack(posterior, theta, white, x);
-  if (!error) error = maximum_find(&search, log_density, &slice, white, found);
+  if (!error) error = maximum_find(PETSC_COMM_SELF, &search, log_density, &slice, white, found);
   if (!error) error = PetscArraycpy(x + parameters, white, pixels);
   PetscCall(PetscFree2(white, slice.gradient));
   PetscFunctionReturn(error);

@@ -4,38 +4,51 @@
 #include <math.h>
 
 struct FieldPosterior {
+  MPI_Comm comm; /* borrowed */
+  PetscMPIInt rank;
   const Prior *prior; /* borrowed */
   PetscInt bins, planes; /* planes of the observation per bin: 2 of shear, 1 of convergence */
-  size_t pixels;
+  size_t pixels, first_pixel, all_pixels; /* of a map: on this rank, before them, in all */
   PetscInt parameters; /* of theta */
   PetscInt sampled, place[NEPHRITE_MAX_PARAMETERS]; /* those that are not fixed, and where they stand in theta */
   Theory *theory;
   Emulator *emulator; /* borrowed; NULL: spectra are the theory's */
   Field *field;
   ShearTransform *shear; /* NULL for convergence */
-  double *data; /* [bins][planes][ny][nx] */
-  double *weight; /* [bins][ny][nx] 1/variance of a component, 0 where nothing is seen */
-  double *kappa; /* [bins][ny][nx] */
+  double *data; /* [bins][planes][pixels] */
+  double *weight; /* [bins][pixels] 1/variance of a component, 0 where nothing is seen */
+  double *kappa; /* [bins][pixels] */
   double *kappa_bar; /* the same: derivatives of log p by it */
-  double *observed; /* [planes][ny][nx] of one bin without noise, then derivatives by it */
+  double *observed; /* [planes][pixels] of one bin without noise, then derivatives by it */
   LensingSpectra *spectra_bar;
   double theta[NEPHRITE_MAX_PARAMETERS], slope[NEPHRITE_MAX_PARAMETERS]; /* at hand; dtheta/du */
   double set[NEPHRITE_MAX_PARAMETERS]; /* theta of the field's spectra */
   PetscBool ready; /* has the field any? */
 };
 
-static PetscErrorCode create_parts(const SurveyConfig *survey, FieldPosterior *p)
+/* Each rank has the rows of a map that the field gives it. */
+static PetscErrorCode create_transforms(const FieldShape *shape, FieldPosterior *p)
 {
-  const FieldShape shape = simulator_shape(survey);
+  PetscInt first_row, rows;
+
+  PetscFunctionBeginUser;
+  PetscCall(field_create(p->comm, shape, &p->field));
+  PetscCall(field_record(p->field));
+  if (p->planes == 2) PetscCall(shear_transform_create_slab(p->comm, shape->ny, shape->nx, &p->shear));
+  field_slab(p->field, &first_row, &rows);
+  p->pixels = (size_t)rows * (size_t)shape->nx;
+  p->first_pixel = (size_t)first_row * (size_t)shape->nx;
+  p->all_pixels = (size_t)shape->ny * (size_t)shape->nx;
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode allocate(const SurveyConfig *survey, FieldPosterior *p)
+{
   const size_t values = (size_t)p->bins * p->pixels, planes = (size_t)p->planes;
   PetscInt count;
   double *ell;
 
   PetscFunctionBeginUser;
-  PetscCall(theory_create(survey, p->prior, &p->theory));
-  PetscCall(field_create(PETSC_COMM_SELF, &shape, &p->field));
-  PetscCall(field_record(p->field));
-  if (p->planes == 2) PetscCall(shear_transform_create(shape.ny, shape.nx, &p->shear));
   PetscCall(PetscMalloc5(planes * values, &p->data, values, &p->weight, values, &p->kappa, values, &p->kappa_bar,
                          planes * p->pixels, &p->observed));
   PetscCall(lensing_ell_table(survey, &count, &ell));
@@ -44,15 +57,17 @@ static PetscErrorCode create_parts(const SurveyConfig *survey, FieldPosterior *p
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
+/* Of the whole observation the rows that are here. */
 static PetscErrorCode take_observation(const Observation *observation, PetscBool of_pixels, FieldPosterior *p)
 {
-  const size_t pixels = p->pixels, planes = (size_t)p->planes;
+  const size_t pixels = p->pixels, all = p->all_pixels, planes = (size_t)p->planes;
 
   PetscFunctionBeginUser;
   for (size_t bin = 0; bin < (size_t)p->bins; bin++)
     for (size_t i = 0; i < pixels; i++) {
-      const double std = observation->noise_std[of_pixels ? bin * pixels + i : bin];
-      const PetscBool seen = !observation->mask || observation->mask[i] > 0 ? PETSC_TRUE : PETSC_FALSE;
+      const size_t pixel = p->first_pixel + i;
+      const double std = observation->noise_std[of_pixels ? bin * all + pixel : bin];
+      const PetscBool seen = !observation->mask || observation->mask[pixel] > 0 ? PETSC_TRUE : PETSC_FALSE;
 
       PetscCheck(std > 0, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT, "noise_std of bin %zu is %.6g; it must be positive", bin,
                  std);
@@ -60,29 +75,40 @@ static PetscErrorCode take_observation(const Observation *observation, PetscBool
       for (size_t plane = 0; plane < planes; plane++) {
         const size_t at = (bin * planes + plane) * pixels + i;
 
-        p->data[at] = p->weight[bin * pixels + i] > 0 ? observation->raw[at] : 0;
+        p->data[at] = p->weight[bin * pixels + i] > 0 ? observation->raw[(bin * planes + plane) * all + pixel] : 0;
       }
     }
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-PetscErrorCode field_posterior_create(const SurveyConfig *survey, const Prior *prior, const Observation *observation,
-                                      FieldPosterior **posterior)
+static PetscErrorCode create_arrays(const SurveyConfig *survey, const Observation *observation, FieldPosterior *p)
 {
+  PetscFunctionBeginUser;
+  PetscCall(allocate(survey, p));
+  PetscCall(take_observation(observation, survey->counts[0] ? PETSC_TRUE : PETSC_FALSE, p));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode field_posterior_create(MPI_Comm comm, const SurveyConfig *survey, const Prior *prior,
+                                      const Observation *observation, FieldPosterior **posterior)
+{
+  const FieldShape shape = simulator_shape(survey);
   FieldPosterior *p = NULL;
 
   PetscFunctionBeginUser;
   PetscCall(PetscNew(&p));
   *posterior = p;
+  p->comm = comm;
+  PetscCallMPI(MPI_Comm_rank(comm, &p->rank));
   p->prior = prior;
   p->bins = survey->bins;
   p->planes = survey->observation == OBSERVATION_SHEAR ? 2 : 1;
-  p->pixels = (size_t)survey_ny(survey) * (size_t)survey_nx(survey);
   p->parameters = prior_count(prior);
   for (PetscInt i = 0; i < p->parameters; i++)
     if (!prior_is_fixed(prior, i)) p->place[p->sampled++] = i;
-  PetscCall(create_parts(survey, p));
-  PetscCall(take_observation(observation, survey->counts[0] ? PETSC_TRUE : PETSC_FALSE, p));
+  PetscCall(theory_create(comm, survey, prior, &p->theory));
+  PetscCall(create_transforms(&shape, p));
+  PetscCall(group_agree(comm, create_arrays(survey, observation, p)));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -117,6 +143,11 @@ PetscInt field_posterior_dimension(const FieldPosterior *posterior)
   return posterior->sampled + posterior->bins * (PetscInt)posterior->pixels;
 }
 
+GroupShare field_posterior_share(const FieldPosterior *p)
+{
+  return (GroupShare){p->bins, (PetscInt)p->all_pixels, (PetscInt)p->first_pixel, (PetscInt)p->pixels};
+}
+
 PetscErrorCode field_posterior_pack(const FieldPosterior *p, const double *theta, const double *white, double *x)
 {
   double u[NEPHRITE_MAX_PARAMETERS];
@@ -128,19 +159,35 @@ PetscErrorCode field_posterior_pack(const FieldPosterior *p, const double *theta
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
+/* p->theta from the first coordinates, those of the first rank.  \param[out] finite  are they numbers? */
+static PetscErrorCode set_theta(FieldPosterior *p, const double *x, PetscBool *finite)
+{
+  double u[NEPHRITE_MAX_PARAMETERS] = {0};
+
+  PetscFunctionBeginUser;
+  *finite = PETSC_TRUE;
+  for (PetscInt i = 0; i < p->sampled; i++) {
+    u[p->place[i]] = x[i];
+    if (!isfinite(x[i])) *finite = PETSC_FALSE;
+  }
+  PetscCallMPI(MPI_Bcast(finite, 1, MPIU_BOOL, 0, p->comm));
+  if (!*finite) PetscFunctionReturn(PETSC_SUCCESS);
+  prior_from_normal(p->prior, u, p->theta, p->slope);
+  PetscCallMPI(MPI_Bcast(p->theta, (int)p->parameters, MPI_DOUBLE, 0, p->comm));
+  PetscCallMPI(MPI_Bcast(p->slope, (int)p->parameters, MPI_DOUBLE, 0, p->comm));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
 /* p->theta and the field's spectra from the first coordinates.  \param[out] exists  is there such a field? */
 static PetscErrorCode set_parameters(FieldPosterior *p, const double *x, PetscBool *exists)
 {
-  double u[NEPHRITE_MAX_PARAMETERS] = {0};
   const LensingSpectra *spectra;
+  PetscBool finite;
 
   PetscFunctionBeginUser;
   *exists = PETSC_FALSE;
-  for (PetscInt i = 0; i < p->sampled; i++) {
-    u[p->place[i]] = x[i];
-    if (!isfinite(x[i])) PetscFunctionReturn(PETSC_SUCCESS);
-  }
-  prior_from_normal(p->prior, u, p->theta, p->slope);
+  PetscCall(set_theta(p, x, &finite));
+  if (!finite) PetscFunctionReturn(PETSC_SUCCESS);
   PetscBool same = p->ready;
   for (PetscInt i = 0; i < p->parameters && same; i++) same = p->theta[i] == p->set[i] ? PETSC_TRUE : PETSC_FALSE;
   *exists = same;
@@ -222,7 +269,8 @@ PetscErrorCode field_posterior_evaluate(void *posterior, const double *x, double
   PetscCall(field_realise(p->field, x + sampled, p->kappa));
   double sum = 0;
   for (PetscInt bin = 0; bin < p->bins; bin++) PetscCall(observe_bin(p, bin, &sum));
-  for (PetscInt i = 0; i < dimension; i++) sum -= x[i] * x[i] / 2;
+  for (PetscInt i = p->rank ? sampled : 0; i < dimension; i++) sum -= x[i] * x[i] / 2; /* parameters count once */
+  PetscCallMPI(MPI_Allreduce(MPI_IN_PLACE, &sum, 1, MPI_DOUBLE, MPI_SUM, p->comm));
   if (!isfinite(sum)) PetscFunctionReturn(PETSC_SUCCESS); /* so far out that exponentials overflow */
   *log_density = sum;
   if (!gradient) PetscFunctionReturn(PETSC_SUCCESS);

@@ -6,12 +6,17 @@
 /* LAPACK's Cholesky factorisation. */
 void dpotrf_(const char *triangle, const int *n, double *a, const int *lda, int *info);
 
-PetscErrorCode hamiltonian_create(PetscInt dimension, PetscInt dense, LogDensity *density, void *context,
-                                  Hamiltonian *h)
+PetscErrorCode hamiltonian_create(const NutsConfig *config, LogDensity *density, void *context, Hamiltonian *h)
 {
   PetscFunctionBeginUser;
-  *h = (Hamiltonian){.dimension = dimension, .dense = dense, .density = density, .context = context};
-  PetscCall(PetscMalloc1((size_t)dense * (size_t)dense + 1, &h->factor));
+  *h = (Hamiltonian){.comm = config->comm,
+                     .dimension = config->dimension,
+                     .dense = config->dense,
+                     .density = density,
+                     .context = context};
+  PetscCallMPI(MPI_Comm_rank(h->comm, &h->rank));
+  PetscCallMPI(MPI_Comm_size(h->comm, &h->ranks));
+  PetscCall(PetscMalloc1((size_t)h->dense * (size_t)h->dense + 1, &h->factor));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -22,7 +27,7 @@ PetscErrorCode hamiltonian_destroy(Hamiltonian *h)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-PetscErrorCode hamiltonian_set_mass(Hamiltonian *h)
+static PetscErrorCode take_up_mass(Hamiltonian *h)
 {
   const int n = (int)h->dense;
   int info = 0;
@@ -35,6 +40,13 @@ PetscErrorCode hamiltonian_set_mass(Hamiltonian *h)
   if (n) dpotrf_("U", &n, h->factor, &n, &info); /* upper by columns is lower by rows */
   PetscCheck(!info, PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL,
              "the inverse mass matrix is not positive definite (LAPACK dpotrf, info %d)", info);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode hamiltonian_set_mass(Hamiltonian *h)
+{
+  PetscFunctionBeginUser;
+  PetscCall(group_agree(h->comm, take_up_mass(h)));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -58,20 +70,27 @@ static double velocity(const Hamiltonian *h, const double *a, PetscInt i)
   return sum;
 }
 
-double hamiltonian_product(const Hamiltonian *h, const double *a, const double *b)
+PetscErrorCode hamiltonian_product(const Hamiltonian *h, const double *a, const double *b, double *product)
 {
   double sum = 0;
 
-  for (PetscInt i = 0; i < h->dense; i++) sum += velocity(h, a, i) * b[i];
+  PetscFunctionBeginUser;
+  for (PetscInt i = 0; i < h->dense && !h->rank; i++) sum += velocity(h, a, i) * b[i]; /* what all have counts once */
   for (PetscInt i = h->dense; i < h->dimension; i++) sum += h->variance[i] * a[i] * b[i];
-  return sum;
+  if (h->ranks > 1) PetscCallMPI(MPI_Allreduce(MPI_IN_PLACE, &sum, 1, MPI_DOUBLE, MPI_SUM, h->comm));
+  *product = sum;
+  PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-double hamiltonian_energy(const Hamiltonian *h, const PhasePoint *point)
+PetscErrorCode hamiltonian_energy(const Hamiltonian *h, const PhasePoint *point, double *energy)
 {
-  const double energy = hamiltonian_product(h, point->p, point->p) / 2 - point->log_density;
+  double twice_kinetic;
 
-  return isfinite(energy) ? energy : INFINITY;
+  PetscFunctionBeginUser;
+  PetscCall(hamiltonian_product(h, point->p, point->p, &twice_kinetic));
+  *energy = twice_kinetic / 2 - point->log_density;
+  if (!isfinite(*energy)) *energy = INFINITY;
+  PetscFunctionReturn(PETSC_SUCCESS);
 }
 
 PetscErrorCode hamiltonian_differentiate(const Hamiltonian *h, PhasePoint *point)

@@ -209,8 +209,9 @@ void field_posterior_use(FieldPosterior *posterior, Emulator *emulator);
 
 /** Spectra and shifts as functions of the parameters, with derivatives. */
 typedef struct Theory Theory;
-/** \param survey, prior  borrowed */
-PetscErrorCode theory_create(const SurveyConfig *survey, const Prior *prior, Theory **theory);
+/** Collective on \p comm, as evaluations are, of the same parameters on all ranks: results are the same on all, bit for
+ * bit.  \param survey, prior, comm  borrowed */
+PetscErrorCode theory_create(MPI_Comm comm, const SurveyConfig *survey, const Prior *prior, Theory **theory);
 /** \param[out] spectra  borrowed, until the next call; NULL where there are none: unphysical parameters, no positive
  * skewness, beyond a shift table */
 PetscErrorCode theory_evaluate(Theory *theory, const double *theta, const LensingSpectra **spectra);

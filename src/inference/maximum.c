@@ -8,9 +8,10 @@
 #include <petsctao.h>
 
 typedef struct {
+  MPI_Comm comm;
   LogDensity *density;
   void *context;
-  PetscInt dimension;
+  PetscInt dimension, all; /* coordinates on this rank, and on all */
   PetscBool seen; /* a density above 0 */
   double first; /* value where it began */
 } Hill;
@@ -22,10 +23,12 @@ static PetscErrorCode evaluate(Tao tao, Vec x, PetscReal *value, Vec gradient, v
   const PetscScalar *at;
   PetscScalar *slope;
   double log_density = -INFINITY;
+  PetscBool stop;
 
   (void)tao;
   PetscFunctionBeginUser;
-  PetscCheck(!interrupt_seen(), PETSC_COMM_SELF, NEPHRITE_ERR_INTERRUPTED, "interrupted on the way to a maximum");
+  PetscCall(interrupt_agreed(hill->comm, &stop));
+  PetscCheck(!stop, PETSC_COMM_SELF, NEPHRITE_ERR_INTERRUPTED, "interrupted on the way to a maximum");
   PetscCall(VecGetArrayRead(x, &at));
   PetscCall(VecGetArrayWrite(gradient, &slope));
   PetscErrorCode error = hill->density(hill->context, at, &log_density, slope);
@@ -44,7 +47,7 @@ static PetscErrorCode set_up(Tao tao, Hill *hill, const MaximumSearch *search, V
   PetscCall(TaoSetType(tao, TAOLMVM));
   PetscCall(TaoSetSolution(tao, x));
   PetscCall(TaoSetObjectiveAndGradient(tao, NULL, evaluate, hill));
-  PetscCall(TaoSetTolerances(tao, search->tolerance * sqrt((double)search->dimension), 0, 0));
+  PetscCall(TaoSetTolerances(tao, search->tolerance * sqrt((double)hill->all), 0, 0));
   PetscCall(TaoSetMaximumIterations(tao, search->most_iterations));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
@@ -60,21 +63,23 @@ static PetscErrorCode climb(Tao tao, Hill *hill, const MaximumSearch *search, Ve
   PetscCall(TaoGetSolutionStatus(tao, &found->iterations, &value, &gradient, NULL, NULL, &reason));
   PetscCall(TaoGetCurrentFunctionEvaluations(tao, &found->evaluations));
   found->log_density = hill->seen ? -value : -INFINITY;
-  found->gradient = gradient / sqrt((double)search->dimension);
+  found->gradient = gradient / sqrt((double)hill->all);
   found->converged = reason > 0 ? PETSC_TRUE : PETSC_FALSE;
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-PetscErrorCode maximum_find(const MaximumSearch *search, LogDensity *density, void *context, double *x, Maximum *found)
+PetscErrorCode maximum_find(MPI_Comm comm, const MaximumSearch *search, LogDensity *density, void *context, double *x,
+                            Maximum *found)
 {
-  Hill hill = {.density = density, .context = context, .dimension = search->dimension};
+  Hill hill = {.comm = comm, .density = density, .context = context, .dimension = search->dimension};
   Tao tao = NULL;
   Vec at = NULL;
   PetscErrorCode error;
 
   PetscFunctionBeginUser;
-  PetscCall(VecCreateSeqWithArray(PETSC_COMM_SELF, 1, search->dimension, x, &at));
-  error = TaoCreate(PETSC_COMM_SELF, &tao);
+  PetscCall(VecCreateMPIWithArray(comm, 1, search->dimension, PETSC_DETERMINE, x, &at));
+  error = VecGetSize(at, &hill.all);
+  if (!error) error = TaoCreate(comm, &tao);
   if (!error) error = climb(tao, &hill, search, at, found);
   PetscCall(TaoDestroy(&tao));
   PetscCall(VecDestroy(&at));

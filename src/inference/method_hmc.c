@@ -78,8 +78,8 @@ static PetscErrorCode look_at(Worker *w, Hmc *h)
   PetscFunctionBeginUser;
   if (h->observation == w->observation) PetscFunctionReturn(PETSC_SUCCESS);
   PetscCall(forget(h));
-  PetscCall(field_posterior_create(s->survey, s->prior, &observation, &h->exact));
-  PetscCall(field_posterior_create(s->survey, s->prior, &observation, &h->emulated));
+  PetscCall(field_posterior_create(PETSC_COMM_SELF, s->survey, s->prior, &observation, &h->exact));
+  PetscCall(field_posterior_create(PETSC_COMM_SELF, s->survey, s->prior, &observation, &h->emulated));
   field_posterior_use(h->emulated, h->emulator);
   h->observation = w->observation;
   PetscFunctionReturn(PETSC_SUCCESS);
@@ -254,7 +254,8 @@ static PetscErrorCode draw(Worker *w, RandomKey key, Block *block)
   (void)key; /* of the observation; a chain has one of its own */
   PetscCall(look_at(w, h));
   const RandomKey own = key_of(w, block->first / w->block_draws);
-  const NutsConfig config = {.dimension = field_posterior_dimension(h->exact),
+  const NutsConfig config = {.comm = PETSC_COMM_SELF,
+                             .dimension = field_posterior_dimension(h->exact),
                              .dense = field_posterior_parameters(h->exact),
                              .warmup = w->warmup,
                              .max_depth = infer->max_depth,

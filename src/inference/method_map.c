@@ -30,7 +30,7 @@ static PetscErrorCode estimate(Worker *w, float *kappa)
   PetscErrorCode error;
 
   PetscFunctionBeginUser;
-  error = field_posterior_create(w->setup->survey, w->setup->prior, &observation, &posterior);
+  error = field_posterior_create(PETSC_COMM_SELF, w->setup->survey, w->setup->prior, &observation, &posterior);
   if (!error) error = PetscMalloc2(field_posterior_dimension(posterior), &x, worker_map_size(w), &map);
   if (!error) error = climb(w, posterior, x, map);
   for (size_t i = 0; i < worker_map_size(w) && !error; i++) kappa[i] = (float)map[i];

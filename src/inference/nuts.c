@@ -7,7 +7,7 @@
 
 #include <math.h>
 
-enum { MOST_DEPTH = 20 };
+enum { MOST_DEPTH = 20, STATE_VECTORS = 5 };
 #define LARGEST_ERROR 1000. /* of the energy, beyond which a trajectory has diverged */
 
 /* A position that may become the next one. */
@@ -31,7 +31,8 @@ typedef struct {
 } Seam;
 
 struct Nuts {
-  NutsConfig config;
+  NutsConfig config; /* with its share filled in */
+  uint64_t dimension; /* of all ranks */
   Hamiltonian hamiltonian;
   NutsState state;
   double *vectors; /* all of the vectors below */
@@ -55,23 +56,25 @@ struct Nuts {
  * uniform numbers, two for each point of the longest trajectory. */
 typedef enum { OF_ITERATION, OF_SEARCH } MomentumUse;
 
-static uint64_t even(PetscInt dimension)
+static uint64_t even(uint64_t dimension)
 {
-  return (uint64_t)dimension + (uint64_t)(dimension % 2);
+  return dimension + dimension % 2;
 }
 
 static uint64_t first_position(const Nuts *n)
 {
   const uint64_t iteration = (uint64_t)n->state.scalar[NUTS_ITERATION];
 
-  return iteration * (2 * even(n->config.dimension) + (UINT64_C(2) << n->config.max_depth));
+  return iteration * (2 * even(n->dimension) + (UINT64_C(2) << n->config.max_depth));
 }
 
 static void draw_momentum(const Nuts *n, MomentumUse use, double *p)
 {
-  const uint64_t offset = use == OF_SEARCH ? even(n->config.dimension) : 0;
+  const uint64_t position = first_position(n) + (use == OF_SEARCH ? even(n->dimension) : 0);
+  const size_t dense = (size_t)n->config.dense;
 
-  random_normal(n->config.key, first_position(n) + offset, (size_t)n->config.dimension, p);
+  random_normal(n->config.key, position, dense, p);
+  group_random_normal(&n->config.share, n->config.key, position + dense, p + dense);
   hamiltonian_momentum(&n->hamiltonian, p);
 }
 
@@ -79,16 +82,31 @@ static double draw_uniform(Nuts *n)
 {
   double value;
 
-  random_uniform(n->config.key, first_position(n) + 2 * even(n->config.dimension) + n->uniforms++, 1, &value);
+  random_uniform(n->config.key, first_position(n) + 2 * even(n->dimension) + n->uniforms++, 1, &value);
   return value;
 }
 
 /* ------------------------------------------------------------------ creation */
 
-static PetscErrorCode check_config(const NutsConfig *config)
+/* A chain on one rank need not say that it has all coordinates. */
+static GroupShare share_of(const NutsConfig *config)
+{
+  const PetscInt others = config->dimension - config->dense;
+
+  return config->share.pieces ? config->share : (GroupShare){1, others, 0, others};
+}
+
+/* Coordinates of all ranks. */
+static uint64_t whole_dimension(const NutsConfig *config, const GroupShare *share)
+{
+  return (uint64_t)config->dense + (uint64_t)share->pieces * (uint64_t)share->total;
+}
+
+static PetscErrorCode check_config(const NutsConfig *config, const GroupShare *share)
 {
   PetscFunctionBeginUser;
-  PetscCheck(config->dimension >= 1 && config->dense >= 0 && config->dense <= config->dimension && config->warmup >= 0,
+  PetscCheck(config->dense >= 0 && config->dense <= config->dimension && whole_dimension(config, share) >= 1 &&
+                 config->warmup >= 0,
              PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
              "a chain in %" PetscInt_FMT " dimensions, %" PetscInt_FMT
              " of them with a dense mass matrix, with %" PetscInt_FMT " iterations of warm-up",
@@ -100,12 +118,22 @@ static PetscErrorCode check_config(const NutsConfig *config)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
+static PetscErrorCode check_share(const NutsConfig *config, const GroupShare *share)
+{
+  PetscFunctionBeginUser;
+  PetscCheck(config->dense + share->pieces * share->length == config->dimension, PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL,
+             "a share of %" PetscInt_FMT " x %" PetscInt_FMT " and %" PetscInt_FMT
+             " coordinates in common where there are %" PetscInt_FMT,
+             share->pieces, share->length, config->dense, config->dimension);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
 static PetscErrorCode create_state(const NutsConfig *config, NutsState *state)
 {
   const size_t dimension = (size_t)config->dimension, square = (size_t)config->dense * (size_t)config->dense;
 
   PetscFunctionBeginUser;
-  state->size = NUTS_SCALARS + 5 * dimension + 2 * square;
+  state->size = NUTS_SCALARS + STATE_VECTORS * dimension + 2 * square;
   PetscCall(PetscCalloc1(state->size, &state->values));
   double *next = state->values;
   state->scalar = next;
@@ -168,20 +196,32 @@ static PetscErrorCode create_vectors(Nuts *n)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-PetscErrorCode nuts_create(const NutsConfig *config, LogDensity *density, void *context, Nuts **nuts)
+static PetscErrorCode create_parts(Nuts *n, LogDensity *density, void *context)
 {
-  Nuts *n = NULL;
-
   PetscFunctionBeginUser;
-  PetscCall(check_config(config));
-  PetscCall(PetscNew(&n));
-  *nuts = n;
-  n->config = *config;
-  PetscCall(create_state(config, &n->state));
-  PetscCall(hamiltonian_create(config->dimension, config->dense, density, context, &n->hamiltonian));
+  PetscCall(create_state(&n->config, &n->state));
+  PetscCall(hamiltonian_create(&n->config, density, context, &n->hamiltonian));
   n->hamiltonian.variance = n->state.variance;
   n->hamiltonian.covariance = n->state.covariance;
   PetscCall(create_vectors(n));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode nuts_create(const NutsConfig *config, LogDensity *density, void *context, Nuts **nuts)
+{
+  const GroupShare share = share_of(config);
+  Nuts *n = NULL;
+
+  PetscFunctionBeginUser;
+  PetscCall(group_agree(config->comm, check_config(config, &share)));
+  PetscCall(group_agree(config->comm, check_share(config, &share)));
+  PetscCall(group_share_check(config->comm, &share));
+  PetscCall(PetscNew(&n));
+  *nuts = n;
+  n->config = *config;
+  n->config.share = share;
+  n->dimension = whole_dimension(config, &share);
+  PetscCall(group_agree(config->comm, create_parts(n, density, context)));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -219,11 +259,14 @@ static PetscErrorCode begin_at(const Nuts *n, MomentumUse use, PhasePoint *point
 /* H_0 - H after one step. */
 static PetscErrorCode try_step(Nuts *n, double step, double *gain)
 {
+  double before, after;
+
   PetscFunctionBeginUser;
   PetscCall(begin_at(n, OF_SEARCH, &n->forward));
-  const double before = hamiltonian_energy(&n->hamiltonian, &n->forward);
+  PetscCall(hamiltonian_energy(&n->hamiltonian, &n->forward, &before));
   PetscCall(hamiltonian_leapfrog(&n->hamiltonian, step, &n->forward));
-  *gain = before - hamiltonian_energy(&n->hamiltonian, &n->forward);
+  PetscCall(hamiltonian_energy(&n->hamiltonian, &n->forward, &after));
+  *gain = before - after;
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -277,7 +320,7 @@ PetscErrorCode nuts_start(Nuts *n, const double *x)
   PetscCheck(isfinite(state->scalar[NUTS_CORRECTION]), PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
              "a chain starts where the exact density is 0");
   windows_begin(state, n->config.warmup);
-  state->scalar[NUTS_STEP_SIZE] = 1 / sqrt(sqrt((double)n->config.dimension)); /* right for standard normals */
+  state->scalar[NUTS_STEP_SIZE] = 1 / sqrt(sqrt((double)n->dimension)); /* right for standard normals */
   PetscCall(search_step_size(n));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
@@ -299,12 +342,21 @@ static void exchange(Proposal *a, Proposal *b)
   *b = kept;
 }
 
-/* Do two momenta still lead apart, along the sum of those between?  (Betancourt 2017, eq. A.4.3) */
-static PetscBool goes_on(const Nuts *n, const double *begin, const double *end, const double *sum)
+/* Do two momenta still lead apart, along the sum of those between?  (Betancourt 2017, eq. A.4.3)
+ * \param[in,out] valid  not asked where it is already false */
+static PetscErrorCode goes_on(const Nuts *n, const double *begin, const double *end, const double *sum,
+                              PetscBool *valid)
 {
-  return hamiltonian_product(&n->hamiltonian, begin, sum) > 0 && hamiltonian_product(&n->hamiltonian, end, sum) > 0
-             ? PETSC_TRUE
-             : PETSC_FALSE;
+  const double *const ends[] = {begin, end};
+
+  PetscFunctionBeginUser;
+  for (int i = 0; i < 2 && *valid; i++) {
+    double product;
+
+    PetscCall(hamiltonian_product(&n->hamiltonian, ends[i], sum, &product));
+    *valid = product > 0 ? PETSC_TRUE : PETSC_FALSE;
+  }
+  PetscFunctionReturn(PETSC_SUCCESS);
 }
 
 /* sum = a + b, where the momenta of one side of a seam and the first of the other are wanted. */
@@ -317,11 +369,13 @@ static void add(const Nuts *n, const double *a, const double *b, double *sum)
 static PetscErrorCode grow_point(Nuts *n, Stretch *stretch, PetscBool *valid)
 {
   PhasePoint *const point = n->moving;
+  double energy;
 
   PetscFunctionBeginUser;
   PetscCall(hamiltonian_leapfrog(&n->hamiltonian, n->step, point));
   n->steps++;
-  const double energy = hamiltonian_energy(&n->hamiltonian, point), gain = n->first_energy - energy;
+  PetscCall(hamiltonian_energy(&n->hamiltonian, point, &energy));
+  const double gain = n->first_energy - energy;
   if (!(gain >= -LARGEST_ERROR)) n->divergent = PETSC_TRUE;
   *valid = n->divergent ? PETSC_FALSE : PETSC_TRUE;
   n->acceptance += fmin(1, exp(gain));
@@ -337,18 +391,21 @@ static PetscErrorCode grow_point(Nuts *n, Stretch *stretch, PetscBool *valid)
 }
 
 /* Join two stretches of equal length, of which the first has the begin and the second the end of the whole. */
-static void join(Nuts *n, Seam *seam, const Stretch *first, const Stretch *second, Stretch *whole, PetscBool *valid)
+static PetscErrorCode join(Nuts *n, Seam *seam, const Stretch *first, const Stretch *second, Stretch *whole,
+                           PetscBool *valid)
 {
   double *const sum = whole->momentum;
 
+  PetscFunctionBeginUser;
   whole->log_weight = log_sum(first->log_weight, second->log_weight);
   if (draw_uniform(n) < exp(second->log_weight - whole->log_weight)) exchange(whole->proposal, &seam->proposal);
   add(n, first->momentum, second->begin, sum);
-  *valid = goes_on(n, whole->begin, second->begin, sum);
+  PetscCall(goes_on(n, whole->begin, second->begin, sum, valid));
   add(n, second->momentum, first->end, sum);
-  *valid = *valid && goes_on(n, first->end, whole->end, sum);
+  PetscCall(goes_on(n, first->end, whole->end, sum, valid));
   add(n, first->momentum, second->momentum, sum);
-  *valid = *valid && goes_on(n, whole->begin, whole->end, sum);
+  PetscCall(goes_on(n, whole->begin, whole->end, sum, valid));
+  PetscFunctionReturn(PETSC_SUCCESS);
 }
 
 /* 2^depth points more.  \param[in,out] stretch  has the vectors to fill
@@ -368,7 +425,7 @@ static PetscErrorCode grow(Nuts *n, PetscInt depth, Stretch *stretch,
   if (!*valid) PetscFunctionReturn(PETSC_SUCCESS);
   Stretch second = {seam->second_momentum, seam->second_begin, stretch->end, &seam->proposal, -INFINITY};
   PetscCall(grow(n, depth - 1, &second, valid));
-  if (*valid) join(n, seam, &first, &second, stretch, valid);
+  if (*valid) PetscCall(join(n, seam, &first, &second, stretch, valid));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -392,11 +449,11 @@ static PetscErrorCode double_trajectory(Nuts *n, PetscInt depth, double *log_wei
   if (draw_uniform(n) < exp(added.log_weight - *log_weight)) exchange(&n->sample, &n->proposal);
   *log_weight = log_sum(*log_weight, added.log_weight);
   add(n, n->momentum_backward, n->seam_forward, n->momentum);
-  *valid = goes_on(n, n->end_backward, n->seam_forward, n->momentum);
+  PetscCall(goes_on(n, n->end_backward, n->seam_forward, n->momentum, valid));
   add(n, n->momentum_forward, n->seam_backward, n->momentum);
-  *valid = *valid && goes_on(n, n->seam_backward, n->end_forward, n->momentum);
+  PetscCall(goes_on(n, n->seam_backward, n->end_forward, n->momentum, valid));
   add(n, n->momentum_backward, n->momentum_forward, n->momentum);
-  *valid = *valid && goes_on(n, n->end_backward, n->end_forward, n->momentum);
+  PetscCall(goes_on(n, n->end_backward, n->end_forward, n->momentum, valid));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -412,7 +469,7 @@ static PetscErrorCode begin_trajectory(Nuts *n)
   n->divergent = PETSC_FALSE;
   n->uniforms = 0;
   PetscCall(begin_at(n, OF_ITERATION, &n->forward));
-  n->first_energy = hamiltonian_energy(&n->hamiltonian, &n->forward);
+  PetscCall(hamiltonian_energy(&n->hamiltonian, &n->forward, &n->first_energy));
   PetscCall(copy(n, n->forward.q, n->backward.q));
   PetscCall(copy(n, n->forward.gradient, n->backward.gradient));
   n->backward.log_density = n->forward.log_density;
@@ -498,22 +555,64 @@ PetscInt nuts_iteration(const Nuts *nuts)
   return (PetscInt)nuts->state.scalar[NUTS_ITERATION];
 }
 
+/* The whole state is laid out as that of a chain on one rank. */
 size_t nuts_state_size(const Nuts *nuts)
 {
-  return nuts->state.size;
+  const size_t dense = (size_t)nuts->config.dense;
+
+  return NUTS_SCALARS + STATE_VECTORS * (size_t)nuts->dimension + 2 * dense * dense;
+}
+
+/* Where a vector stands in a state, of one rank or the whole; behind the last are the two dense matrices. */
+static size_t state_place(uint64_t dimension, int number)
+{
+  return NUTS_SCALARS + (size_t)number * (size_t)dimension;
 }
 
 PetscErrorCode nuts_state_save(const Nuts *n, double *state)
 {
+  const PetscInt dense = n->config.dense;
+  const PetscBool first = n->hamiltonian.rank ? PETSC_FALSE : PETSC_TRUE;
+
   PetscFunctionBeginUser;
-  PetscCall(PetscArraycpy(state, n->state.values, n->state.size));
+  if (first) PetscCall(PetscArraycpy(state, n->state.values, NUTS_SCALARS));
+  for (int v = 0; v < STATE_VECTORS; v++) {
+    const double *const from = n->state.values + state_place((uint64_t)n->config.dimension, v);
+    double *const to = first ? state + state_place(n->dimension, v) : NULL;
+
+    if (first) PetscCall(PetscArraycpy(to, from, dense));
+    PetscCall(group_gather(n->config.comm, &n->config.share, from + dense, first ? to + dense : NULL));
+  }
+  if (first)
+    PetscCall(PetscArraycpy(state + state_place(n->dimension, STATE_VECTORS), n->state.covariance, 2 * dense * dense));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* What all ranks have alike, from the first.  \param from  NULL elsewhere */
+static PetscErrorCode spread(const Nuts *n, const double *from, PetscInt count, double *to)
+{
+  PetscFunctionBeginUser;
+  if (from) PetscCall(PetscArraycpy(to, from, count));
+  PetscCallMPI(MPI_Bcast(to, (int)count, MPI_DOUBLE, 0, n->config.comm));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
 PetscErrorCode nuts_state_restore(Nuts *n, const double *state)
 {
+  const PetscInt dense = n->config.dense;
+  const PetscBool first = n->hamiltonian.rank ? PETSC_FALSE : PETSC_TRUE;
+
   PetscFunctionBeginUser;
-  PetscCall(PetscArraycpy(n->state.values, state, n->state.size));
+  PetscCall(spread(n, first ? state : NULL, NUTS_SCALARS, n->state.values));
+  for (int v = 0; v < STATE_VECTORS; v++) {
+    const double *const from = first ? state + state_place(n->dimension, v) : NULL;
+    double *const to = n->state.values + state_place((uint64_t)n->config.dimension, v);
+
+    PetscCall(spread(n, from, dense, to));
+    PetscCall(group_scatter(n->config.comm, &n->config.share, first ? from + dense : NULL, to + dense));
+  }
+  PetscCall(spread(n, first ? state + state_place(n->dimension, STATE_VECTORS) : NULL, 2 * dense * dense,
+                   n->state.covariance));
   PetscCall(hamiltonian_set_mass(&n->hamiltonian));
   PetscFunctionReturn(PETSC_SUCCESS);
 }

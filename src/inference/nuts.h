@@ -7,9 +7,11 @@
 /* ------------------------------------------------------------------ hamiltonian.c */
 
 /** H = -log p(q) + p^T M^-1 p/2.  The inverse mass matrix M^-1 is an estimate of the covariance of q: dense for the
- * first coordinates, diagonal for the others. */
+ * first coordinates, diagonal for the others.  The ranks of a group all have the first ones, and divide the others. */
 typedef struct {
-  PetscInt dimension, dense;
+  MPI_Comm comm; /* borrowed */
+  PetscMPIInt rank, ranks;
+  PetscInt dimension, dense; /* on this rank */
   LogDensity *density;
   void *context;
   double *variance; /* [dimension] the diagonal of M^-1; of the dense block not used.  Borrowed */
@@ -19,20 +21,21 @@ typedef struct {
 
 /** A point of phase space. */
 typedef struct {
-  double *q, *p, *gradient; /* [dimension] position, momentum, gradient of log p */
+  double *q, *p, *gradient; /* [dimension] on this rank: position, momentum, gradient of log p */
   double log_density;
 } PhasePoint;
 
-PetscErrorCode hamiltonian_create(PetscInt dimension, PetscInt dense, LogDensity *density, void *context,
+/** Not collective; what follows is, but for momenta. */
+PetscErrorCode hamiltonian_create(const NutsConfig *config, LogDensity *density, void *context,
                                   Hamiltonian *hamiltonian);
 /** Take up what variance and covariance hold.  Errors: NEPHRITE_ERR_INTERNAL: they are no positive matrix. */
 PetscErrorCode hamiltonian_set_mass(Hamiltonian *hamiltonian);
 /** Momenta of mass M from standard normals, in place. */
 void hamiltonian_momentum(const Hamiltonian *hamiltonian, double *p);
-/** a^T M^-1 b */
-double hamiltonian_product(const Hamiltonian *hamiltonian, const double *a, const double *b);
+/** a^T M^-1 b of all coordinates, the same on all ranks bit for bit, so that they decide alike. */
+PetscErrorCode hamiltonian_product(const Hamiltonian *hamiltonian, const double *a, const double *b, double *product);
 /** H; infinite where it is no number. */
-double hamiltonian_energy(const Hamiltonian *hamiltonian, const PhasePoint *point);
+PetscErrorCode hamiltonian_energy(const Hamiltonian *hamiltonian, const PhasePoint *point, double *energy);
 /** log p and its gradient at point->q. */
 PetscErrorCode hamiltonian_differentiate(const Hamiltonian *hamiltonian, PhasePoint *point);
 /** A leapfrog step, reversible and exact to third order (Neal 2011, 1206.1901, eqs 2.28-2.30).
@@ -58,7 +61,7 @@ enum {
   NUTS_SCALARS
 };
 
-/** Where the parts of a chain's state stand in one array. */
+/** Where the parts of a chain's state on this rank stand in one array. */
 typedef struct {
   size_t size;
   double *values; /* [size], owned */

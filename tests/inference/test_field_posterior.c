@@ -36,7 +36,7 @@ static void make_posterior(Case *c, const Setting *setting)
   const Observation observation = {.raw = c->raw, .noise_std = c->noise_std, .mask = setting->masked ? c->mask : NULL};
 
   assert_ok(prior_create(&c->config, setting->bins, &c->prior));
-  assert_ok(field_posterior_create(&c->survey, c->prior, &observation, &c->posterior));
+  assert_ok(field_posterior_create(PETSC_COMM_SELF, &c->survey, c->prior, &observation, &c->posterior));
   c->dimension = field_posterior_dimension(c->posterior);
 }
 
@@ -271,8 +271,8 @@ static void noise_that_is_not_positive_is_refused(void **state)
   (void)state;
   c->noise_std[1] = 0;
   assert_ok(field_posterior_destroy(&c->posterior));
-  assert_fails(field_posterior_create(&c->survey, c->prior, &observation, &c->posterior), NEPHRITE_ERR_INPUT,
-               "noise_std of bin 1 is 0");
+  assert_fails(field_posterior_create(PETSC_COMM_SELF, &c->survey, c->prior, &observation, &c->posterior),
+               NEPHRITE_ERR_INPUT, "noise_std of bin 1 is 0");
   free_case(c);
 }
 

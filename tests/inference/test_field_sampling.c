@@ -67,7 +67,7 @@ static Case *make_case(const Setting *setting, uint64_t run)
   assert_ok(make_prior(setting, c));
   for (int bin = 0; bin < MOST_BINS; bin++) c->noise_std[bin] = survey_noise_std(&c->survey);
   const Observation observation = {.raw = c->raw, .noise_std = c->noise_std};
-  assert_ok(field_posterior_create(&c->survey, c->prior, &observation, &c->posterior));
+  assert_ok(field_posterior_create(PETSC_COMM_SELF, &c->survey, c->prior, &observation, &c->posterior));
   random_normal((RandomKey){7, STREAM_FIELD, run}, 0, MOST_VALUES_HERE + 1, x);
   assert_ok(field_posterior_unpack(c->posterior, x, c->truth_theta, c->truth));
   assert_ok(field_posterior_destroy(&c->posterior));
@@ -82,7 +82,7 @@ static Case *make_case(const Setting *setting, uint64_t run)
       c->raw[bin * planes * pixels + i] = (float)(gamma[i] + c->noise_std[bin] * noise[bin * planes * pixels + i]);
   }
   assert_ok(shear_transform_destroy(&shear));
-  assert_ok(field_posterior_create(&c->survey, c->prior, &observation, &c->posterior));
+  assert_ok(field_posterior_create(PETSC_COMM_SELF, &c->survey, c->prior, &observation, &c->posterior));
   return c;
 }
 
@@ -101,7 +101,8 @@ static PetscInt sample(Case *c, uint64_t run, PetscInt warmup, PetscInt draws, P
   const PetscInt dimension = field_posterior_dimension(c->posterior),
                  parameters = field_posterior_parameters(c->posterior);
   const PetscInt values = dimension - parameters;
-  const NutsConfig config = {.dimension = dimension,
+  const NutsConfig config = {.comm = PETSC_COMM_SELF,
+                             .dimension = dimension,
                              .dense = parameters,
                              .warmup = warmup,
                              .max_depth = 8,

@@ -1,7 +1,9 @@
+/* nephrite-test: mpi */
 #include "nephrite/inference.h"
 #include "nephrite_test.h"
 
 #include <math.h>
+#include <signal.h>
 
 enum { DIMENSION = 30 };
 
@@ -49,7 +51,7 @@ static void the_maximum_of_a_correlated_normal_is_found(void **state)
   Maximum found;
 
   (void)state;
-  assert_ok(maximum_find(&search, valley, &calls, x, &found));
+  assert_ok(maximum_find(PETSC_COMM_SELF, &search, valley, &calls, x, &found));
   assert_true(found.converged && found.gradient <= search.tolerance);
   assert_int_equal(found.evaluations, calls);
   for (int i = 0; i < DIMENSION; i++) assert_true(fabs(x[i] + (i > 0 ? x[i - 1] / 2 : 0) - 1) < 1e-7);
@@ -67,7 +69,7 @@ static void a_step_to_where_the_density_is_0_is_shortened(void **state)
     double x = begin[i];
     Maximum found;
 
-    assert_ok(maximum_find(&search, cliff, NULL, &x, &found));
+    assert_ok(maximum_find(PETSC_COMM_SELF, &search, cliff, NULL, &x, &found));
     assert_true(found.converged);
     assert_true(fabs(x - 1) < 1e-7);
   }
@@ -80,7 +82,7 @@ static void too_few_iterations_are_told(void **state)
   Maximum found;
 
   (void)state;
-  assert_ok(maximum_find(&search, valley, NULL, x, &found));
+  assert_ok(maximum_find(PETSC_COMM_SELF, &search, valley, NULL, x, &found));
   assert_false(found.converged);
   assert_int_equal(found.iterations, 2);
   assert_true(found.gradient > search.tolerance);
@@ -93,10 +95,61 @@ static void an_error_of_the_density_comes_through(void **state)
   Maximum found;
 
   (void)state;
-  assert_fails(maximum_find(&search, broken, NULL, &x, &found), NEPHRITE_ERR_INPUT, "there is no density");
+  assert_fails(maximum_find(PETSC_COMM_SELF, &search, broken, NULL, &x, &found), NEPHRITE_ERR_INPUT,
+               "there is no density");
+}
+
+/* Rank r has r + 1 of the coordinates. */
+static PetscErrorCode divided_hill(void *context, const double *x, double *log_density, double *gradient)
+{
+  const int *const rank = context;
+
+  *log_density = 0;
+  for (int i = 0; i <= *rank; i++) {
+    const int place = *rank * (*rank + 1) / 2 + i;
+    const double off = x[i] - place;
+
+    *log_density -= (place + 1) * off * off / 2 + off * off * off * off / 4;
+    gradient[i] = -(place + 1) * off - off * off * off;
+  }
+  MPI_Allreduce(MPI_IN_PLACE, log_density, 1, MPI_DOUBLE, MPI_SUM, PETSC_COMM_WORLD);
+  return PETSC_SUCCESS;
+}
+
+static void ranks_climb_together(void **state)
+{
+  double x[8] = {0};
+  int rank;
+  Maximum found;
+
+  (void)state;
+  MPI_Comm_rank(PETSC_COMM_WORLD, &rank);
+  const MaximumSearch search = {rank + 1, 500, 1e-8};
+  assert_ok(maximum_find(PETSC_COMM_WORLD, &search, divided_hill, &rank, x, &found));
+  assert_true(found.converged && found.gradient <= search.tolerance);
+  for (int i = 0; i <= rank; i++) assert_true(fabs(x[i] - (rank * (rank + 1) / 2 + i)) < 1e-7);
+  assert_true(fabs(found.log_density) < 1e-14);
+}
+
+/* Only the last rank was asked, and all stop; the last of the tests, for it stays asked. */
+static void ranks_stop_together(void **state)
+{
+  double x[8] = {0};
+  int rank, size;
+  Maximum found;
+
+  (void)state;
+  MPI_Comm_rank(PETSC_COMM_WORLD, &rank);
+  MPI_Comm_size(PETSC_COMM_WORLD, &size);
+  const MaximumSearch search = {rank + 1, 500, 1e-8};
+  assert_ok(interrupt_install());
+  if (rank == size - 1) raise(SIGTERM);
+  assert_fails(maximum_find(PETSC_COMM_WORLD, &search, divided_hill, &rank, x, &found), NEPHRITE_ERR_INTERRUPTED,
+               "interrupted");
 }
 
 NEPHRITE_TEST_MAIN(cmocka_unit_test(the_maximum_of_a_correlated_normal_is_found),
                    cmocka_unit_test(a_step_to_where_the_density_is_0_is_shortened),
                    cmocka_unit_test(too_few_iterations_are_told),
-                   cmocka_unit_test(an_error_of_the_density_comes_through))
+                   cmocka_unit_test(an_error_of_the_density_comes_through), cmocka_unit_test(ranks_climb_together),
+                   cmocka_unit_test(ranks_stop_together))

@@ -1,3 +1,4 @@
+/* nephrite-test: mpi */
 #include "inference/nuts.h"
 #include "nephrite_test.h"
 
@@ -7,7 +8,8 @@ enum { MOST = 50 };
 
 static NutsConfig make_config(PetscInt dimension, PetscInt warmup)
 {
-  return (NutsConfig){.dimension = dimension,
+  return (NutsConfig){.comm = PETSC_COMM_SELF,
+                      .dimension = dimension,
                       .warmup = warmup,
                       .max_depth = 10,
                       .target_acceptance = 0.8,
@@ -231,6 +233,18 @@ static void a_dense_block_undoes_correlations(void **state)
   assert_close(dense.variance[1], p.scale[1] * p.scale[1], 5 * sqrt(2. / DRAWS));
 }
 
+static void the_dense_block_and_the_rest_have_momenta_of_their_own(void **state)
+{
+  enum { DRAWS = 2000 };
+  Process p = make_process(2, 0);
+  NutsConfig config = make_config(2, 300);
+
+  (void)state;
+  config.dense = 1;
+  const Summary s = run(&config, process_density, &p, DRAWS);
+  assert_within(s.next_product / p.scale[0] / p.scale[1], 0, 5 / sqrt(DRAWS));
+}
+
 static void step(Nuts *nuts, int count)
 {
   for (int i = 0; i < count; i++) {
@@ -400,6 +414,8 @@ static void numbers_out_of_range_are_refused(void **state)
   (void)state;
   config.dense = 3;
   assert_fails(nuts_create(&config, box, NULL, &nuts), NEPHRITE_ERR_CONFIG, "3 of them with a dense");
+  config = make_config(0, 10);
+  assert_fails(nuts_create(&config, box, NULL, &nuts), NEPHRITE_ERR_CONFIG, "a chain in 0 dimensions");
   config = make_config(2, 10);
   config.max_depth = 21;
   assert_fails(nuts_create(&config, box, NULL, &nuts), NEPHRITE_ERR_CONFIG, "double 21 times");
@@ -408,13 +424,193 @@ static void numbers_out_of_range_are_refused(void **state)
   assert_fails(nuts_create(&config, box, NULL, &nuts), NEPHRITE_ERR_CONFIG, "target acceptance of 1");
 }
 
+/* ------------------------------------------------------------------ chains of several ranks */
+
+enum { HEAD = 2, PIECES = 3, TOTAL = 10, WHOLE = HEAD + PIECES * TOTAL };
+
+/* Two standard normals that all ranks have, and normals around the first of them that ranks divide. */
+typedef struct {
+  MPI_Comm comm;
+  GroupShare share;
+} Divided;
+
+static Divided divide(MPI_Comm comm)
+{
+  PetscMPIInt rank, size;
+
+  MPI_Comm_rank(comm, &rank);
+  MPI_Comm_size(comm, &size);
+  const PetscInt first = TOTAL * rank / size;
+  return (Divided){comm, {PIECES, TOTAL, first, TOTAL * (rank + 1) / size - first}};
+}
+
+static PetscErrorCode divided_density(void *context, const double *x, double *log_density, double *gradient)
+{
+  const Divided *const d = context;
+  double sum[2] = {0}; /* of the log-density, and of its derivative by the first coordinate */
+
+  for (PetscInt i = 0; i < d->share.pieces * d->share.length; i++) {
+    const PetscInt place = i / d->share.length * TOTAL + d->share.first + i % d->share.length;
+    const double scale = 1 + (double)(place % 5), y = (x[HEAD + i] - x[0]) / scale;
+
+    sum[0] -= y * y / 2;
+    sum[1] += y / scale;
+    gradient[HEAD + i] = -y / scale;
+  }
+  MPI_Allreduce(MPI_IN_PLACE, sum, 2, MPI_DOUBLE, MPI_SUM, d->comm);
+  *log_density = sum[0] - (x[0] * x[0] + x[1] * x[1]) / 2;
+  gradient[0] = sum[1] - x[0];
+  gradient[1] = -x[1];
+  return PETSC_SUCCESS;
+}
+
+static NutsConfig divided_config(const Divided *d)
+{
+  NutsConfig config = make_config(HEAD + PIECES * d->share.length, 30);
+
+  config.comm = d->comm;
+  config.dense = HEAD;
+  config.share = d->share;
+  return config;
+}
+
+static Nuts *make_divided(Divided *d)
+{
+  const NutsConfig config = divided_config(d);
+  double x[WHOLE] = {0};
+  Nuts *nuts = NULL;
+
+  group_random_normal(&d->share, config.key, UINT64_C(1) << 60, x + HEAD);
+  assert_ok(nuts_create(&config, divided_density, d, &nuts));
+  assert_ok(nuts_start(nuts, x));
+  return nuts;
+}
+
+/* The whole state of a chain, on all ranks. */
+static double *state_of(const Nuts *nuts, MPI_Comm comm)
+{
+  const size_t size = nuts_state_size(nuts);
+  double *const state = calloc(size, sizeof *state);
+  PetscMPIInt rank;
+
+  assert_non_null(state);
+  MPI_Comm_rank(comm, &rank);
+  assert_ok(nuts_state_save(nuts, rank ? NULL : state));
+  MPI_Bcast(state, (int)size, MPI_DOUBLE, 0, comm);
+  return state;
+}
+
+/* What begins as rounding of sums grows by half with each iteration, as step size and mass learn from it.
+ */
+static double growth(int iterations)
+{
+  return fmin(1e-13 * pow(1.6, iterations), 1e-5);
+}
+
+static void compare_states(const double *ours, const double *theirs, size_t size)
+{
+  for (size_t i = 0; i < size; i++) assert_within(ours[i], theirs[i], growth(1000) * (1 + fabs(theirs[i])));
+}
+
+static void a_chain_of_several_ranks_is_that_of_one(void **state)
+{
+  Divided one = divide(PETSC_COMM_SELF), all = divide(PETSC_COMM_WORLD);
+  Nuts *alone = make_divided(&one), *together = make_divided(&all);
+
+  (void)state;
+  assert_int_equal(nuts_state_size(alone), nuts_state_size(together));
+  for (int i = 0; i < 35; i++) { /* the mass matrix is learnt at iteration 26 */
+    NutsTransition ours, theirs;
+
+    assert_ok(nuts_step(alone, &theirs));
+    assert_ok(nuts_step(together, &ours));
+    assert_int_equal(ours.steps, theirs.steps);
+    assert_close(ours.energy, theirs.energy, growth(i));
+    assert_close(ours.step_size, theirs.step_size, growth(i));
+  }
+  double *const ours = state_of(together, PETSC_COMM_WORLD), *const theirs = state_of(alone, PETSC_COMM_SELF);
+  compare_states(ours, theirs, nuts_state_size(alone));
+  free(ours), free(theirs);
+  assert_ok(nuts_destroy(&alone));
+  assert_ok(nuts_destroy(&together));
+}
+
+static void a_share_that_is_all_need_not_be_told(void **state)
+{
+  Divided one = divide(PETSC_COMM_SELF);
+  Nuts *told = make_divided(&one), *untold = NULL;
+  NutsConfig config = divided_config(&one);
+
+  (void)state;
+  config.share = (GroupShare){0};
+  assert_ok(nuts_create(&config, divided_density, &one, &untold));
+  assert_ok(nuts_start(untold, nuts_position(told)));
+  step(told, 10);
+  step(untold, 10);
+  assert_memory_equal(nuts_position(told), nuts_position(untold), WHOLE * sizeof(double));
+  assert_ok(nuts_destroy(&told));
+  assert_ok(nuts_destroy(&untold));
+}
+
+/* Saved by one number of ranks, restored by another. */
+static void check_resumed(MPI_Comm from, MPI_Comm to, PetscBool exactly)
+{
+  Divided before = divide(from), after = divide(to);
+  Nuts *whole = make_divided(&before), *resumed = make_divided(&after);
+  const size_t size = nuts_state_size(whole);
+
+  step(whole, 20);
+  step(resumed, 1); /* something that restoring has to overwrite */
+  double *const saved = state_of(whole, from);
+  assert_ok(nuts_state_restore(resumed, saved));
+  assert_int_equal(nuts_iteration(resumed), 20);
+  step(whole, 15);
+  step(resumed, 15);
+  double *const expected = state_of(whole, from), *const end = state_of(resumed, to);
+  if (exactly)
+    assert_memory_equal(end, expected, size * sizeof *end);
+  else
+    compare_states(end, expected, size);
+  free(saved), free(expected), free(end);
+  assert_ok(nuts_destroy(&whole));
+  assert_ok(nuts_destroy(&resumed));
+}
+
+static void a_chain_goes_on_on_another_number_of_ranks(void **state)
+{
+  (void)state;
+  check_resumed(PETSC_COMM_WORLD, PETSC_COMM_WORLD, PETSC_TRUE);
+  check_resumed(PETSC_COMM_SELF, PETSC_COMM_WORLD, PETSC_FALSE);
+  check_resumed(PETSC_COMM_WORLD, PETSC_COMM_SELF, PETSC_FALSE);
+}
+
+static void shares_that_do_not_fit_are_refused(void **state)
+{
+  const Divided all = divide(PETSC_COMM_WORLD);
+  NutsConfig config = divided_config(&all);
+  Nuts *nuts = NULL;
+  PetscMPIInt rank;
+
+  (void)state;
+  MPI_Comm_rank(PETSC_COMM_WORLD, &rank);
+  if (!rank) config.dimension++; /* the others hear of it */
+  assert_fails(nuts_create(&config, divided_density, NULL, &nuts), NEPHRITE_ERR_INTERNAL, "2 coordinates in common");
+  config = divided_config(&all);
+  config.share.total++;
+  assert_fails(nuts_create(&config, divided_density, NULL, &nuts), NEPHRITE_ERR_INTERNAL, "the shares of 11 numbers");
+}
+
 NEPHRITE_TEST_MAIN(
     cmocka_unit_test(moments_of_correlated_normals_come_out),
     cmocka_unit_test(the_exact_density_is_sampled_whatever_trajectories_follow),
     cmocka_unit_test(dual_averaging_finds_the_step_size_of_the_target),
     cmocka_unit_test(the_step_size_reaches_the_target_acceptance), cmocka_unit_test(a_funnel_is_explored_into_its_neck),
-    cmocka_unit_test(a_dense_block_undoes_correlations), cmocka_unit_test(a_chain_restored_goes_on_bit_for_bit),
-    cmocka_unit_test(chains_of_other_keys_are_others), cmocka_unit_test(the_windows_of_the_warmup_are_stans),
-    cmocka_unit_test(what_has_no_density_is_never_reached), cmocka_unit_test(errors_of_the_density_are_the_chains),
+    cmocka_unit_test(a_dense_block_undoes_correlations),
+    cmocka_unit_test(the_dense_block_and_the_rest_have_momenta_of_their_own),
+    cmocka_unit_test(a_chain_restored_goes_on_bit_for_bit), cmocka_unit_test(chains_of_other_keys_are_others),
+    cmocka_unit_test(the_windows_of_the_warmup_are_stans), cmocka_unit_test(what_has_no_density_is_never_reached),
+    cmocka_unit_test(errors_of_the_density_are_the_chains),
     cmocka_unit_test(a_chain_does_not_start_where_there_is_no_density),
-    cmocka_unit_test(numbers_out_of_range_are_refused))
+    cmocka_unit_test(numbers_out_of_range_are_refused), cmocka_unit_test(a_chain_of_several_ranks_is_that_of_one),
+    cmocka_unit_test(a_share_that_is_all_need_not_be_told),
+    cmocka_unit_test(a_chain_goes_on_on_another_number_of_ranks), cmocka_unit_test(shares_that_do_not_fit_are_refused))
