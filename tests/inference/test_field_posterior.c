@@ -5,7 +5,7 @@
 
 /* Gradients are held to differences of fourth order, (8 (F(h) - F(-h)) - F(2h) + F(-2h))/(12 h). */
 
-enum { MAX_BINS = 3, MAX_PIXELS = 80, MOST_VALUES = MAX_BINS * MAX_PIXELS, OMEGA_B = 1, SIGMA_8 = 2, W_0 = 5 };
+enum { MAX_BINS = 3, MAX_PIXELS = 80, MOST_VALUES = MAX_BINS * MAX_PIXELS, OMEGA_B = 1, SIGMA_8 = 2, N_S = 4, W_0 = 5 };
 
 typedef struct {
   FieldModel field;
@@ -242,24 +242,32 @@ static void what_is_not_physical_has_no_density(void **state)
   free_case(c);
 }
 
-/* w_0 ends at -0.01: there differences have only one side. */
-static void the_gradient_at_an_edge_of_physics_is_that_beside_it(void **state)
+/* \param distribution  with its mean closer to the edge than a step  \param inwards  u of a place beside it */
+static void check_edge(PetscInt parameter, const char *distribution, double inwards)
 {
   const Setting setting = {FIELD_GAUSSIAN, OBSERVATION_CONVERGENCE, 1, 8, 8, PETSC_FALSE};
   Case *c = make_case(&setting);
   double value, beside[MOST_VALUES + 6];
 
-  (void)state;
   free_posterior(c);
-  snprintf(c->config.distribution[W_0], OPTION_TEXT_SIZE, "normal:-0.0100001,0.1");
+  snprintf(c->config.distribution[parameter], OPTION_TEXT_SIZE, "%s", distribution);
   make_posterior(c, &setting);
-  c->x[W_0] = 0;
+  c->x[parameter] = 0;
   assert_ok(field_posterior_evaluate(c->posterior, c->x, &value, c->gradient));
-  c->x[W_0] = -1e-4;
+  c->x[parameter] = inwards;
   assert_ok(field_posterior_evaluate(c->posterior, c->x, &value, beside));
-  assert_true(isfinite(value) && fabs(beside[W_0]) > 1e-3);
-  assert_within(c->gradient[W_0], beside[W_0], 1e-3 * fabs(beside[W_0])); /* 1e-4 and differences of second order */
+  assert_true(isfinite(value) && fabs(beside[parameter]) > 1e-3);
+  /* 1e-4 and differences of second order */
+  assert_within(c->gradient[parameter], beside[parameter], 1e-3 * fabs(beside[parameter]));
   free_case(c);
+}
+
+/* w_0 ends at -0.01, n_s begins at -0.5: there differences have only one side. */
+static void the_gradient_at_an_edge_of_physics_is_that_beside_it(void **state)
+{
+  (void)state;
+  check_edge(W_0, "normal:-0.0100001,0.1", -1e-4);
+  check_edge(N_S, "normal:-0.4999999,0.1", 1e-4);
 }
 
 static void noise_that_is_not_positive_is_refused(void **state)
