@@ -7,7 +7,6 @@
 
 #include <math.h>
 
-enum { MOST_DEPTH = 20, STATE_VECTORS = 5 };
 #define LARGEST_ERROR 1000. /* of the energy, beyond which a trajectory has diverged */
 
 /* A position that may become the next one. */
@@ -41,7 +40,7 @@ struct Nuts {
   double *end_forward, *end_backward; /* momenta at the ends */
   double *momentum, *momentum_forward, *momentum_backward; /* sums of all, and on either side of the seam */
   Proposal sample, proposal;
-  Seam seam[MOST_DEPTH + 1];
+  Seam seam[NUTS_MOST_DEPTH + 1];
   /* Of the iteration at hand. */
   PhasePoint *moving; /* the end at which the trajectory grows */
   double step, first_energy, acceptance; /* signed; H_0; sum of min(1, exp(H_0 - H)) */
@@ -87,65 +86,6 @@ static double draw_uniform(Nuts *n)
 }
 
 /* ------------------------------------------------------------------ creation */
-
-/* A chain on one rank need not say that it has all coordinates. */
-static GroupShare share_of(const NutsConfig *config)
-{
-  const PetscInt others = config->dimension - config->dense;
-
-  return config->share.pieces ? config->share : (GroupShare){1, others, 0, others};
-}
-
-/* Coordinates of all ranks. */
-static uint64_t whole_dimension(const NutsConfig *config, const GroupShare *share)
-{
-  return (uint64_t)config->dense + (uint64_t)share->pieces * (uint64_t)share->total;
-}
-
-static PetscErrorCode check_config(const NutsConfig *config, const GroupShare *share)
-{
-  PetscFunctionBeginUser;
-  PetscCheck(config->dense >= 0 && config->dense <= config->dimension && whole_dimension(config, share) >= 1 &&
-                 config->warmup >= 0,
-             PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
-             "a chain in %" PetscInt_FMT " dimensions, %" PetscInt_FMT
-             " of them with a dense mass matrix, with %" PetscInt_FMT " iterations of warm-up",
-             config->dimension, config->dense, config->warmup);
-  PetscCheck(config->max_depth >= 1 && config->max_depth <= MOST_DEPTH, PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
-             "trajectories that double %" PetscInt_FMT " times; it may be 1 to %d", config->max_depth, MOST_DEPTH);
-  PetscCheck(config->target_acceptance > 0 && config->target_acceptance < 1, PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
-             "a target acceptance of %.6g; it must lie in (0, 1)", config->target_acceptance);
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
-
-static PetscErrorCode check_share(const NutsConfig *config, const GroupShare *share)
-{
-  PetscFunctionBeginUser;
-  PetscCheck(config->dense + share->pieces * share->length == config->dimension, PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL,
-             "a share of %" PetscInt_FMT " x %" PetscInt_FMT " and %" PetscInt_FMT
-             " coordinates in common where there are %" PetscInt_FMT,
-             share->pieces, share->length, config->dense, config->dimension);
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
-
-static PetscErrorCode create_state(const NutsConfig *config, NutsState *state)
-{
-  const size_t dimension = (size_t)config->dimension, square = (size_t)config->dense * (size_t)config->dense;
-
-  PetscFunctionBeginUser;
-  state->size = NUTS_SCALARS + STATE_VECTORS * dimension + 2 * square;
-  PetscCall(PetscCalloc1(state->size, &state->values));
-  double *next = state->values;
-  state->scalar = next;
-  state->q = next += NUTS_SCALARS;
-  state->gradient = next += dimension;
-  state->variance = next += dimension;
-  state->mean = next += dimension;
-  state->square = next += dimension;
-  state->covariance = next += dimension;
-  state->product = next + square;
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
 
 /* All vectors in one block of memory; \p next runs through it. */
 static double *take(double **next, PetscInt dimension)
@@ -199,7 +139,7 @@ static PetscErrorCode create_vectors(Nuts *n)
 static PetscErrorCode create_parts(Nuts *n, LogDensity *density, void *context)
 {
   PetscFunctionBeginUser;
-  PetscCall(create_state(&n->config, &n->state));
+  PetscCall(nuts_state_create(&n->config, &n->state));
   PetscCall(hamiltonian_create(&n->config, density, context, &n->hamiltonian));
   n->hamiltonian.variance = n->state.variance;
   n->hamiltonian.covariance = n->state.covariance;
@@ -209,18 +149,15 @@ static PetscErrorCode create_parts(Nuts *n, LogDensity *density, void *context)
 
 PetscErrorCode nuts_create(const NutsConfig *config, LogDensity *density, void *context, Nuts **nuts)
 {
-  const GroupShare share = share_of(config);
+  NutsConfig whole;
   Nuts *n = NULL;
 
   PetscFunctionBeginUser;
-  PetscCall(group_agree(config->comm, check_config(config, &share)));
-  PetscCall(group_agree(config->comm, check_share(config, &share)));
-  PetscCall(group_share_check(config->comm, &share));
+  PetscCall(nuts_config_complete(config, &whole));
   PetscCall(PetscNew(&n));
   *nuts = n;
-  n->config = *config;
-  n->config.share = share;
-  n->dimension = whole_dimension(config, &share);
+  n->config = whole;
+  n->dimension = nuts_whole_dimension(&whole);
   PetscCall(group_agree(config->comm, create_parts(n, density, context)));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
@@ -411,7 +348,7 @@ static PetscErrorCode join(Nuts *n, Seam *seam, const Stretch *first, const Stre
 /* 2^depth points more.  \param[in,out] stretch  has the vectors to fill
  * \param[out] valid  neither diverged nor turned back within */
 static PetscErrorCode grow(Nuts *n, PetscInt depth, Stretch *stretch,
-                           PetscBool *valid) /* NOLINT: depth <= MOST_DEPTH */
+                           PetscBool *valid) /* NOLINT: depth <= NUTS_MOST_DEPTH */
 {
   Seam *const seam = &n->seam[depth];
 
@@ -555,64 +492,22 @@ PetscInt nuts_iteration(const Nuts *nuts)
   return (PetscInt)nuts->state.scalar[NUTS_ITERATION];
 }
 
-/* The whole state is laid out as that of a chain on one rank. */
 size_t nuts_state_size(const Nuts *nuts)
 {
-  const size_t dense = (size_t)nuts->config.dense;
-
-  return NUTS_SCALARS + STATE_VECTORS * (size_t)nuts->dimension + 2 * dense * dense;
+  return nuts_whole_size(&nuts->config);
 }
 
-/* Where a vector stands in a state, of one rank or the whole; behind the last are the two dense matrices. */
-static size_t state_place(uint64_t dimension, int number)
+PetscErrorCode nuts_state_save(const Nuts *nuts, double *state)
 {
-  return NUTS_SCALARS + (size_t)number * (size_t)dimension;
-}
-
-PetscErrorCode nuts_state_save(const Nuts *n, double *state)
-{
-  const PetscInt dense = n->config.dense;
-  const PetscBool first = n->hamiltonian.rank ? PETSC_FALSE : PETSC_TRUE;
-
   PetscFunctionBeginUser;
-  if (first) PetscCall(PetscArraycpy(state, n->state.values, NUTS_SCALARS));
-  for (int v = 0; v < STATE_VECTORS; v++) {
-    const double *const from = n->state.values + state_place((uint64_t)n->config.dimension, v);
-    double *const to = first ? state + state_place(n->dimension, v) : NULL;
-
-    if (first) PetscCall(PetscArraycpy(to, from, dense));
-    PetscCall(group_gather(n->config.comm, &n->config.share, from + dense, first ? to + dense : NULL));
-  }
-  if (first)
-    PetscCall(PetscArraycpy(state + state_place(n->dimension, STATE_VECTORS), n->state.covariance, 2 * dense * dense));
+  PetscCall(nuts_gather(&nuts->config, &nuts->state, state));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-/* What all ranks have alike, from the first.  \param from  NULL elsewhere */
-static PetscErrorCode spread(const Nuts *n, const double *from, PetscInt count, double *to)
+PetscErrorCode nuts_state_restore(Nuts *nuts, const double *state)
 {
   PetscFunctionBeginUser;
-  if (from) PetscCall(PetscArraycpy(to, from, count));
-  PetscCallMPI(MPI_Bcast(to, (int)count, MPI_DOUBLE, 0, n->config.comm));
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
-
-PetscErrorCode nuts_state_restore(Nuts *n, const double *state)
-{
-  const PetscInt dense = n->config.dense;
-  const PetscBool first = n->hamiltonian.rank ? PETSC_FALSE : PETSC_TRUE;
-
-  PetscFunctionBeginUser;
-  PetscCall(spread(n, first ? state : NULL, NUTS_SCALARS, n->state.values));
-  for (int v = 0; v < STATE_VECTORS; v++) {
-    const double *const from = first ? state + state_place(n->dimension, v) : NULL;
-    double *const to = n->state.values + state_place((uint64_t)n->config.dimension, v);
-
-    PetscCall(spread(n, from, dense, to));
-    PetscCall(group_scatter(n->config.comm, &n->config.share, first ? from + dense : NULL, to + dense));
-  }
-  PetscCall(spread(n, first ? state + state_place(n->dimension, STATE_VECTORS) : NULL, 2 * dense * dense,
-                   n->state.covariance));
-  PetscCall(hamiltonian_set_mass(&n->hamiltonian));
+  PetscCall(nuts_scatter(&nuts->config, state, &nuts->state));
+  PetscCall(hamiltonian_set_mass(&nuts->hamiltonian));
   PetscFunctionReturn(PETSC_SUCCESS);
 }

@@ -84,4 +84,22 @@ void windows_begin(NutsState *state, PetscInt warmup);
  * \param[out] closed  a window ended: variance and covariance have been taken from it */
 void windows_learn(const NutsConfig *config, NutsState *state, PetscInt iteration, PetscBool *closed);
 
+/* ------------------------------------------------------------------ nuts_state.c */
+
+enum { NUTS_MOST_DEPTH = 20 }; /**< doublings that an iteration may be allowed */
+
+/** What nuts_create() refuses; and the share of a chain on one rank, which need not say that it has all coordinates.
+ * Collective.  \param[out] complete  with its share */
+PetscErrorCode nuts_config_complete(const NutsConfig *config, NutsConfig *complete);
+/** Coordinates of all ranks.  \param config  complete, here and below */
+uint64_t nuts_whole_dimension(const NutsConfig *config);
+/** Zeros. */
+PetscErrorCode nuts_state_create(const NutsConfig *config, NutsState *state);
+/** Numbers of the whole state, that of a chain on one rank. */
+size_t nuts_whole_size(const NutsConfig *config);
+/** Collective.  \param[out] whole  on the first rank, elsewhere not looked at */
+PetscErrorCode nuts_gather(const NutsConfig *config, const NutsState *state, double *whole);
+/** Collective.  \param whole  on the first rank, elsewhere not looked at */
+PetscErrorCode nuts_scatter(const NutsConfig *config, const double *whole, NutsState *state);
+
 #endif
