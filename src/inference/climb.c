@@ -22,8 +22,8 @@ static PetscErrorCode log_density(void *context, const double *white, double *va
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-PetscErrorCode climb_at(FieldPosterior *posterior, const double *theta, PetscInt most_iterations, double *x,
-                        Maximum *found)
+PetscErrorCode climb_at(MPI_Comm comm, FieldPosterior *posterior, const double *theta, PetscInt most_iterations,
+                        double *x, Maximum *found)
 {
   const PetscInt parameters = field_posterior_parameters(posterior);
   const PetscInt pixels = field_posterior_dimension(posterior) - parameters;
@@ -35,7 +35,7 @@ PetscErrorCode climb_at(FieldPosterior *posterior, const double *theta, PetscInt
   PetscFunctionBeginUser;
   PetscCall(PetscCalloc2((size_t)pixels, &white, (size_t)(parameters + pixels), &slice.gradient));
   error = field_posterior_pack(posterior, theta, white, x);
-  if (!error) error = maximum_find(PETSC_COMM_SELF, &search, log_density, &slice, white, found);
+  if (!error) error = maximum_find(comm, &search, log_density, &slice, white, found);
   if (!error) error = PetscArraycpy(x + parameters, white, pixels);
   PetscCall(PetscFree2(white, slice.gradient));
   PetscFunctionReturn(error);

@@ -87,9 +87,11 @@ static PetscErrorCode draw_unit(Worker *w, const Todo *todo, int64_t unit)
 {
   const int64_t which = todo->unit[unit];
   const double begun = MPI_Wtime();
+  PetscBool stop;
 
   PetscFunctionBeginUser;
-  PetscCheck(!interrupt_within(1.2 * w->longest), PETSC_COMM_SELF, NEPHRITE_ERR_INTERRUPTED,
+  PetscCall(interrupt_agreed_within(w->group, 1.2 * w->longest, &stop));
+  PetscCheck(!stop, PETSC_COMM_SELF, NEPHRITE_ERR_INTERRUPTED,
              "interrupted; finished draws are kept, run again to go on");
   PetscCall(part_write(w, todo->observation[which / w->blocks], (PetscInt)(which % w->blocks)));
   if (w->method->traced) PetscFunctionReturn(PETSC_SUCCESS); /* it has told of each step, and can be stopped at any */
@@ -110,21 +112,35 @@ static PetscErrorCode join_unit(Worker *w, const Todo *todo, int64_t unit)
 
 typedef PetscErrorCode (*UnitTask)(Worker *worker, const Todo *todo, int64_t unit);
 
+/* A task, and the ranks that do it together: of each group the first one takes units for all. */
+typedef struct {
+  UnitTask task;
+  MPI_Comm members, takers; /* takers: MPI_COMM_NULL on the others */
+} Team;
+
+static PetscErrorCode take(const Team *team, WorkQueue *queue, int64_t *unit)
+{
+  PetscFunctionBeginUser;
+  PetscCall(group_agree(team->members, queue ? work_queue_take(queue, unit) : PETSC_SUCCESS));
+  PetscCallMPI(MPI_Bcast(unit, 1, MPI_INT64_T, 0, team->members));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
 /* Take units until none is left.  A rank that fails or is asked to stop takes the rest, so that the others stop too. */
-static PetscErrorCode work_off(MPI_Comm comm, Worker *w, const Todo *todo, int64_t units, UnitTask task)
+static PetscErrorCode work_off(MPI_Comm comm, Worker *w, const Todo *todo, int64_t units, const Team *team)
 {
   WorkQueue *queue = NULL;
   int64_t unit = 0;
   PetscErrorCode error = PETSC_SUCCESS;
 
   PetscFunctionBeginUser;
-  PetscCall(work_queue_create(comm, units, &queue));
+  if (team->takers != MPI_COMM_NULL) PetscCall(work_queue_create(team->takers, units, &queue));
   while (!error) {
-    error = work_queue_take(queue, &unit);
+    error = take(team, queue, &unit);
     if (error || unit < 0) break;
-    error = task(w, todo, unit);
+    error = team->task(w, todo, unit);
   }
-  while (unit >= 0) PetscCall(work_queue_take(queue, &unit));
+  while (queue && unit >= 0) PetscCall(work_queue_take(queue, &unit));
   PetscCall(work_queue_destroy(&queue));
   PetscCall(group_agree(comm, error));
   PetscFunctionReturn(PETSC_SUCCESS);
@@ -140,7 +156,7 @@ static int64_t missing_steps(const Worker *w, const Todo *todo)
 }
 
 /* One of the two kinds of unit, with progress lines. */
-static PetscErrorCode work_off_and_tell(MPI_Comm comm, Worker *w, const Todo *todo, int64_t units, UnitTask task,
+static PetscErrorCode work_off_and_tell(MPI_Comm comm, Worker *w, const Todo *todo, int64_t units, const Team *team,
                                         const char *what, Account account)
 {
   PetscErrorCode error;
@@ -149,7 +165,7 @@ static PetscErrorCode work_off_and_tell(MPI_Comm comm, Worker *w, const Todo *to
   PetscCall(progress_create(comm, w->farm->folder, what, account.total, account.there, &account.progress));
   PetscCall(work_queue_create(comm, account.total - account.there, &account.finished));
   w->account = &account;
-  error = work_off(comm, w, todo, units, task);
+  error = work_off(comm, w, todo, units, team);
   w->account = NULL;
   PetscCall(work_queue_destroy(&account.finished));
   if (!error) PetscCall(progress_finish(account.progress, account.total));
@@ -173,8 +189,9 @@ static PetscErrorCode draw_blocks(MPI_Comm comm, Worker *w, Todo *todo)
   PetscCallMPI(MPI_Bcast(&todo->kept, 1, MPI_INT64_T, 0, comm));
   for (int64_t b = 0; b < blocks; b++) total += block_steps(w, b);
   const int64_t missing = missing_steps(w, todo);
+  const Team groups = {draw_unit, w->group, w->leaders};
   PetscCall(group_agree(comm, worker_prepare(w)));
-  PetscCall(work_off_and_tell(comm, w, todo, todo->units, draw_unit, w->method->traced ? "steps" : "draws",
+  PetscCall(work_off_and_tell(comm, w, todo, todo->units, &groups, w->method->traced ? "steps" : "draws",
                               (Account){.there = total - missing + todo->kept, .total = total}));
   if (w->method->conclude) PetscCall(w->method->conclude(comm, w, missing));
   PetscFunctionReturn(PETSC_SUCCESS);
@@ -188,13 +205,14 @@ static void parts_folder(const Worker *w, char folder[PETSC_MAX_PATH_LEN])
 
 static PetscErrorCode draw_and_join(MPI_Comm comm, Worker *w, Todo *todo)
 {
+  const Team each = {join_unit, PETSC_COMM_SELF, comm};
   char parts[PETSC_MAX_PATH_LEN];
 
   PetscFunctionBeginUser;
   parts_folder(w, parts);
   PetscCall(product_directory(comm, parts));
   PetscCall(draw_blocks(comm, w, todo));
-  PetscCall(work_off(comm, w, todo, todo->observations, join_unit));
+  PetscCall(work_off(comm, w, todo, todo->observations, &each));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -214,10 +232,11 @@ static PetscErrorCode remove_parts(const Worker *w)
 static PetscErrorCode estimate_all(MPI_Comm comm, Worker *w, const Todo *todo)
 {
   const int64_t total = posterior_count(w->setup);
+  const Team each = {join_unit, PETSC_COMM_SELF, comm};
 
   PetscFunctionBeginUser;
   PetscCall(group_agree(comm, worker_prepare(w)));
-  PetscCall(work_off_and_tell(comm, w, todo, todo->observations, join_unit, "observations",
+  PetscCall(work_off_and_tell(comm, w, todo, todo->observations, &each, "observations",
                               (Account){.there = total - todo->observations, .total = total}));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
@@ -274,6 +293,7 @@ PetscErrorCode posterior_farm(MPI_Comm comm, const InferenceSetup *setup, const 
   /* a user's file that does not fit is refused before anything is made */
   if (!error && setup->infer->observation[0]) error = worker_observe(&worker, 0);
   error = group_agree(comm, error);
+  if (!error) error = worker_form_group(comm, &worker);
   if (!error) error = run_farm(comm, &worker);
   PetscCall(worker_destroy(&worker));
   PetscCall(PetscFree(yaml));

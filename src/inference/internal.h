@@ -20,7 +20,8 @@ typedef struct {
   PetscErrorCode (*create)(Worker *worker);
   /** Memory, sized before the first unit of work.  NULL: none is needed. */
   PetscErrorCode (*prepare)(Worker *worker);
-  /** Fill block->kappa and block->theta.  \param key of the observation */
+  /** Fill block->kappa and block->theta, which are there on the first rank of the group.  Collective on the group, and
+   * so are its errors.  \param key of the observation */
   PetscErrorCode (*draw)(Worker *worker, RandomKey key, Block *block);
   /** Say what is to be said when all have drawn.  Collective; may be NULL.  \param draws  made in this run by all ranks
    */
@@ -44,6 +45,9 @@ struct Worker {
   const char *configuration; /**< YAML; borrowed */
   const InferenceMethod *method;
   void *state; /**< of the method */
+  MPI_Comm group; /**< ranks that draw a block together; this one alone but for infer_group_size */
+  MPI_Comm leaders; /**< the first ranks of all groups; MPI_COMM_NULL on others */
+  PetscBool leads; /**< is this rank the first of its group?  It alone has blocks and files */
   PetscInt blocks; /**< of an observation; 0 for an estimate */
   PetscInt block_draws; /**< of each of them, the last may have fewer */
   PetscInt warmup, thinning; /**< of a traced chain: steps before the first draw's, and of each draw */
@@ -65,9 +69,12 @@ struct Worker {
   const Account *account; /**< of the stage at hand; NULL between stages */
 };
 
-/** Observer and method; enough to look for what is done already.  Errors: those of posterior_farm(). */
+/** Observer and method; enough to look for what is done already.  Errors: those of posterior_farm(), on this rank. */
 PetscErrorCode worker_create(const InferenceSetup *setup, const PosteriorFarm *farm, const char *configuration,
                              Worker *worker);
+/** Form groups of infer_group_size.  Collective on \p comm.
+ * Errors: NEPHRITE_ERR_CONFIG: as group_split(); maps that cannot be divided so; a method that is not traced. */
+PetscErrorCode worker_form_group(MPI_Comm comm, Worker *worker);
 PetscErrorCode worker_prepare(Worker *worker); /**< memory, sized before the first unit of work */
 /** Make observation \p observation the one at hand. */
 PetscErrorCode worker_observe(Worker *worker, int64_t observation);
@@ -83,15 +90,15 @@ PetscErrorCode worker_spectra(Worker *worker, const double *theta, const Lensing
 /** Wiener filter of the observation at hand, also under a mask.  \param theta [prior_count()]
  * \param[out] kappa [map_size] */
 PetscErrorCode worker_wiener(Worker *worker, const double *theta, float *kappa);
-PetscErrorCode worker_destroy(Worker *worker);
+PetscErrorCode worker_destroy(Worker *worker); /**< Collective, where it has a group. */
 size_t worker_map_size(const Worker *worker);
 /** Number of the realisation an observation is of; USER_OBSERVATION for a user's file. */
 int64_t worker_realisation(const Worker *worker, int64_t observation);
 /** Are the drawn maps of this observation kept? */
 PetscBool worker_keeps_maps(const Worker *worker, int64_t observation);
 
-/** Tell the progress lines of \p steps more: draws, observations, or steps of a traced chain.  \param note  more words,
- * may be NULL */
+/** Tell the progress lines, from one rank of a group, of \p steps more: draws, observations, or steps of a traced
+ * chain.  \param note  more words, may be NULL */
 PetscErrorCode worker_advance(Worker *worker, PetscInt steps, const char *note);
 
 /** Mean and spread of some maps. */
@@ -134,7 +141,7 @@ struct Block {
 PetscErrorCode block_create(const Worker *worker, Block *block);
 PetscErrorCode block_destroy(Block *block);
 
-/** Draw block \p index of an observation and publish it in `<folder>/parts/`. */
+/** Draw block \p index of an observation and publish it in `<folder>/parts/`.  Collective on the group. */
 PetscErrorCode part_write(Worker *worker, int64_t observation, PetscInt index);
 /** \param[in,out] block  from block_create() */
 PetscErrorCode part_read(Worker *worker, int64_t observation, PetscInt index, Block *block);
@@ -179,11 +186,11 @@ PetscErrorCode contents_write(Worker *worker, ProductWriter *writer);
 
 /* ------------------------------------------------------------------ climb.c */
 
-/** Climb to the most probable white noise at given parameters, from none.  Not to converge is no error; where there is
- * no field with these parameters, found->log_density is -infinity. \param[out] x [field_posterior_dimension()]
- * parameters and noise Errors: those of maximum_find() and prior_to_normal(). */
-PetscErrorCode climb_at(FieldPosterior *posterior, const double *theta, PetscInt most_iterations, double *x,
-                        Maximum *found);
+/** Climb to the most probable white noise at given parameters, from none.  Collective.  Not to converge is no error;
+ * where there is no field with these parameters, found->log_density is -infinity. \param[out] x
+ * [field_posterior_dimension()] parameters and noise Errors: those of maximum_find() and prior_to_normal(). */
+PetscErrorCode climb_at(MPI_Comm comm, FieldPosterior *posterior, const double *theta, PetscInt most_iterations,
+                        double *x, Maximum *found);
 #define CLIMB_TOLERANCE                                                                                                \
   1e-4 /**< of a gradient whose coordinates are a priori standard normals: far below their width */
 

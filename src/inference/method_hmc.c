@@ -13,10 +13,12 @@
 enum { WARM_UP = 500, THINNING = 4 };
 
 typedef struct {
+  MPI_Comm group; /* of the worker */
   Emulator *emulator; /* NULL until prepare() */
   int64_t observation; /* that the posteriors are of; -1 for none */
   FieldPosterior *exact, *emulated; /* with spectra of the lensing model, and of the emulator */
-  double *map; /* [map_size] work space */
+  double *map; /* [map_size] work space: this rank's rows, and on the first rank the whole */
+  double *rows;
   double saved; /* when the chain at hand was, or was begun */
   int64_t gradients; /* in this run */
   double seconds; /* that they took */
@@ -43,7 +45,8 @@ static PetscErrorCode prepare(Worker *w)
   Hmc *h = w->state;
 
   PetscFunctionBeginUser;
-  PetscCall(PetscMalloc1(worker_map_size(w), &h->map));
+  h->group = w->group;
+  PetscCall(PetscMalloc2(worker_map_size(w), &h->map, worker_map_size(w), &h->rows));
   PetscCall(emulator_create(w->setup->survey, w->setup->prior, &h->emulator));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
@@ -65,7 +68,7 @@ static PetscErrorCode destroy(Worker *w)
   if (!h) PetscFunctionReturn(PETSC_SUCCESS);
   PetscCall(forget(h));
   PetscCall(emulator_destroy(&h->emulator));
-  PetscCall(PetscFree(h->map));
+  PetscCall(PetscFree2(h->map, h->rows));
   PetscCall(PetscFree(w->state));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
@@ -78,8 +81,8 @@ static PetscErrorCode look_at(Worker *w, Hmc *h)
   PetscFunctionBeginUser;
   if (h->observation == w->observation) PetscFunctionReturn(PETSC_SUCCESS);
   PetscCall(forget(h));
-  PetscCall(field_posterior_create(PETSC_COMM_SELF, s->survey, s->prior, &observation, &h->exact));
-  PetscCall(field_posterior_create(PETSC_COMM_SELF, s->survey, s->prior, &observation, &h->emulated));
+  PetscCall(field_posterior_create(w->group, s->survey, s->prior, &observation, &h->exact));
+  PetscCall(field_posterior_create(w->group, s->survey, s->prior, &observation, &h->emulated));
   field_posterior_use(h->emulated, h->emulator);
   h->observation = w->observation;
   PetscFunctionReturn(PETSC_SUCCESS);
@@ -90,9 +93,11 @@ static PetscErrorCode log_density(void *context, const double *x, double *value,
 {
   const double begun = MPI_Wtime();
   Hmc *h = context;
+  PetscBool stop;
 
   PetscFunctionBeginUser;
-  PetscCheck(!interrupt_seen(), PETSC_COMM_SELF, NEPHRITE_ERR_INTERRUPTED,
+  PetscCall(interrupt_agreed(h->group, &stop));
+  PetscCheck(!stop, PETSC_COMM_SELF, NEPHRITE_ERR_INTERRUPTED,
              "interrupted; chains are kept as far as they are, run again to go on");
   PetscCall(field_posterior_evaluate(h->emulated, x, value, gradient));
   h->gradients++;
@@ -133,7 +138,7 @@ static PetscErrorCode start(Worker *w, Hmc *h, RandomKey key, double *x, Nuts *n
   for (int attempt = 0; attempt < ATTEMPTS && !isfinite(exact); attempt++) {
     random_normal(key, START_POSITION + (uint64_t)attempt * STRIDE, STRIDE, u);
     prior_from_normal(w->setup->prior, u, theta, NULL);
-    PetscCall(climb_at(h->emulated, theta, ITERATIONS, x, &found));
+    PetscCall(climb_at(h->group, h->emulated, theta, ITERATIONS, x, &found));
     if (isfinite(found.log_density)) PetscCall(field_posterior_evaluate(h->exact, x, &exact, NULL));
   }
   PetscCheck(isfinite(exact), PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
@@ -144,12 +149,13 @@ static PetscErrorCode start(Worker *w, Hmc *h, RandomKey key, double *x, Nuts *n
 
 static PetscErrorCode begin_or_resume(Worker *w, Hmc *h, RandomKey key, Block *block, Nuts *nuts)
 {
-  PetscBool resumed;
+  PetscBool resumed = PETSC_FALSE;
   double *x = NULL;
   PetscErrorCode error;
 
   PetscFunctionBeginUser;
-  PetscCall(chain_resume(w, block, &resumed));
+  PetscCall(group_agree(w->group, w->leads ? chain_resume(w, block, &resumed) : PETSC_SUCCESS));
+  PetscCallMPI(MPI_Bcast(&resumed, 1, MPIU_BOOL, 0, w->group));
   if (resumed) {
     PetscCall(nuts_state_restore(nuts, block->state));
     PetscFunctionReturn(PETSC_SUCCESS);
@@ -160,14 +166,8 @@ static PetscErrorCode begin_or_resume(Worker *w, Hmc *h, RandomKey key, Block *b
   PetscFunctionReturn(error);
 }
 
-/* What a step leaves in the block: a row of the trace, and after the last one of a draw that draw. */
-static PetscErrorCode record(Worker *w, Hmc *h, const Nuts *nuts, const NutsTransition *t, Block *block)
+static void record_step(const NutsTransition *t, PetscInt step, Block *block)
 {
-  const PetscInt step = nuts_iteration(nuts) - w->warmup - 1, draw = step / w->thinning;
-  const size_t size = worker_map_size(w);
-
-  PetscFunctionBeginUser;
-  if (step < 0) PetscFunctionReturn(PETSC_SUCCESS);
   double *const row = block->trace + step * TRACE_COLUMNS;
   row[TRACE_LOG_DENSITY] = t->log_density;
   row[TRACE_ENERGY] = t->energy;
@@ -177,10 +177,33 @@ static PetscErrorCode record(Worker *w, Hmc *h, const Nuts *nuts, const NutsTran
   row[TRACE_GRADIENTS] = (double)t->steps;
   row[TRACE_ACCEPTED] = t->accepted;
   row[TRACE_DIVERGENT] = t->divergent ? 1 : 0;
-  if ((step + 1) % w->thinning) PetscFunctionReturn(PETSC_SUCCESS);
-  PetscCall(field_posterior_unpack(h->exact, nuts_position(nuts), block->theta + draw * prior_count(w->setup->prior),
-                                   h->map));
+}
+
+static PetscErrorCode record_draw(Worker *w, Hmc *h, const Nuts *nuts, PetscInt draw, Block *block)
+{
+  const GroupShare share = field_posterior_share(h->exact);
+  const PetscInt parameters = prior_count(w->setup->prior);
+  const size_t size = worker_map_size(w);
+  double theta[NEPHRITE_MAX_PARAMETERS];
+
+  PetscFunctionBeginUser;
+  PetscCall(field_posterior_unpack(h->exact, nuts_position(nuts), theta, h->rows));
+  PetscCall(group_gather(w->group, &share, h->rows, h->map));
+  if (!w->leads) PetscFunctionReturn(PETSC_SUCCESS);
+  PetscCall(PetscArraycpy(block->theta + draw * parameters, theta, parameters));
   for (size_t i = 0; i < size; i++) block->kappa[(size_t)draw * size + i] = (float)h->map[i];
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* What a step after the warm-up leaves in the block: a row of the trace, and after the last one of a draw that draw. */
+static PetscErrorCode record(Worker *w, Hmc *h, const Nuts *nuts, const NutsTransition *t, Block *block)
+{
+  const PetscInt step = nuts_iteration(nuts) - w->warmup - 1;
+
+  PetscFunctionBeginUser;
+  if (step < 0) PetscFunctionReturn(PETSC_SUCCESS);
+  if (w->leads) record_step(t, step, block);
+  if ((step + 1) % w->thinning == 0) PetscCall(record_draw(w, h, nuts, step / w->thinning, block));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -189,6 +212,7 @@ static PetscErrorCode tell(Worker *w, const Hmc *h, const NutsTransition *t)
   char note[128];
 
   PetscFunctionBeginUser;
+  if (!w->leads) PetscFunctionReturn(PETSC_SUCCESS);
   snprintf(note, sizeof note, "%s, %d gradients, %.1f/s", t->warmup ? "warm-up" : "drawing", (int)t->steps,
            (double)h->gradients / h->seconds);
   PetscCall(worker_advance(w, 1, note));
@@ -205,7 +229,7 @@ static PetscErrorCode save(Worker *w, Hmc *h, const Nuts *nuts, Block *block)
 {
   PetscFunctionBeginUser;
   block->steps = nuts_iteration(nuts);
-  PetscCall(chain_save(w, block));
+  if (w->leads) PetscCall(chain_save(w, block));
   h->saved = MPI_Wtime();
   PetscFunctionReturn(PETSC_SUCCESS);
 }
@@ -220,9 +244,9 @@ static PetscErrorCode run(Worker *w, Hmc *h, Nuts *nuts, Block *block)
   h->saved = MPI_Wtime();
   while (nuts_iteration(nuts) < steps) {
     PetscCall(nuts_state_save(nuts, block->state));
-    if (is_due(w, h)) PetscCall(save(w, h, nuts, block));
+    PetscCall(group_agree(w->group, is_due(w, h) ? save(w, h, nuts, block) : PETSC_SUCCESS));
     const PetscErrorCode error = nuts_step(nuts, &transition);
-    if (error == (PetscErrorCode)NEPHRITE_ERR_INTERRUPTED) PetscCall(save(w, h, nuts, block));
+    if (error == (PetscErrorCode)NEPHRITE_ERR_INTERRUPTED) PetscCall(group_agree(w->group, save(w, h, nuts, block)));
     PetscCall(error);
     PetscCall(record(w, h, nuts, &transition, block));
     PetscCall(tell(w, h, &transition));
@@ -236,7 +260,7 @@ static PetscErrorCode sample(Worker *w, Hmc *h, RandomKey key, Nuts *nuts, Block
 
   PetscFunctionBeginUser;
   block->state_size = nuts_state_size(nuts);
-  PetscCall(PetscMalloc1(block->state_size, &block->state));
+  if (w->leads) PetscCall(PetscMalloc1(block->state_size, &block->state));
   error = begin_or_resume(w, h, key, block, nuts);
   if (!error) error = run(w, h, nuts, block);
   PetscCall(PetscFree(block->state)); /* the chain has ended: a block of draws like others */
@@ -254,7 +278,8 @@ static PetscErrorCode draw(Worker *w, RandomKey key, Block *block)
   (void)key; /* of the observation; a chain has one of its own */
   PetscCall(look_at(w, h));
   const RandomKey own = key_of(w, block->first / w->block_draws);
-  const NutsConfig config = {.comm = PETSC_COMM_SELF,
+  const NutsConfig config = {.comm = w->group,
+                             .share = field_posterior_share(h->exact),
                              .dimension = field_posterior_dimension(h->exact),
                              .dense = field_posterior_parameters(h->exact),
                              .warmup = w->warmup,
@@ -271,7 +296,7 @@ static PetscErrorCode draw(Worker *w, RandomKey key, Block *block)
 static PetscErrorCode conclude(MPI_Comm comm, const Worker *w, int64_t draws)
 {
   const Hmc *h = w->state;
-  const double mine[2] = {(double)h->gradients, h->seconds};
+  const double mine[2] = {w->leads ? (double)h->gradients : 0, w->leads ? h->seconds : 0};
   double all[2] = {0};
   PetscMPIInt rank;
 
@@ -280,7 +305,8 @@ static PetscErrorCode conclude(MPI_Comm comm, const Worker *w, int64_t draws)
   PetscCallMPI(MPI_Comm_rank(comm, &rank));
   PetscCallMPI(MPI_Reduce(mine, all, 2, MPI_DOUBLE, MPI_SUM, 0, comm));
   if (rank == 0 && all[1] > 0)
-    printf("%-9s %.0f gradients in this run, %.3g a second on each rank\n", w->farm->folder, all[0], all[0] / all[1]);
+    printf("%-9s %.0f gradients in this run, %.3g a second on each %s\n", w->farm->folder, all[0], all[0] / all[1],
+           w->setup->infer->group_size > 1 ? "group" : "rank");
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 

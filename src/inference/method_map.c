@@ -12,7 +12,7 @@ static PetscErrorCode climb(Worker *w, FieldPosterior *posterior, double *x, dou
   char name[256];
 
   PetscFunctionBeginUser;
-  PetscCall(climb_at(posterior, theta, w->setup->infer->iterations, x, &found));
+  PetscCall(climb_at(PETSC_COMM_SELF, posterior, theta, w->setup->infer->iterations, x, &found));
   prior_describe(w->setup->prior, theta, name, sizeof name);
   PetscCheck(isfinite(found.log_density), PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG, "there is no field with %s", name);
   PetscCheck(found.converged, PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL,

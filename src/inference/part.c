@@ -47,14 +47,12 @@ PetscErrorCode block_destroy(Block *block)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-static PetscErrorCode fill_block(Worker *w, int64_t observation, Block *block)
+/* What follows from the draws. */
+static PetscErrorCode sum_up(Worker *w, int64_t observation, Block *block)
 {
-  const RandomKey key = {(uint64_t)w->setup->campaign->seed, STREAM_POSTERIOR,
-                         (uint64_t)worker_realisation(w, observation)};
   const PosteriorTally *tally = w->farm->tally;
 
   PetscFunctionBeginUser;
-  PetscCall(w->method->draw(w, key, block));
   moments_measure(worker_map_size(w), block->kappa, &block->moments);
   if (!tally) PetscFunctionReturn(PETSC_SUCCESS);
   const PosteriorDraws draws = {.observation = observation,
@@ -207,17 +205,22 @@ static PetscErrorCode publish(Worker *w, int64_t observation, const Block *block
 
 PetscErrorCode part_write(Worker *w, int64_t observation, PetscInt index)
 {
+  const RandomKey key = {(uint64_t)w->setup->campaign->seed, STREAM_POSTERIOR,
+                         (uint64_t)worker_realisation(w, observation)};
   Block block = {0};
   PetscErrorCode error;
 
   PetscFunctionBeginUser;
-  PetscCall(worker_observe(w, observation));
+  error = worker_observe(w, observation);
+  if (!error && w->leads) error = block_create(w, &block);
   block_range(w, index, &block);
-  error = block_create(w, &block);
-  if (!error) error = fill_block(w, observation, &block);
-  if (!error) error = publish(w, observation, &block);
+  error = group_agree(w->group, error);
+  if (!error) error = w->method->draw(w, key, &block);
+  if (!error && w->leads) error = sum_up(w, observation, &block);
+  if (!error && w->leads) error = publish(w, observation, &block);
   PetscCall(block_destroy(&block));
-  PetscFunctionReturn(error);
+  PetscCall(group_agree(w->group, error));
+  PetscFunctionReturn(PETSC_SUCCESS);
 }
 
 static PetscErrorCode read_datasets(Worker *w, int64_t observation, ProductReader *reader, const Block *block)

@@ -83,6 +83,7 @@ PetscErrorCode worker_create(const InferenceSetup *setup, const PosteriorFarm *f
   w->farm = farm;
   w->configuration = configuration;
   w->method = method_of(infer);
+  w->group = w->leaders = MPI_COMM_NULL;
   w->observation = -1;
   PetscCall(cut_draws(w));
   PetscCall(observer_create(setup->survey, &w->observer));
@@ -91,6 +92,33 @@ PetscErrorCode worker_create(const InferenceSetup *setup, const PosteriorFarm *f
   if (infer->observation[0]) PetscFunctionReturn(PETSC_SUCCESS);
   PetscCall(check_held_out(setup));
   PetscCall(truth_source_create(setup, &w->truths));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode check_group(const Worker *w)
+{
+  const PetscInt size = w->setup->infer->group_size;
+  const FieldShape shape = simulator_shape(w->setup->survey);
+
+  PetscFunctionBeginUser;
+  PetscCheck(size == 1 || w->method->traced, PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
+             "infer_group_size is %" PetscInt_FMT "; chains of -infer_method hmc alone are divided over ranks", size);
+  PetscCall(field_check(&shape, (PetscMPIInt)size));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode worker_form_group(MPI_Comm comm, Worker *w)
+{
+  PetscInt group, groups;
+  PetscMPIInt rank, place;
+
+  PetscFunctionBeginUser;
+  PetscCall(group_agree(comm, check_group(w)));
+  PetscCall(group_split(comm, w->setup->infer->group_size, &w->group, &group, &groups));
+  PetscCallMPI(MPI_Comm_rank(comm, &rank));
+  PetscCallMPI(MPI_Comm_rank(w->group, &place));
+  w->leads = place ? PETSC_FALSE : PETSC_TRUE;
+  PetscCallMPI(MPI_Comm_split(comm, place ? MPI_UNDEFINED : 0, rank, &w->leaders));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -139,6 +167,8 @@ PetscErrorCode worker_destroy(Worker *w)
   PetscCall(truth_source_destroy(&w->truths));
   PetscCall(simulator_destroy(&w->simulator));
   PetscCall(observer_destroy(&w->observer));
+  if (w->leaders != MPI_COMM_NULL) PetscCallMPI(MPI_Comm_free(&w->leaders));
+  if (w->group != MPI_COMM_NULL) PetscCallMPI(MPI_Comm_free(&w->group));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 

@@ -82,17 +82,39 @@ class LogNormal(HmcTest):
         self.assert_same(self.file(self.whole), self.file(campaign))
         self.assertIn("complete already", infer(campaign).out)
 
-    def stop(self, campaign):
+    def test_ranks_that_have_a_chain_together_make_the_same_one(self):
+        short = {"infer_chains": 2, "infer_draws": 8, "infer_warmup": 2, "infer_thinning": 1}
+        alone, together = self.new_campaign("alone"), self.new_campaign("together")
+        self.assertEqual(infer(alone, **short).code, 0)
+        made = infer(together, 4, infer_group_size=2, **short)
+        self.assertEqual(made.code, 0, made.err)
+        with h5py.File(self.file(alone)) as one, h5py.File(self.file(together)) as other:
+            for name in ("theta", "kappa", "chain/energy"):  # rounding grows from step to step
+                np.testing.assert_allclose(other[name][()], one[name][()], rtol=1e-5, atol=1e-7)
+        self.assert_refused(infer(together, 3, infer_group_size=2), USAGE, "groups of 2")
+        self.assert_refused(infer(together, 2, infer_group_size=2, infer_method="ks"), USAGE, "infer_group_size is 2")
+
+    def test_a_group_that_is_stopped_goes_on(self):
+        campaign = self.new_campaign("group")
+        self.stop(campaign, 2, infer_group_size=2)
+        made = infer(campaign)  # each chain by one rank now
+        self.assertEqual(made.code, 0, made.err)
+        with h5py.File(self.file(campaign)) as file:
+            self.assertLess(file["diagnostics/r_hat"][[0, 2]].max(), 1.3)
+
+    def stop(self, campaign, ranks=1, **options):
         """SIGUSR1 once a chain has been saved."""
         parts = campaign / "posterior-hmc/parts"
         before = {path: path.stat().st_mtime_ns for path in parts.glob("*-begun.h5")}
         process = subprocess.Popen(
-            command("nephrite-infer", campaign, {"infer_checkpoint_minutes": 0}),
+            command("nephrite-infer", campaign, {"infer_checkpoint_minutes": 0} | options, ranks),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
-        while process.poll() is None and all(path.stat().st_mtime_ns == before.get(path) for path in parts.glob("*-begun.h5")):
+        while process.poll() is None and all(
+            path.stat().st_mtime_ns == before.get(path) for path in parts.glob("*-begun.h5")
+        ):
             time.sleep(0.01)
         process.send_signal(signal.SIGUSR1)
         _, err = process.communicate(timeout=120)
@@ -131,7 +153,9 @@ class LogNormal(HmcTest):
             self.assertTrue((file["chain/step_size"][()] != whole["chain/step_size"][()]).all())
 
     def test_draws_that_chains_cannot_share_are_refused(self):
-        self.assert_refused(infer(self.whole, infer_draws=81), USAGE, "infer_draws is 81", "multiple of infer_chains, 4")
+        self.assert_refused(
+            infer(self.whole, infer_draws=81), USAGE, "infer_draws is 81", "multiple of infer_chains, 4"
+        )
 
     def test_an_observed_convergence_with_a_mask_is_sampled(self):
         campaign, path = self.new_campaign("convergence"), self.root / "sky.h5"
@@ -149,7 +173,9 @@ class LogNormal(HmcTest):
         self.assertEqual(made.code, 0, made.err)
         with h5py.File(campaign / "posterior-hmc/sky.h5") as file:
             spread = file["std/kappa"][()]
-        self.assertGreater(spread[:, :, :3].mean() / spread[:, :, 6:].mean(), 1.05)  # less is known where nothing is seen
+        self.assertGreater(
+            spread[:, :, :3].mean() / spread[:, :, 6:].mean(), 1.05
+        )  # less is known where nothing is seen
 
 
 class Gaussian(HmcTest):
@@ -160,7 +186,9 @@ class Gaussian(HmcTest):
     def test_parameters_and_maps_are_those_of_the_exact_posterior(self):
         campaign = self.new_campaign("both")
         for method in ("hmc", "gaussian"):
-            options = {"infer_method": method} | ({"infer_thinning": 15, "infer_warmup": 500} if method == "gaussian" else {})
+            options = {"infer_method": method} | (
+                {"infer_thinning": 15, "infer_warmup": 500} if method == "gaussian" else {}
+            )
             made = infer(campaign, 2, **options)
             self.assertEqual(made.code, 0, made.err)
         with h5py.File(self.file(campaign)) as ours, h5py.File(self.file(campaign, 0, "posterior-gaussian")) as exact:
