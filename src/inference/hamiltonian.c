@@ -13,10 +13,21 @@ PetscErrorCode hamiltonian_create(const NutsConfig *config, LogDensity *density,
                      .dimension = config->dimension,
                      .dense = config->dense,
                      .density = density,
+                     .exact = config->exact,
                      .context = context};
   PetscCallMPI(MPI_Comm_rank(h->comm, &h->rank));
   PetscCallMPI(MPI_Comm_size(h->comm, &h->ranks));
   PetscCall(PetscMalloc1((size_t)h->dense * (size_t)h->dense + 1, &h->factor));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode hamiltonian_correction(const Hamiltonian *h, const double *q, double log_density, double *correction)
+{
+  double exact = log_density;
+
+  PetscFunctionBeginUser;
+  if (h->exact) PetscCall(h->exact(h->context, q, &exact, NULL));
+  *correction = exact - log_density;
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 

@@ -227,35 +227,21 @@ static PetscErrorCode search_step_size(Nuts *n)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-/* Exact log-density at a position less the one that trajectories follow. */
-static PetscErrorCode find_correction(Nuts *n, const double *q, double log_density, double *correction)
-{
-  double exact = log_density;
-
-  PetscFunctionBeginUser;
-  if (n->config.exact) PetscCall(n->config.exact(n->hamiltonian.context, q, &exact, NULL));
-  *correction = exact - log_density;
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
-
 PetscErrorCode nuts_start(Nuts *n, const double *x)
 {
   NutsState *const state = &n->state;
-  const PetscInt dense = n->config.dense;
+  double *const log_density = &state->scalar[NUTS_LOG_DENSITY], *const correction = &state->scalar[NUTS_CORRECTION];
 
   PetscFunctionBeginUser;
-  PetscCall(PetscArrayzero(state->values, state->size));
+  PetscCall(nuts_state_begin(&n->config, state));
   PetscCall(copy(n, x, state->q));
-  for (PetscInt i = 0; i < n->config.dimension; i++) state->variance[i] = 1;
-  for (PetscInt i = 0; i < dense; i++) state->covariance[i * dense + i] = 1;
   PetscCall(hamiltonian_set_mass(&n->hamiltonian));
-  PetscCall(
-      n->hamiltonian.density(n->hamiltonian.context, state->q, &state->scalar[NUTS_LOG_DENSITY], state->gradient));
-  PetscCheck(isfinite(state->scalar[NUTS_LOG_DENSITY]), PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
-             "a chain starts where the log-density is %.6g", state->scalar[NUTS_LOG_DENSITY]);
-  PetscCall(find_correction(n, state->q, state->scalar[NUTS_LOG_DENSITY], &state->scalar[NUTS_CORRECTION]));
-  PetscCheck(isfinite(state->scalar[NUTS_CORRECTION]), PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
-             "a chain starts where the exact density is 0");
+  PetscCall(n->hamiltonian.density(n->hamiltonian.context, state->q, log_density, state->gradient));
+  PetscCheck(isfinite(*log_density), PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
+             "a chain starts where the log-density is %.6g", *log_density);
+  PetscCall(hamiltonian_correction(&n->hamiltonian, state->q, *log_density, correction));
+  PetscCheck(isfinite(*correction), PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
+             "a chain starts where the exact log-density is %.6g", *correction);
   windows_begin(state, n->config.warmup);
   state->scalar[NUTS_STEP_SIZE] = 1 / sqrt(sqrt((double)n->dimension)); /* right for standard normals */
   PetscCall(search_step_size(n));
@@ -442,7 +428,7 @@ static PetscErrorCode move(Nuts *n, double *probability)
   double *const scalar = n->state.scalar, correction = 0;
 
   PetscFunctionBeginUser;
-  PetscCall(find_correction(n, n->sample.q, n->sample.log_density, &correction));
+  PetscCall(hamiltonian_correction(&n->hamiltonian, n->sample.q, n->sample.log_density, &correction));
   *probability = fmin(1, exp(correction - scalar[NUTS_CORRECTION]));
   if (n->config.exact && draw_uniform(n) >= *probability) PetscFunctionReturn(PETSC_SUCCESS);
   PetscCall(copy(n, n->sample.q, n->state.q));

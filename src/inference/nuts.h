@@ -13,6 +13,7 @@ typedef struct {
   PetscMPIInt rank, ranks;
   PetscInt dimension, dense; /* on this rank */
   LogDensity *density;
+  LogDensity *exact; /* NULL: that is exact */
   void *context;
   double *variance; /* [dimension] the diagonal of M^-1; of the dense block not used.  Borrowed */
   double *covariance; /* [dense][dense] of M^-1.  Borrowed */
@@ -41,6 +42,9 @@ PetscErrorCode hamiltonian_differentiate(const Hamiltonian *hamiltonian, PhasePo
 /** A leapfrog step, reversible and exact to third order (Neal 2011, 1206.1901, eqs 2.28-2.30).
  * \param step may be negative */
 PetscErrorCode hamiltonian_leapfrog(const Hamiltonian *hamiltonian, double step, PhasePoint *point);
+/** Exact log-density at a position less log_density, which trajectories follow. */
+PetscErrorCode hamiltonian_correction(const Hamiltonian *hamiltonian, const double *q, double log_density,
+                                      double *correction);
 PetscErrorCode hamiltonian_destroy(Hamiltonian *hamiltonian);
 
 /* ------------------------------------------------------------------ nuts_adapt.c */
@@ -95,6 +99,8 @@ PetscErrorCode nuts_config_complete(const NutsConfig *config, NutsConfig *comple
 uint64_t nuts_whole_dimension(const NutsConfig *config);
 /** Zeros. */
 PetscErrorCode nuts_state_create(const NutsConfig *config, NutsState *state);
+/** Of a chain that has learnt nothing yet: zeros, and a mass matrix of ones. */
+PetscErrorCode nuts_state_begin(const NutsConfig *config, NutsState *state);
 /** Numbers of the whole state, that of a chain on one rank. */
 size_t nuts_whole_size(const NutsConfig *config);
 /** Collective.  \param[out] whole  on the first rank, elsewhere not looked at */

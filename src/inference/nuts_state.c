@@ -75,6 +75,17 @@ PetscErrorCode nuts_state_create(const NutsConfig *config, NutsState *state)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
+PetscErrorCode nuts_state_begin(const NutsConfig *config, NutsState *state)
+{
+  const PetscInt dense = config->dense;
+
+  PetscFunctionBeginUser;
+  PetscCall(PetscArrayzero(state->values, state->size));
+  for (PetscInt i = 0; i < config->dimension; i++) state->variance[i] = 1;
+  for (PetscInt i = 0; i < dense; i++) state->covariance[i * dense + i] = 1;
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
 /* The whole is laid out as the state of a chain on one rank. */
 size_t nuts_whole_size(const NutsConfig *config)
 {
