@@ -62,6 +62,7 @@ class LogNormal(HmcTest):
             self.assertTrue((chain["gradients"] <= 2 ** chain["depth"]).all() and (chain["gradients"] >= 1).all())
             self.assertLess(np.abs(chain["acceptance"].mean() - 0.8), 0.15)
             self.assertGreater(chain["accepted"].mean(), 0.7)
+            self.assertTrue((chain["accepted"] < 1).any())  # by another density than trajectories follow
             self.assertTrue((chain["step_size"] == chain["step_size"][:, :1]).all())  # it is no longer learnt
             self.assertEqual(len(np.unique(chain["step_size"])), CHAINS)
             np.testing.assert_array_equal(file["diagnostics/divergences"][()], chain["divergent"].sum(1))
