@@ -94,7 +94,7 @@ static PetscErrorCode transform_slab(Field *f, PetscInt pair)
   PetscFunctionBeginUser;
   PetscCall(group_lowest(f, &lowest));
   PetscCall(check_correlation(f, pair, lowest));
-  if (f->tape) memcpy(f->tape->correlation + (size_t)pair * size, correlation, size * sizeof *correlation);
+  if (f->tape) PetscCall(PetscArraycpy(f->tape->correlation + (size_t)pair * size, correlation, size));
   f->kernels->logarithm(size, correlation);
   slab_from_correlation(f->slab, power);
   if (f->grid.first == 0 && f->grid.rows) power[0] = 0;

@@ -49,7 +49,7 @@ void tape_white(Field *f)
   size_t values;
   const double complex *const modes = modes_of(f, &values);
 
-  memcpy(f->tape->white, modes, values * sizeof *modes);
+  if (values) memcpy(f->tape->white, modes, values * sizeof *modes); /* a rank may have none */
 }
 
 PetscErrorCode tape_destroy(Field *f)
