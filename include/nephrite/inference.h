@@ -55,6 +55,7 @@ typedef struct {
   double noise_left, spacing, tolerance; /**< as in ::SamplerSettings */
   PetscInt chains, warmup, thinning; /**< Markov chains of an observation; steps of each, 0: what suits the method */
   PetscInt group_size; /**< ranks that have a chain of ::METHOD_HMC together */
+  PetscBool emulator; /**< do its trajectories follow spectra of an emulator? */
   PetscInt max_depth; /**< as in ::NutsConfig */
   double acceptance; /**< target_acceptance of ::NutsConfig */
   double checkpoint_minutes; /**< between the times at which an unfinished chain is saved */

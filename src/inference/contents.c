@@ -157,41 +157,61 @@ static PetscErrorCode put_column(const Worker *w, const double *trace, TraceColu
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-/* \param energy, divergent [blocks][steps] */
-static PetscErrorCode put_health(const Worker *w, const double *energy, const double *divergent, ProductWriter *writer)
+enum { E_BFMI, DIVERGENCES, ACCEPTED, HEALTH };
+
+/* One chain.  \param columns [TRACE_COLUMNS][blocks][steps]  \param[out] health [HEALTH][blocks] */
+static void judge_chain(const Worker *w, const double *columns, PetscInt chain, double *health)
 {
-  const PetscInt steps = block_trace(w);
-  const hsize_t chains = (hsize_t)w->blocks;
-  const ProductDataset mixing = {"diagnostics/e_bfmi",
-                                 H5T_NATIVE_DOUBLE,
-                                 1,
-                                 {chains},
-                                 DIGEST_WHOLE,
-                                 "1",
-                                 "how well each chain explores its energies (Betancourt 2016); below 0.3 badly"};
-  const ProductDataset failures = {"diagnostics/divergences",
-                                   H5T_NATIVE_DOUBLE,
-                                   1,
-                                   {chains},
-                                   DIGEST_WHOLE,
-                                   "1",
-                                   "steps of each chain whose trajectory diverged"};
-  double *e_bfmi = NULL, *count = NULL, least = INFINITY, all = 0;
-  PetscErrorCode error;
+  const PetscInt steps = block_trace(w), size = w->blocks * steps;
+  const double *const energy = columns + TRACE_ENERGY * size + chain * steps;
+  const double *const divergent = columns + TRACE_DIVERGENT * size + chain * steps;
+  const double *const accepted = columns + TRACE_ACCEPTED * size + chain * steps;
+
+  health[E_BFMI * w->blocks + chain] = mcmc_e_bfmi(steps, energy);
+  health[DIVERGENCES * w->blocks + chain] = health[ACCEPTED * w->blocks + chain] = 0;
+  for (PetscInt i = 0; i < steps; i++) {
+    health[DIVERGENCES * w->blocks + chain] += divergent[i];
+    health[ACCEPTED * w->blocks + chain] += accepted[i] / (double)steps;
+  }
+}
+
+static void say_health(const Worker *w, const double *health)
+{
+  double divergences = 0, mixing = INFINITY, accepted = INFINITY;
+
+  for (PetscInt c = 0; c < w->blocks; c++) {
+    divergences += health[DIVERGENCES * w->blocks + c];
+    mixing = fmin(mixing, health[E_BFMI * w->blocks + c]);
+    accepted = fmin(accepted, health[ACCEPTED * w->blocks + c]);
+  }
+  printf("%-9s observation %" PRId64 ": %.0f of %" PetscInt_FMT
+         " trajectories diverged, E-BFMI at least %.2f, ends accepted at least %.0f%%%s\n",
+         w->farm->folder, w->observation, divergences, w->blocks * block_trace(w), mixing, 100 * accepted,
+         accepted < 0.5 ? ": -infer_emulator false would be better" : "");
+}
+
+/* \param columns [TRACE_COLUMNS][blocks][steps] */
+static PetscErrorCode put_health(const Worker *w, const double *columns, ProductWriter *writer)
+{
+  static const char *const name[HEALTH][2] = {
+      [E_BFMI] = {"diagnostics/e_bfmi", "how well each chain explores its energies (Betancourt 2016); below 0.3 badly"},
+      [DIVERGENCES] = {"diagnostics/divergences", "steps of each chain whose trajectory diverged"},
+      [ACCEPTED] = {"diagnostics/accepted",
+                    "share of trajectories' ends that the exact density accepted, of each chain"}};
+  double *health = NULL;
+  PetscErrorCode error = PETSC_SUCCESS;
 
   PetscFunctionBeginUser;
-  PetscCall(PetscCalloc2((size_t)w->blocks, &e_bfmi, (size_t)w->blocks, &count));
-  for (PetscInt c = 0; c < w->blocks; c++) {
-    e_bfmi[c] = mcmc_e_bfmi(steps, energy + c * steps);
-    least = fmin(least, e_bfmi[c]);
-    for (PetscInt i = 0; i < steps; i++) count[c] += divergent[c * steps + i];
-    all += count[c];
+  PetscCall(PetscMalloc1(HEALTH * (size_t)w->blocks, &health));
+  for (PetscInt c = 0; c < w->blocks; c++) judge_chain(w, columns, c, health);
+  for (int k = 0; k < HEALTH && !error; k++) {
+    const ProductDataset dataset = {name[k][0], H5T_NATIVE_DOUBLE, 1, {(hsize_t)w->blocks}, DIGEST_WHOLE,
+                                    "1",        name[k][1]};
+
+    error = put(writer, &dataset, health + k * w->blocks);
   }
-  error = put(writer, &mixing, e_bfmi);
-  if (!error) error = put(writer, &failures, count);
-  printf("%-9s observation %" PRId64 ": %.0f of %" PetscInt_FMT " trajectories diverged, E-BFMI at least %.2f\n",
-         w->farm->folder, w->observation, all, w->blocks * steps, least);
-  PetscCall(PetscFree2(e_bfmi, count));
+  say_health(w, health);
+  PetscCall(PetscFree(health));
   PetscFunctionReturn(error);
 }
 
@@ -205,7 +225,7 @@ PetscErrorCode contents_trace(const Worker *w, const double *trace, ProductWrite
   PetscCall(PetscMalloc1(TRACE_COLUMNS * (size_t)size, &columns));
   for (int k = 0; k < TRACE_COLUMNS && !error; k++)
     error = put_column(w, trace, (TraceColumn)k, columns + k * size, writer);
-  if (!error) error = put_health(w, columns + TRACE_ENERGY * size, columns + TRACE_DIVERGENT * size, writer);
+  if (!error) error = put_health(w, columns, writer);
   PetscCall(PetscFree(columns));
   PetscFunctionReturn(error);
 }

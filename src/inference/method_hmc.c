@@ -14,9 +14,10 @@ enum { WARM_UP = 500, THINNING = 4 };
 
 typedef struct {
   MPI_Comm group; /* of the worker */
-  Emulator *emulator; /* NULL until prepare() */
+  Emulator *emulator; /* NULL without infer_emulator */
   int64_t observation; /* that the posteriors are of; -1 for none */
-  FieldPosterior *exact, *emulated; /* with spectra of the lensing model, and of the emulator */
+  FieldPosterior *exact; /* with spectra of the lensing model */
+  FieldPosterior *followed; /* with those of the emulator, where there is one */
   double *map; /* [map_size] work space: this rank's rows, and on the first rank the whole */
   double *rows;
   double saved; /* when the chain at hand was, or was begun */
@@ -47,7 +48,7 @@ static PetscErrorCode prepare(Worker *w)
   PetscFunctionBeginUser;
   h->group = w->group;
   PetscCall(PetscMalloc2(worker_map_size(w), &h->map, worker_map_size(w), &h->rows));
-  PetscCall(emulator_create(w->setup->survey, w->setup->prior, &h->emulator));
+  if (w->setup->infer->emulator) PetscCall(emulator_create(w->setup->survey, w->setup->prior, &h->emulator));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -56,7 +57,7 @@ static PetscErrorCode forget(Hmc *h)
   PetscFunctionBeginUser;
   h->observation = -1;
   PetscCall(field_posterior_destroy(&h->exact));
-  PetscCall(field_posterior_destroy(&h->emulated));
+  PetscCall(field_posterior_destroy(&h->followed));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -82,8 +83,8 @@ static PetscErrorCode look_at(Worker *w, Hmc *h)
   if (h->observation == w->observation) PetscFunctionReturn(PETSC_SUCCESS);
   PetscCall(forget(h));
   PetscCall(field_posterior_create(w->group, s->survey, s->prior, &observation, &h->exact));
-  PetscCall(field_posterior_create(w->group, s->survey, s->prior, &observation, &h->emulated));
-  field_posterior_use(h->emulated, h->emulator);
+  PetscCall(field_posterior_create(w->group, s->survey, s->prior, &observation, &h->followed));
+  if (h->emulator) field_posterior_use(h->followed, h->emulator);
   h->observation = w->observation;
   PetscFunctionReturn(PETSC_SUCCESS);
 }
@@ -99,7 +100,7 @@ static PetscErrorCode log_density(void *context, const double *x, double *value,
   PetscCall(interrupt_agreed(h->group, &stop));
   PetscCheck(!stop, PETSC_COMM_SELF, NEPHRITE_ERR_INTERRUPTED,
              "interrupted; chains are kept as far as they are, run again to go on");
-  PetscCall(field_posterior_evaluate(h->emulated, x, value, gradient));
+  PetscCall(field_posterior_evaluate(h->followed, x, value, gradient));
   h->gradients++;
   h->seconds += MPI_Wtime() - begun;
   PetscFunctionReturn(PETSC_SUCCESS);
@@ -138,7 +139,7 @@ static PetscErrorCode start(Worker *w, Hmc *h, RandomKey key, double *x, Nuts *n
   for (int attempt = 0; attempt < ATTEMPTS && !isfinite(exact); attempt++) {
     random_normal(key, START_POSITION + (uint64_t)attempt * STRIDE, STRIDE, u);
     prior_from_normal(w->setup->prior, u, theta, NULL);
-    PetscCall(climb_at(h->group, h->emulated, theta, ITERATIONS, x, &found));
+    PetscCall(climb_at(h->group, h->followed, theta, ITERATIONS, x, &found));
     if (isfinite(found.log_density)) PetscCall(field_posterior_evaluate(h->exact, x, &exact, NULL));
   }
   PetscCheck(isfinite(exact), PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
@@ -285,7 +286,7 @@ static PetscErrorCode draw(Worker *w, RandomKey key, Block *block)
                              .warmup = w->warmup,
                              .max_depth = infer->max_depth,
                              .target_acceptance = infer->acceptance,
-                             .exact = exact_log_density,
+                             .exact = h->emulator ? exact_log_density : NULL,
                              .key = own};
   error = nuts_create(&config, log_density, h, &nuts);
   if (!error) error = sample(w, h, own, nuts, block);

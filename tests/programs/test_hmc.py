@@ -63,6 +63,7 @@ class LogNormal(HmcTest):
             self.assertLess(np.abs(chain["acceptance"].mean() - 0.8), 0.15)
             self.assertGreater(chain["accepted"].mean(), 0.7)
             self.assertTrue((chain["accepted"] < 1).any())  # by another density than trajectories follow
+            np.testing.assert_allclose(file["diagnostics/accepted"][()], chain["accepted"].mean(1), rtol=1e-12)
             self.assertTrue((chain["step_size"] == chain["step_size"][:, :1]).all())  # it is no longer learnt
             self.assertEqual(len(np.unique(chain["step_size"])), CHAINS)
             np.testing.assert_array_equal(file["diagnostics/divergences"][()], chain["divergent"].sum(1))
@@ -152,6 +153,13 @@ class LogNormal(HmcTest):
         self.assertEqual(made.code, 0, made.err)
         with h5py.File(self.file(campaign)) as file, h5py.File(self.file(self.whole)) as whole:
             self.assertTrue((file["chain/step_size"][()] != whole["chain/step_size"][()]).all())
+
+    def test_without_an_emulator_trajectories_end_where_the_model_has_them(self):
+        campaign = self.new_campaign("model")
+        made = infer(campaign, infer_emulator="false", infer_chains=1, infer_draws=6, infer_warmup=5, infer_max_depth=4)
+        self.assertEqual(made.code, 0, made.err)
+        with h5py.File(self.file(campaign)) as file:
+            self.assertTrue((file["chain/accepted"][()] == 1).all())
 
     def test_draws_that_chains_cannot_share_are_refused(self):
         self.assert_refused(
