@@ -12,7 +12,7 @@
 
 /* Few terms, and more points than terms by a factor that keeps a fit from swinging between them; of few terms so many
  * that they reach far into the prior. */
-enum { MOST_TERMS = 1000, POINTS_PER_TERM = 3, LEAST_POINTS = 500, MOST_DEGREE = 12 };
+enum { MOST_TERMS = 1000, POINTS_PER_TERM = 3, LEAST_POINTS = 250, MOST_DEGREE = 12 };
 /* Points are drawn from normals this much wider than the prior, so that its tails have some. */
 #define WIDTH 1.05
 /* Relative to the diagonal of the normal equations: keeps terms small that hardly any point tells of. */
