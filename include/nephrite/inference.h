@@ -286,7 +286,8 @@ typedef struct {
   PetscInt max_depth; /**< a trajectory has at most 2^max_depth - 1 steps; Stan's default is 10 */
   double target_acceptance; /**< Stan's default is 0.8 */
   /** NULL, or the density to be sampled, where the one that trajectories follow is an approximation to it: the end of a
-   * trajectory is then accepted by their ratio (Christen & Fox 2005).  Its gradient is not asked for. */
+   * trajectory is then accepted by their ratio (Christen & Fox 2005), from the end of the warm-up's windows on.  Its
+   * gradient is not asked for. */
   LogDensity *exact;
   RandomKey key; /**< of this chain: its numbers are a function of (key, iteration) */
 } NutsConfig;

@@ -230,7 +230,7 @@ static PetscErrorCode search_step_size(Nuts *n)
 PetscErrorCode nuts_start(Nuts *n, const double *x)
 {
   NutsState *const state = &n->state;
-  double *const log_density = &state->scalar[NUTS_LOG_DENSITY], *const correction = &state->scalar[NUTS_CORRECTION];
+  double *const log_density = &state->scalar[NUTS_LOG_DENSITY];
 
   PetscFunctionBeginUser;
   PetscCall(nuts_state_begin(&n->config, state));
@@ -239,9 +239,6 @@ PetscErrorCode nuts_start(Nuts *n, const double *x)
   PetscCall(n->hamiltonian.density(n->hamiltonian.context, state->q, log_density, state->gradient));
   PetscCheck(isfinite(*log_density), PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
              "a chain starts where the log-density is %.6g", *log_density);
-  PetscCall(hamiltonian_correction(&n->hamiltonian, state->q, *log_density, correction));
-  PetscCheck(isfinite(*correction), PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
-             "a chain starts where the exact log-density is %.6g", *correction);
   windows_begin(state, n->config.warmup);
   state->scalar[NUTS_STEP_SIZE] = 1 / sqrt(sqrt((double)n->dimension)); /* right for standard normals */
   PetscCall(search_step_size(n));
@@ -249,13 +246,6 @@ PetscErrorCode nuts_start(Nuts *n, const double *x)
 }
 
 /* ------------------------------------------------------------------ trajectories */
-
-static double log_sum(double a, double b)
-{
-  const double larger = fmax(a, b);
-
-  return larger > -INFINITY ? larger + log(exp(a - larger) + exp(b - larger)) : larger;
-}
 
 static void exchange(Proposal *a, Proposal *b)
 {
@@ -422,15 +412,23 @@ static PetscErrorCode adapt(Nuts *n, PetscInt iteration, double acceptance)
 }
 
 /* Go to the end of the trajectory, or stay: trajectories are reversible for the density that they follow, so that the
- * ratio of densities decides.  \param[out] probability  of going */
-static PetscErrorCode move(Nuts *n, double *probability)
+ * ratio of densities decides.  Not before the mass matrix is learnt: far from where the chain is to be, that density
+ * may be so wrong that none would be left again.  \param[out] probability  of going */
+static PetscErrorCode move(Nuts *n, PetscInt iteration, double *probability)
 {
+  const PetscInt begin = windows_end(n->config.warmup);
   double *const scalar = n->state.scalar, correction = 0;
 
   PetscFunctionBeginUser;
-  PetscCall(hamiltonian_correction(&n->hamiltonian, n->sample.q, n->sample.log_density, &correction));
-  *probability = fmin(1, exp(correction - scalar[NUTS_CORRECTION]));
-  if (n->config.exact && draw_uniform(n) >= *probability) PetscFunctionReturn(PETSC_SUCCESS);
+  *probability = 1;
+  if (n->config.exact && iteration >= begin) {
+    if (iteration == begin)
+      PetscCall(
+          hamiltonian_correction(&n->hamiltonian, n->state.q, scalar[NUTS_LOG_DENSITY], &scalar[NUTS_CORRECTION]));
+    PetscCall(hamiltonian_correction(&n->hamiltonian, n->sample.q, n->sample.log_density, &correction));
+    *probability = fmin(1, exp(correction - scalar[NUTS_CORRECTION]));
+    if (draw_uniform(n) >= *probability) PetscFunctionReturn(PETSC_SUCCESS);
+  }
   PetscCall(copy(n, n->sample.q, n->state.q));
   PetscCall(copy(n, n->sample.gradient, n->state.gradient));
   scalar[NUTS_LOG_DENSITY] = n->sample.log_density;
@@ -451,7 +449,7 @@ PetscErrorCode nuts_step(Nuts *n, NutsTransition *transition)
     PetscCall(double_trajectory(n, depth, &log_weight, &valid));
     depth++;
   }
-  PetscCall(move(n, &accepted));
+  PetscCall(move(n, iteration, &accepted));
   *transition = (NutsTransition){.log_density = n->state.scalar[NUTS_LOG_DENSITY] + n->state.scalar[NUTS_CORRECTION],
                                  .energy = n->sample.energy,
                                  .acceptance = n->acceptance / (double)n->steps,

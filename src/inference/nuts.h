@@ -4,6 +4,16 @@
 
 #include "nephrite/inference.h"
 
+#include <math.h>
+
+/** ln(exp(a) + exp(b)) */
+static inline double log_sum(double a, double b)
+{
+  const double larger = fmax(a, b);
+
+  return larger > -INFINITY ? larger + log(exp(a - larger) + exp(b - larger)) : larger;
+}
+
 /* ------------------------------------------------------------------ hamiltonian.c */
 
 /** H = -log p(q) + p^T M^-1 p/2.  The inverse mass matrix M^-1 is an estimate of the covariance of q: dense for the
@@ -82,6 +92,8 @@ void dual_averaging_begin(double *scalar);
 void dual_averaging_learn(double *scalar, double target, double acceptance);
 /** Take the mean of what was learnt. */
 void dual_averaging_end(double *scalar);
+/** Iteration of a warm-up from which the mass matrix is no longer learnt. */
+PetscInt windows_end(PetscInt warmup);
 /** Begin the first window of a warm-up. */
 void windows_begin(NutsState *state, PetscInt warmup);
 /** Add the position after iteration \p iteration of the warm-up to the moments, where it lies in a window.

@@ -53,6 +53,11 @@ static Schedule schedule_of(PetscInt warmup)
   return (Schedule){before, warmup - before - after, after};
 }
 
+PetscInt windows_end(PetscInt warmup)
+{
+  return warmup - schedule_of(warmup).after;
+}
+
 static void clear_moments(const NutsConfig *config, NutsState *state)
 {
   state->scalar[NUTS_WINDOW_COUNT] = 0;
