@@ -219,6 +219,9 @@ PetscErrorCode group_agree(MPI_Comm comm, PetscErrorCode local);
  * \param[out] group   its number, 0 … groups-1   \param[out] groups  how many there are
  * Errors: NEPHRITE_ERR_CONFIG if the number of ranks is not a multiple of group_size. */
 PetscErrorCode group_split(MPI_Comm world, PetscInt group_size, MPI_Comm *comm, PetscInt *group, PetscInt *groups);
+/** The first ranks of all groups.  Collective on \p world.  \param members  this rank's group
+ * \param[out] leaders  free with MPI_Comm_free(); MPI_COMM_NULL on the other ranks */
+PetscErrorCode group_leaders(MPI_Comm world, MPI_Comm members, MPI_Comm *leaders);
 
 /** A rank's share of arrays [pieces][total] that a group has divided: [pieces][length], of each piece the numbers from
  * \p first on.  The shares of ranks follow one another in the order of the ranks; some may be empty. */
@@ -246,6 +249,9 @@ typedef struct WorkQueue WorkQueue;
 PetscErrorCode work_queue_create(MPI_Comm comm, int64_t count, WorkQueue **queue); /**< Collective. */
 /** Not collective.  \param[out] unit  -1 when none is left */
 PetscErrorCode work_queue_take(WorkQueue *queue, int64_t *unit);
+/** The same for a group of ranks, of which the first one takes.  Collective on \p members.
+ * \param queue  NULL on the others  \param[out] unit  on all */
+PetscErrorCode work_queue_take_together(MPI_Comm members, WorkQueue *queue, int64_t *unit);
 PetscErrorCode work_queue_destroy(WorkQueue **queue); /**< Collective: waits for every rank. */
 
 /* ------------------------------------------------------------------ progress */

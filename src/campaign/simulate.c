@@ -122,15 +122,6 @@ static PetscErrorCode find_missing(MPI_Comm comm, const ShardMaker *maker, const
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-/* The next shard of the group, which its leader takes.  \param queue NULL on the others */
-static PetscErrorCode take(MPI_Comm members, WorkQueue *queue, int64_t *unit)
-{
-  PetscFunctionBeginUser;
-  PetscCall(group_agree(members, queue ? work_queue_take(queue, unit) : PETSC_SUCCESS));
-  PetscCallMPI(MPI_Bcast(unit, 1, MPI_INT64_T, 0, members));
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
-
 /* Where a group's maps come from. */
 static PetscErrorCode create_source(ShardMaker *maker)
 {
@@ -155,7 +146,7 @@ static PetscErrorCode work(WorkQueue *queue, ShardMaker *maker, const int *missi
   PetscFunctionBeginUser;
   error = create_source(maker);
   while (!error) {
-    error = take(members, queue, &unit);
+    error = work_queue_take_together(members, queue, &unit);
     if (error || unit < 0) break;
     error = shard_write(maker, missing[unit]);
     if (!error && queue) (*finished)++;
@@ -285,14 +276,11 @@ PetscErrorCode simulate_check_groups(MPI_Comm comm, const SurveyConfig *survey, 
 
 static PetscErrorCode form_groups(MPI_Comm comm, PetscInt size, ShardGroups *groups)
 {
-  PetscMPIInt rank, place;
   PetscInt number, count;
 
   PetscFunctionBeginUser;
   PetscCall(group_split(comm, size, &groups->members, &number, &count));
-  PetscCallMPI(MPI_Comm_rank(comm, &rank));
-  PetscCallMPI(MPI_Comm_rank(groups->members, &place));
-  PetscCallMPI(MPI_Comm_split(comm, place ? MPI_UNDEFINED : 0, rank, &groups->leaders));
+  PetscCall(group_leaders(comm, groups->members, &groups->leaders));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 

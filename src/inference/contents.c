@@ -48,6 +48,17 @@ PetscErrorCode contents_moments(const Worker *w, const Moments *moments, Product
 
 /* ---- Markov chains ---- */
 
+/* \param name  and description */
+static PetscErrorCode put_numbers(ProductWriter *writer, const char *const name[2], PetscInt count,
+                                  const double *values)
+{
+  const ProductDataset dataset = {name[0], H5T_NATIVE_DOUBLE, 1, {(hsize_t)count}, DIGEST_WHOLE, "1", name[1]};
+
+  PetscFunctionBeginUser;
+  PetscCall(put(writer, &dataset, values));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
 enum { R_HAT, ESS_BULK, ESS_TAIL, DIAGNOSTICS };
 
 /* One parameter over all chains.  \param value [draws] work space  \param[out] found [DIAGNOSTICS] */
@@ -102,12 +113,7 @@ static PetscErrorCode put_diagnostics(const Worker *w, const double *theta, doub
     PetscCall(diagnose(w, theta, p, value, found));
     for (int k = 0; k < DIAGNOSTICS; k++) all[k][p] = found[k];
   }
-  for (int k = 0; k < DIAGNOSTICS; k++) {
-    const ProductDataset dataset = {name[k][0], H5T_NATIVE_DOUBLE, 1, {(hsize_t)parameters}, DIGEST_WHOLE,
-                                    "1",        name[k][1]};
-
-    PetscCall(put(writer, &dataset, all[k]));
-  }
+  for (int k = 0; k < DIAGNOSTICS; k++) PetscCall(put_numbers(writer, name[k], parameters, all[k]));
   say_diagnostics(w, all);
   PetscFunctionReturn(PETSC_SUCCESS);
 }
@@ -204,12 +210,7 @@ static PetscErrorCode put_health(const Worker *w, const double *columns, Product
   PetscFunctionBeginUser;
   PetscCall(PetscMalloc1(HEALTH * (size_t)w->blocks, &health));
   for (PetscInt c = 0; c < w->blocks; c++) judge_chain(w, columns, c, health);
-  for (int k = 0; k < HEALTH && !error; k++) {
-    const ProductDataset dataset = {name[k][0], H5T_NATIVE_DOUBLE, 1, {(hsize_t)w->blocks}, DIGEST_WHOLE,
-                                    "1",        name[k][1]};
-
-    error = put(writer, &dataset, health + k * w->blocks);
-  }
+  for (int k = 0; k < HEALTH && !error; k++) error = put_numbers(writer, name[k], w->blocks, health + k * w->blocks);
   say_health(w, health);
   PetscCall(PetscFree(health));
   PetscFunctionReturn(error);

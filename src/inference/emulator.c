@@ -210,20 +210,9 @@ typedef struct {
 /* What the model says, or that there is no such universe or field. */
 static PetscErrorCode evaluate_model(Emulator *e, const double *theta, double *output, PetscBool *exist)
 {
-  Cosmology cosmology;
-  Systematics systematics;
-
   PetscFunctionBeginUser;
-  PetscCall(prior_cosmology(e->prior, theta, &cosmology, &systematics));
-  *exist = cosmology_is_physical(&cosmology);
+  PetscCall(spectra_at(e->model, e->prior, theta, e->spectra, exist));
   if (!*exist) PetscFunctionReturn(PETSC_SUCCESS);
-  const PetscErrorCode error = lensing_model_evaluate(e->model, &cosmology, &systematics, e->spectra, NULL);
-  *exist = error ? PETSC_FALSE : PETSC_TRUE;
-  if (error == NEPHRITE_ERR_INPUT) {
-    error_clear();
-    PetscFunctionReturn(PETSC_SUCCESS);
-  }
-  PetscCall(error);
   PetscCall(PetscArraycpy(output, e->spectra->power, e->powers));
   PetscCall(PetscArraycpy(output + e->powers, e->spectra->shift, e->outputs - e->powers));
   PetscFunctionReturn(PETSC_SUCCESS);

@@ -118,14 +118,6 @@ typedef struct {
   MPI_Comm members, takers; /* takers: MPI_COMM_NULL on the others */
 } Team;
 
-static PetscErrorCode take(const Team *team, WorkQueue *queue, int64_t *unit)
-{
-  PetscFunctionBeginUser;
-  PetscCall(group_agree(team->members, queue ? work_queue_take(queue, unit) : PETSC_SUCCESS));
-  PetscCallMPI(MPI_Bcast(unit, 1, MPI_INT64_T, 0, team->members));
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
-
 /* Take units until none is left.  A rank that fails or is asked to stop takes the rest, so that the others stop too. */
 static PetscErrorCode work_off(MPI_Comm comm, Worker *w, const Todo *todo, int64_t units, const Team *team)
 {
@@ -136,7 +128,7 @@ static PetscErrorCode work_off(MPI_Comm comm, Worker *w, const Todo *todo, int64
   PetscFunctionBeginUser;
   if (team->takers != MPI_COMM_NULL) PetscCall(work_queue_create(team->takers, units, &queue));
   while (!error) {
-    error = take(team, queue, &unit);
+    error = work_queue_take_together(team->members, queue, &unit);
     if (error || unit < 0) break;
     error = team->task(w, todo, unit);
   }

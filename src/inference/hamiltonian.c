@@ -23,10 +23,10 @@ PetscErrorCode hamiltonian_create(const NutsConfig *config, LogDensity *density,
 
 PetscErrorCode hamiltonian_correction(const Hamiltonian *h, const double *q, double log_density, double *correction)
 {
-  double exact = log_density;
+  double exact;
 
   PetscFunctionBeginUser;
-  if (h->exact) PetscCall(h->exact(h->context, q, &exact, NULL));
+  PetscCall(h->exact(h->context, q, &exact, NULL));
   *correction = exact - log_density;
   PetscFunctionReturn(PETSC_SUCCESS);
 }

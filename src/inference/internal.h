@@ -214,6 +214,10 @@ void field_posterior_use(FieldPosterior *posterior, Emulator *emulator);
 
 /* ------------------------------------------------------------------ theory.c */
 
+/** Spectra and shifts at parameters of the prior.  \param[out] exist  not: they are not physical, the convergence has
+ * no positive skewness, or they lie beyond a shift table */
+PetscErrorCode spectra_at(LensingModel *model, const Prior *prior, const double *theta, LensingSpectra *spectra,
+                          PetscBool *exist);
 /** Spectra and shifts as functions of the parameters, with derivatives. */
 typedef struct Theory Theory;
 /** Collective on \p comm, as evaluations are, of the same parameters on all ranks: results are the same on all, bit for

@@ -52,7 +52,7 @@ PetscErrorCode hamiltonian_differentiate(const Hamiltonian *hamiltonian, PhasePo
 /** A leapfrog step, reversible and exact to third order (Neal 2011, 1206.1901, eqs 2.28-2.30).
  * \param step may be negative */
 PetscErrorCode hamiltonian_leapfrog(const Hamiltonian *hamiltonian, double step, PhasePoint *point);
-/** Exact log-density at a position less log_density, which trajectories follow. */
+/** Where there is another exact density: its logarithm at a position less log_density, which trajectories follow. */
 PetscErrorCode hamiltonian_correction(const Hamiltonian *hamiltonian, const double *q, double log_density,
                                       double *correction);
 PetscErrorCode hamiltonian_destroy(Hamiltonian *hamiltonian);

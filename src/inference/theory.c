@@ -67,16 +67,17 @@ PetscErrorCode theory_create(MPI_Comm comm, const SurveyConfig *survey, const Pr
 }
 
 /* That there are none is an expected result.  \param[out] exist */
-static PetscErrorCode evaluate(Theory *t, const double *theta, LensingSpectra *spectra, PetscBool *exist)
+PetscErrorCode spectra_at(LensingModel *model, const Prior *prior, const double *theta, LensingSpectra *spectra,
+                          PetscBool *exist)
 {
   Cosmology cosmology;
   Systematics systematics;
 
   PetscFunctionBeginUser;
-  PetscCall(prior_cosmology(t->prior, theta, &cosmology, &systematics));
+  PetscCall(prior_cosmology(prior, theta, &cosmology, &systematics));
   *exist = cosmology_is_physical(&cosmology);
   if (!*exist) PetscFunctionReturn(PETSC_SUCCESS);
-  const PetscErrorCode error = lensing_model_evaluate(t->model, &cosmology, &systematics, spectra, NULL);
+  const PetscErrorCode error = lensing_model_evaluate(model, &cosmology, &systematics, spectra, NULL);
   PetscCheck(!error || error == NEPHRITE_ERR_INPUT, PETSC_COMM_SELF, error, "%s", error_message());
   if (error) error_clear();
   *exist = error ? PETSC_FALSE : PETSC_TRUE;
@@ -92,7 +93,7 @@ static PetscErrorCode evaluate_here(Theory *t)
 
   PetscFunctionBeginUser;
   t->known = PETSC_FALSE;
-  if (!t->rank) error = evaluate(t, t->theta, s, &t->known);
+  if (!t->rank) error = spectra_at(t->model, t->prior, t->theta, s, &t->known);
   PetscCall(group_agree(t->comm, error));
   PetscCallMPI(MPI_Bcast(&t->known, 1, MPIU_BOOL, 0, t->comm));
   if (!t->known) PetscFunctionReturn(PETSC_SUCCESS);
@@ -154,7 +155,7 @@ static PetscErrorCode evaluate_side(Theory *t, PetscInt number, double move)
   PetscFunctionBeginUser;
   PetscCall(PetscArraycpy(theta, t->theta, t->parameters));
   theta[t->place[number / SIDES]] += move;
-  PetscCall(evaluate(t, theta, t->work, &exist));
+  PetscCall(spectra_at(t->model, t->prior, theta, t->work, &exist));
   if (exist) PetscCall(to_row(t, t->work, row));
   row[t->values] = exist ? 1 : 0;
   PetscFunctionReturn(PETSC_SUCCESS);

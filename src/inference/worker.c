@@ -110,15 +110,12 @@ static PetscErrorCode check_group(const Worker *w)
 PetscErrorCode worker_form_group(MPI_Comm comm, Worker *w)
 {
   PetscInt group, groups;
-  PetscMPIInt rank, place;
 
   PetscFunctionBeginUser;
   PetscCall(group_agree(comm, check_group(w)));
   PetscCall(group_split(comm, w->setup->infer->group_size, &w->group, &group, &groups));
-  PetscCallMPI(MPI_Comm_rank(comm, &rank));
-  PetscCallMPI(MPI_Comm_rank(w->group, &place));
-  w->leads = place ? PETSC_FALSE : PETSC_TRUE;
-  PetscCallMPI(MPI_Comm_split(comm, place ? MPI_UNDEFINED : 0, rank, &w->leaders));
+  PetscCall(group_leaders(comm, w->group, &w->leaders));
+  w->leads = w->leaders == MPI_COMM_NULL ? PETSC_FALSE : PETSC_TRUE;
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 

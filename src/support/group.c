@@ -39,6 +39,17 @@ PetscErrorCode group_split(MPI_Comm world, PetscInt group_size, MPI_Comm *comm, 
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
+PetscErrorCode group_leaders(MPI_Comm world, MPI_Comm members, MPI_Comm *leaders)
+{
+  PetscMPIInt rank, place;
+
+  PetscFunctionBeginUser;
+  PetscCallMPI(MPI_Comm_rank(world, &rank));
+  PetscCallMPI(MPI_Comm_rank(members, &place));
+  PetscCallMPI(MPI_Comm_split(world, place ? MPI_UNDEFINED : 0, rank, leaders));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
 /* ------------------------------------------------------------------ shares of arrays */
 
 PetscErrorCode group_share_check(MPI_Comm comm, const GroupShare *share)

@@ -99,6 +99,14 @@ PetscErrorCode work_queue_take(WorkQueue *q, int64_t *unit)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
+PetscErrorCode work_queue_take_together(MPI_Comm members, WorkQueue *queue, int64_t *unit)
+{
+  PetscFunctionBeginUser;
+  PetscCall(group_agree(members, queue ? work_queue_take(queue, unit) : PETSC_SUCCESS));
+  PetscCallMPI(MPI_Bcast(unit, 1, MPI_INT64_T, 0, members));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
 PetscErrorCode work_queue_destroy(WorkQueue **queue)
 {
   WorkQueue *q = *queue;

@@ -65,7 +65,9 @@ class HmcTest(ExactTest):
         return max(campaign.glob("posterior-hmc/parts/*-begun.h5"))
 
 
-class Files(HmcTest):
+class WholeTest(HmcTest):
+    """Beside a campaign that nothing has stopped."""
+
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
@@ -73,6 +75,8 @@ class Files(HmcTest):
         cls.made = infer(cls.whole)
         assert cls.made.code == 0, cls.made.err
 
+
+class Files(WholeTest):
     def test_a_file_holds_draws_and_what_the_sampler_says_of_itself(self):
         with h5py.File(self.file(self.whole)) as file:
             theta, kappa = file["theta"][()], file["kappa"][()].astype(float)

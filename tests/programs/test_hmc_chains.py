@@ -15,15 +15,8 @@ from tiny_campaign import USAGE
 CONFIG = test_hmc.CONFIG.replace("draws: 24, chains: 2, warmup: 40", "draws: 80, chains: 4, warmup: 100")
 
 
-class LogNormal(test_hmc.HmcTest):
+class LogNormal(test_hmc.WholeTest):
     config = CONFIG
-
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        cls.whole = cls.new_campaign("whole")
-        cls.made = infer(cls.whole)
-        assert cls.made.code == 0, cls.made.err
 
     def test_chains_mix_and_have_the_truth_among_their_draws(self):
         with h5py.File(self.file(self.whole)) as file:
