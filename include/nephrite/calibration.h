@@ -15,7 +15,8 @@ typedef struct {
   PetscInt bootstraps;
   PetscInt levels; /**< credibilities at which coverage is given, from 0 to 1 */
   PetscInt bins; /**< of the histograms of ranks, at most */
-  PetscInt cells; /**< of the prior along Omega_c and along sigma_8, at most */
+  char grid[OPTION_TEXT_SIZE]; /**< scalars along which truths are divided into cells */
+  PetscInt cells; /**< along each of them, at most */
 } CalibrateConfig;
 extern const OptionTable calibrate_options;
 
@@ -61,6 +62,22 @@ typedef struct {
   int64_t truths, draws, centres;
   const int64_t *m;
 } CountTable;
+
+/* ------------------------------------------------------------------ summaries */
+
+/** Few numbers of a map and its parameters: distances in all pixels hardly feel a parameter. */
+typedef enum {
+  SUMMARY_S8_OMEGA_M, /**< S8 = sigma_8 sqrt(Omega_m/0.3), and Omega_m */
+  SUMMARY_SPECTRA, /**< band powers of all pairs of bins, in sr */
+  SUMMARY_PEAKS, /**< numbers of local maxima of each bin by their height */
+} SummaryKind;
+typedef struct Summary Summary;
+/** Use from one thread; create from one thread at a time (FFTW's planner). */
+PetscErrorCode summary_create(SummaryKind kind, const SurveyConfig *survey, Summary **summary);
+int64_t summary_dimension(const Summary *summary);
+/** \param kappa [bins][ny][nx]  \param theta [parameters], those of a prior  \param[out] value [summary_dimension()] */
+PetscErrorCode summary_of(Summary *summary, const float *kappa, const double *theta, float *value);
+PetscErrorCode summary_destroy(Summary **summary);
 
 /* ------------------------------------------------------------------ MIRA */
 

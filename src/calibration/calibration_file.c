@@ -9,9 +9,8 @@ enum { TRUTHS_PER_BIN = 5 };
 #define BOOTSTRAP_KEY ((uint64_t)1 << 60)
 #define PUBLISHED_KEY ((uint64_t)3 << 60)
 
-/* \param shape ends with 0: {0, 0} is a scalar */
-static PetscErrorCode put(ProductWriter *writer, const char *name, hid_t type, const hsize_t shape[2],
-                          const char *description, const void *values)
+PetscErrorCode calibration_put(ProductWriter *writer, const char *name, hid_t type, const hsize_t shape[2],
+                               const char *description, const void *values)
 {
   const int rank = shape[0] ? shape[1] ? 2 : 1 : 0;
   const ProductDataset dataset = {name, type, rank, {shape[0], shape[1]}, DIGEST_WHOLE, "1", description};
@@ -30,7 +29,7 @@ static PetscErrorCode put_in(ProductWriter *writer, int comparison, const char *
 
   PetscFunctionBeginUser;
   snprintf(name, sizeof name, "%s/%s", comparison_name(comparison), suffix);
-  PetscCall(put(writer, name, H5T_NATIVE_DOUBLE, (hsize_t[]){(hsize_t)count, 0}, description, values));
+  PetscCall(calibration_put(writer, name, H5T_NATIVE_DOUBLE, (hsize_t[]){(hsize_t)count, 0}, description, values));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -61,45 +60,6 @@ static PetscErrorCode write_mira(const Results *r, int comparison, const CountTa
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-/* \param grid  without cells: nothing is written */
-static PetscErrorCode write_cells(const Results *r, const PriorGrid *grid, int comparison, const CountTable *table,
-                                  ProductWriter *writer)
-{
-  const hsize_t shape[2] = {(hsize_t)grid->cells, (hsize_t)grid->cells};
-  const char *space = comparison_name(comparison);
-  GridScores scores;
-  char name[128];
-
-  PetscFunctionBeginUser;
-  if (!grid->cells) PetscFunctionReturn(PETSC_SUCCESS);
-  PetscCall(grid_score(r, grid, table, key_of(r, BOOTSTRAP_KEY, comparison), &scores));
-  snprintf(name, sizeof name, "%s/cells/score", space);
-  PetscCall(put(writer, name, H5T_NATIVE_DOUBLE, shape,
-                "MIRA score of the truths in a cell of the prior [Omega_c, sigma_8]", scores.score));
-  snprintf(name, sizeof name, "%s/cells/error", space);
-  PetscCall(put(writer, name, H5T_NATIVE_DOUBLE, shape, "its bootstrap error over truths", scores.error));
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
-
-/* Where the cells are, and how many truths each has. */
-static PetscErrorCode write_grid(const Results *r, const PriorGrid *grid, ProductWriter *writer)
-{
-  const hsize_t cells = (hsize_t)grid->cells;
-  const CountTable table = {r->truths, r->draws, r->centres, r->count[0]};
-  GridScores scores;
-
-  PetscFunctionBeginUser;
-  if (!grid->cells) PetscFunctionReturn(PETSC_SUCCESS);
-  PetscCall(grid_score(r, grid, &table, key_of(r, BOOTSTRAP_KEY, 0), &scores));
-  PetscCall(put(writer, "cells/Omega_c", H5T_NATIVE_DOUBLE, (hsize_t[]){cells + 1, 0},
-                "edges of the cells of the prior", grid->edge[0]));
-  PetscCall(put(writer, "cells/sigma_8", H5T_NATIVE_DOUBLE, (hsize_t[]){cells + 1, 0},
-                "edges of the cells of the prior", grid->edge[1]));
-  PetscCall(put(writer, "cells/truths", H5T_NATIVE_INT64, (hsize_t[]){cells, cells},
-                "truths in a cell [Omega_c, sigma_8]", scores.truths));
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
-
 /* \param level [3][levels] work */
 static PetscErrorCode write_tarp(const Results *r, int comparison, const CountTable *table, double *level,
                                  ProductWriter *writer)
@@ -121,35 +81,35 @@ static PetscErrorCode write_tarp(const Results *r, int comparison, const CountTa
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-static PetscErrorCode write_comparison(const Results *r, const PriorGrid *grid, int comparison, double *level,
-                                       ProductWriter *writer)
+static PetscErrorCode write_comparison(const Results *r, int comparison, double *level, ProductWriter *writer)
 {
   const CountTable table = {r->truths, r->draws, r->centres, r->count[comparison]};
   char name[128];
 
   PetscFunctionBeginUser;
   snprintf(name, sizeof name, "%s/counts", comparison_name(comparison));
-  PetscCall(put(writer, name, H5T_NATIVE_INT64, (hsize_t[]){(hsize_t)r->truths, (hsize_t)r->centres},
-                "draws nearer to the centre than the truth is [truth, centre]", table.m));
+  PetscCall(calibration_put(writer, name, H5T_NATIVE_INT64, (hsize_t[]){(hsize_t)r->truths, (hsize_t)r->centres},
+                            "draws nearer to the centre than the truth is [truth, centre]", table.m));
   PetscCall(write_mira(r, comparison, &table, writer));
   PetscCall(write_tarp(r, comparison, &table, level, writer));
-  PetscCall(write_cells(r, grid, comparison, &table, writer));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
 static PetscErrorCode write_comparisons(const Results *r, ProductWriter *writer)
 {
   double *level = NULL;
-  PriorGrid grid;
-  PetscErrorCode error;
+  PosteriorGrid grid;
+  PetscErrorCode error = PETSC_SUCCESS;
 
   PetscFunctionBeginUser;
-  PetscCall(grid_place(r, &grid));
   PetscCall(PetscMalloc1(3 * (size_t)r->calibrate->levels, &level));
-  error = write_grid(r, &grid, writer);
   for (int comparison = 0; comparison < COMPARISONS && !error; comparison++)
-    error = write_comparison(r, &grid, comparison, level, writer);
+    error = write_comparison(r, comparison, level, writer);
   PetscCall(PetscFree(level));
+  PetscCall(error);
+  PetscCall(grid_create(r, &grid));
+  error = cells_write(r, &grid, writer);
+  PetscCall(grid_destroy(&grid));
   PetscFunctionReturn(error);
 }
 
@@ -160,7 +120,7 @@ typedef struct {
   PetscInt bins;
   double *histogram; /* [scalars][bins] */
   double *expected; /* [bins] */
-  double chi2[NEPHRITE_MAX_PARAMETERS + 1], p_value[NEPHRITE_MAX_PARAMETERS + 1];
+  double chi2[MOST_SCALARS], p_value[MOST_SCALARS];
 } Ranks;
 
 static PetscErrorCode test_ranks(const Results *r, Ranks *ranks)
@@ -183,17 +143,19 @@ static PetscErrorCode put_ranks(const Results *r, const Ranks *ranks, ProductWri
   const double least = sbc_least_p_value(r->scalars.count, ranks->p_value);
 
   PetscFunctionBeginUser;
-  PetscCall(put(writer, "sbc/rank", H5T_NATIVE_INT64, (hsize_t[]){scalars, truths},
-                "draws below the truth [scalar, truth]", r->rank));
+  PetscCall(calibration_put(writer, "sbc/rank", H5T_NATIVE_INT64, (hsize_t[]){scalars, truths},
+                            "draws below the truth [scalar, truth]", r->rank));
   PetscCall(product_attribute_text(writer, "sbc/rank", "scalars", r->scalars.names));
-  PetscCall(put(writer, "sbc/histogram", H5T_NATIVE_DOUBLE, (hsize_t[]){scalars, bins},
-                "ranks in each bin [scalar, bin]", ranks->histogram));
-  PetscCall(put(writer, "sbc/expected", H5T_NATIVE_DOUBLE, (hsize_t[]){bins, 0}, "their expectation", ranks->expected));
-  PetscCall(put(writer, "sbc/chi2", H5T_NATIVE_DOUBLE, (hsize_t[]){scalars, 0}, "chi^2 of the histogram", ranks->chi2));
-  PetscCall(put(writer, "sbc/p_value", H5T_NATIVE_DOUBLE, (hsize_t[]){scalars, 0}, "chance of a larger chi^2",
-                ranks->p_value));
-  PetscCall(put(writer, "sbc/least_p_value", H5T_NATIVE_DOUBLE, (hsize_t[]){0, 0},
-                "the least of them times their number, at most 1", &least));
+  PetscCall(calibration_put(writer, "sbc/histogram", H5T_NATIVE_DOUBLE, (hsize_t[]){scalars, bins},
+                            "ranks in each bin [scalar, bin]", ranks->histogram));
+  PetscCall(calibration_put(writer, "sbc/expected", H5T_NATIVE_DOUBLE, (hsize_t[]){bins, 0}, "their expectation",
+                            ranks->expected));
+  PetscCall(calibration_put(writer, "sbc/chi2", H5T_NATIVE_DOUBLE, (hsize_t[]){scalars, 0}, "chi^2 of the histogram",
+                            ranks->chi2));
+  PetscCall(calibration_put(writer, "sbc/p_value", H5T_NATIVE_DOUBLE, (hsize_t[]){scalars, 0},
+                            "chance of a larger chi^2", ranks->p_value));
+  PetscCall(calibration_put(writer, "sbc/least_p_value", H5T_NATIVE_DOUBLE, (hsize_t[]){0, 0},
+                            "the least of them times their number, at most 1", &least));
   printf("coverage  SBC of %s: least p-value x %d = %.3g\n", r->scalars.names, (int)r->scalars.count, least);
   PetscFunctionReturn(PETSC_SUCCESS);
 }
@@ -236,19 +198,20 @@ static PetscErrorCode write_widths(const Results *r, ProductWriter *writer)
 {
   const PetscInt scalars = r->scalars.count;
   const hsize_t per_scalar[2] = {(hsize_t)scalars, 0}, per_truth[2] = {(hsize_t)r->truths, (hsize_t)scalars};
-  double prior[NEPHRITE_MAX_PARAMETERS + 1], ratio[NEPHRITE_MAX_PARAMETERS + 1] = {0};
+  double prior[MOST_SCALARS], ratio[MOST_SCALARS] = {0};
 
   PetscFunctionBeginUser;
   PetscCall(prior_widths(r, prior));
   for (int64_t t = 0; t < r->truths; t++)
     for (PetscInt i = 0; i < scalars; i++) ratio[i] += r->width[t * scalars + i] / prior[i] / (double)r->truths;
-  PetscCall(put(writer, "truth", H5T_NATIVE_DOUBLE, per_truth, "true values [truth, scalar]", r->truth));
-  PetscCall(put(writer, "width/posterior", H5T_NATIVE_DOUBLE, per_truth, "posterior standard deviation [truth, scalar]",
-                r->width));
+  PetscCall(calibration_put(writer, "truth", H5T_NATIVE_DOUBLE, per_truth, "true values [truth, scalar]", r->truth));
+  PetscCall(calibration_put(writer, "width/posterior", H5T_NATIVE_DOUBLE, per_truth,
+                            "posterior standard deviation [truth, scalar]", r->width));
   PetscCall(product_attribute_text(writer, "width/posterior", "scalars", r->scalars.names));
-  PetscCall(put(writer, "width/prior", H5T_NATIVE_DOUBLE, per_scalar, "prior standard deviation", prior));
-  PetscCall(put(writer, "width/ratio", H5T_NATIVE_DOUBLE, per_scalar, "posterior over prior, mean over truths", ratio));
-  if (r->scalars.column[scalars - 1] == r->scalars.parameters)
+  PetscCall(calibration_put(writer, "width/prior", H5T_NATIVE_DOUBLE, per_scalar, "prior standard deviation", prior));
+  PetscCall(calibration_put(writer, "width/ratio", H5T_NATIVE_DOUBLE, per_scalar,
+                            "posterior over prior, mean over truths", ratio));
+  if (scalar_find(r->setup->prior, &r->scalars, "S8") == scalars - 1)
     printf("coverage  S8: posterior width / prior width %.3f\n", ratio[scalars - 1]);
   PetscFunctionReturn(PETSC_SUCCESS);
 }
@@ -266,12 +229,12 @@ static PetscErrorCode write_correlations(const Results *r, ProductWriter *writer
   const hsize_t per_bin[2] = {(hsize_t)r->truths, (hsize_t)r->bins};
 
   PetscFunctionBeginUser;
-  PetscCall(put(writer, "correlation/mean", H5T_NATIVE_DOUBLE, per_bin,
-                "correlation of the posterior mean map with the truth [truth, bin]", r->mean_correlation));
+  PetscCall(calibration_put(writer, "correlation/mean", H5T_NATIVE_DOUBLE, per_bin,
+                            "correlation of the posterior mean map with the truth [truth, bin]", r->mean_correlation));
   if (r->has_wiener)
-    PetscCall(put(writer, "correlation/wiener", H5T_NATIVE_DOUBLE, per_bin,
-                  "correlation of the Wiener filter at the true parameters with the truth [truth, bin]",
-                  r->wiener_correlation));
+    PetscCall(calibration_put(writer, "correlation/wiener", H5T_NATIVE_DOUBLE, per_bin,
+                              "correlation of the Wiener filter at the true parameters with the truth [truth, bin]",
+                              r->wiener_correlation));
   printf("coverage  correlation of mean maps with the truth%s:", r->has_wiener ? " (of Wiener filters)" : "");
   for (PetscInt b = 0; b < r->bins; b++) {
     printf(" %.3f", mean_of_bin(r, r->mean_correlation, b));

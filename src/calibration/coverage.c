@@ -3,8 +3,23 @@
 
 #include <unistd.h>
 
-/* Distances are measured in the parameters and in the map, each in two metrics; those of both together are sums. */
-enum { THETA_RAW, KAPPA_RAW, THETA_STANDARDISED, KAPPA_STANDARDISED, METRICS };
+/* Where truths and draws are points. */
+typedef enum { SPACE_THETA, SPACE_KAPPA, SPACE_S8_OMEGA_M, SPACE_SPECTRA, SPACE_PEAKS, SPACES } Space;
+
+/* Metrics in which distances are measured; those in the parameters and in the map of both together are sums. */
+enum { THETA_RAW, KAPPA_RAW, THETA_STANDARDISED, KAPPA_STANDARDISED, S8_OMEGA_M, SPECTRA, PEAKS, METRICS };
+static const struct {
+  Space space;
+  MetricKind kind;
+} metrics[METRICS] = {
+    [THETA_RAW] = {SPACE_THETA, METRIC_RAW},
+    [KAPPA_RAW] = {SPACE_KAPPA, METRIC_RAW},
+    [THETA_STANDARDISED] = {SPACE_THETA, METRIC_STANDARDISED},
+    [KAPPA_STANDARDISED] = {SPACE_KAPPA, METRIC_STANDARDISED},
+    [S8_OMEGA_M] = {SPACE_S8_OMEGA_M, METRIC_STANDARDISED},
+    [SPECTRA] = {SPACE_SPECTRA, METRIC_STANDARDISED},
+    [PEAKS] = {SPACE_PEAKS, METRIC_STANDARDISED},
+};
 
 /* Weights with which squared distances add up.  In the block metric the map counts as much as one parameter. */
 typedef struct {
@@ -21,6 +36,9 @@ static const Comparison comparisons[COMPARISONS] = {
     {"joint/raw", {[THETA_RAW] = 1, [KAPPA_RAW] = 1}, PETSC_FALSE},
     {"joint/standardised", {[THETA_STANDARDISED] = 1, [KAPPA_STANDARDISED] = 1}, PETSC_FALSE},
     {"joint/block", {[THETA_STANDARDISED] = 1, [KAPPA_STANDARDISED] = 1}, PETSC_TRUE},
+    {"S8_Omega_m/standardised", {[S8_OMEGA_M] = 1}, PETSC_FALSE},
+    {"spectra/standardised", {[SPECTRA] = 1}, PETSC_FALSE},
+    {"peaks/standardised", {[PEAKS] = 1}, PETSC_FALSE},
 };
 
 const char *comparison_name(int comparison)
@@ -31,9 +49,10 @@ const char *comparison_name(int comparison)
 typedef struct {
   const InferenceSetup *setup;
   int64_t centres, parameters, map_size;
+  Summary *summary[SPACES]; /* NULL of parameters and map */
+  int64_t dimension[SPACES];
+  float *truth[SPACES], *draw[SPACES]; /* [dimension], [draws][dimension] of a block; NULL of the map */
   Metric *metric[METRICS]; /* NULL until the first draws */
-  float *truth_theta; /* [parameters] */
-  float *theta; /* [draws][parameters] of a block */
   double *excess[METRICS], *sum; /* [draws][centres] of a block */
 } Coverage;
 
@@ -45,12 +64,39 @@ static int64_t *tally_of(const Coverage *c, int64_t *tally, int comparison)
 
 static PetscBool measures_map(int metric)
 {
-  return metric == KAPPA_RAW || metric == KAPPA_STANDARDISED ? PETSC_TRUE : PETSC_FALSE;
+  return metrics[metric].space == SPACE_KAPPA ? PETSC_TRUE : PETSC_FALSE;
 }
 
-static void to_float(int64_t count, const double *from, float *to)
+/* ---- points of the spaces ---- */
+
+/* Of everything but the map, which is a point as it is.  \param[out] value [SPACES][dimension] */
+static PetscErrorCode place(Coverage *c, const float *kappa, const double *theta, float *const *value, int64_t draw)
 {
-  for (int64_t i = 0; i < count; i++) to[i] = (float)from[i];
+  PetscFunctionBeginUser;
+  for (int s = 0; s < SPACES; s++)
+    if (c->summary[s]) PetscCall(summary_of(c->summary[s], kappa, theta, value[s] + draw * c->dimension[s]));
+  for (int64_t p = 0; p < c->parameters; p++) value[SPACE_THETA][draw * c->parameters + p] = (float)theta[p];
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode create_spaces(Coverage *c)
+{
+  const size_t draws = (size_t)posterior_block_draws(c->setup);
+  const SurveyConfig *survey = c->setup->survey;
+
+  PetscFunctionBeginUser;
+  PetscCall(summary_create(SUMMARY_S8_OMEGA_M, survey, &c->summary[SPACE_S8_OMEGA_M]));
+  PetscCall(summary_create(SUMMARY_SPECTRA, survey, &c->summary[SPACE_SPECTRA]));
+  PetscCall(summary_create(SUMMARY_PEAKS, survey, &c->summary[SPACE_PEAKS]));
+  c->dimension[SPACE_THETA] = c->parameters;
+  c->dimension[SPACE_KAPPA] = c->map_size;
+  for (int s = 0; s < SPACES; s++) {
+    if (c->summary[s]) c->dimension[s] = summary_dimension(c->summary[s]);
+    if (s == SPACE_KAPPA) continue;
+    PetscCall(PetscMalloc1((size_t)c->dimension[s], &c->truth[s]));
+    PetscCall(PetscMalloc1(draws * (size_t)c->dimension[s], &c->draw[s]));
+  }
+  PetscFunctionReturn(PETSC_SUCCESS);
 }
 
 /* ---- metrics, from all truths ---- */
@@ -58,36 +104,34 @@ static void to_float(int64_t count, const double *from, float *to)
 static PetscErrorCode learn(Coverage *c, TruthSource *truths, float *kappa)
 {
   double theta[NEPHRITE_MAX_PARAMETERS];
-  float theta_float[NEPHRITE_MAX_PARAMETERS];
 
   PetscFunctionBeginUser;
   for (int64_t t = 0; t < posterior_count(c->setup); t++) {
     PetscCall(truth_source_get(truths, t, kappa, theta));
-    to_float(c->parameters, theta, theta_float);
-    for (int m = 0; m < METRICS; m++) PetscCall(metric_learn(c->metric[m], measures_map(m) ? kappa : theta_float));
+    PetscCall(place(c, kappa, theta, c->truth, 0));
+    for (int m = 0; m < METRICS; m++)
+      PetscCall(metric_learn(c->metric[m], measures_map(m) ? kappa : c->truth[metrics[m].space]));
   }
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
 static PetscErrorCode prepare(Coverage *c)
 {
-  const size_t draws = (size_t)posterior_block_draws(c->setup), distances = draws * (size_t)c->centres;
+  const size_t distances = (size_t)posterior_block_draws(c->setup) * (size_t)c->centres;
   TruthSource *truths = NULL;
   float *kappa = NULL;
   PetscErrorCode error;
 
   PetscFunctionBeginUser;
+  PetscCall(create_spaces(c));
   for (int m = 0; m < METRICS; m++) {
     /* Centres of every metric are their own: the index of a key holds the metric and the truth. */
     const RandomKey key = {(uint64_t)c->setup->campaign->seed, STREAM_CALIBRATION, (uint64_t)m << 40};
-    const MetricKind kind = m == THETA_RAW || m == KAPPA_RAW ? METRIC_RAW : METRIC_STANDARDISED;
 
-    PetscCall(metric_create(kind, measures_map(m) ? c->map_size : c->parameters, key, &c->metric[m]));
+    PetscCall(metric_create(metrics[m].kind, c->dimension[metrics[m].space], key, &c->metric[m]));
     PetscCall(PetscMalloc1(distances, &c->excess[m]));
   }
   PetscCall(PetscMalloc1(distances, &c->sum));
-  PetscCall(PetscMalloc1((size_t)c->parameters, &c->truth_theta));
-  PetscCall(PetscMalloc1(draws * (size_t)c->parameters, &c->theta));
   PetscCall(PetscMalloc1((size_t)c->map_size, &kappa));
   error = truth_source_create(c->setup, &truths);
   if (!error) error = learn(c, truths, kappa);
@@ -104,8 +148,11 @@ static PetscErrorCode coverage_clear(Coverage *c)
     PetscCall(PetscFree(c->excess[m]));
   }
   PetscCall(PetscFree(c->sum));
-  PetscCall(PetscFree(c->truth_theta));
-  PetscCall(PetscFree(c->theta));
+  for (int s = 0; s < SPACES; s++) {
+    PetscCall(summary_destroy(&c->summary[s]));
+    PetscCall(PetscFree(c->truth[s]));
+    PetscCall(PetscFree(c->draw[s]));
+  }
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -133,13 +180,16 @@ static PetscErrorCode add_draws(void *context, const PosteriorDraws *view, int64
 
   PetscFunctionBeginUser;
   if (!c->metric[0]) PetscCall(prepare(c));
-  to_float(c->parameters, view->truth_theta, c->truth_theta);
-  to_float(view->draws * c->parameters, view->theta, c->theta);
-  const DrawBlock theta = {view->observation, c->truth_theta, view->draws, c->theta};
-  const DrawBlock kappa = {view->observation, view->truth_kappa, view->draws, view->kappa};
+  PetscCall(place(c, view->truth_kappa, view->truth_theta, c->truth, 0));
+  for (int64_t d = 0; d < view->draws; d++)
+    PetscCall(place(c, view->kappa + d * c->map_size, view->theta + d * c->parameters, c->draw, d));
+  for (int m = 0; m < METRICS; m++) {
+    const Space space = metrics[m].space;
+    const DrawBlock block = {view->observation, measures_map(m) ? view->truth_kappa : c->truth[space], view->draws,
+                             measures_map(m) ? view->kappa : c->draw[space]};
 
-  for (int m = 0; m < METRICS; m++)
-    PetscCall(metric_excess(c->metric[m], measures_map(m) ? &kappa : &theta, c->centres, c->excess[m]));
+    PetscCall(metric_excess(c->metric[m], &block, c->centres, c->excess[m]));
+  }
   for (int comparison = 0; comparison < COMPARISONS; comparison++) add_comparison(c, comparison, view->draws, tally);
   PetscFunctionReturn(PETSC_SUCCESS);
 }
@@ -235,6 +285,7 @@ PetscErrorCode coverage_run(MPI_Comm comm, const InferenceSetup *setup, const Ca
              "-task coverage compares with truths that are known; -observation goes with -task posterior");
   PetscCheck(posterior_draws(setup), PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
              "-task coverage is of draws; -infer_method wiener and ks make a map alone, with -task posterior");
+  PetscCall(grid_check(setup->prior, calibrate));
   posterior_folder(setup, folder);
   error = posterior_farm(comm, setup, &farm);
   if (!error) error = group_agree(comm, rank == 0 ? conclude(setup, calibrate) : PETSC_SUCCESS);

@@ -1,80 +1,143 @@
-/** \file grid.c  Scores in cells of the prior: over-confidence here must not hide behind under-confidence there.
+/** \file grid.c  Cells of posteriors: over-confidence here must not hide behind under-confidence there.
  * \ingroup calibration */
 #include "calibration/internal.h"
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
-/* Truths in a cell on average, at least, for its score to say something: its error is then below 0.02. */
+/* Truths in a cell, at least, for its score to say something: its error is then below 0.02. */
 enum { TRUTHS_PER_CELL = 16 };
 
-static int ascending(const void *a, const void *b)
-{
-  const double x = *(const double *)a, y = *(const double *)b;
+/* ---- along what ---- */
 
-  return (x > y) - (x < y);
-}
-
-/* Equal numbers of truths between edges.  \param value [truths] work */
-static void place_edges(const Results *r, PriorGrid *grid, int axis, double *value)
+/* The scalars that calibrate_grid names, those that are fixed left out. */
+static PetscErrorCode find_axes(const Prior *prior, const CalibrateConfig *calibrate, PosteriorGrid *grid)
 {
-  for (int64_t t = 0; t < r->truths; t++) value[t] = r->truth[t * r->scalars.count + grid->scalar[axis]];
-  qsort(value, (size_t)r->truths, sizeof *value, ascending);
-  for (PetscInt i = 0; i < grid->cells; i++) grid->edge[axis][i] = value[i * r->truths / grid->cells];
-  grid->edge[axis][grid->cells] = value[r->truths - 1];
-}
-
-PetscErrorCode grid_place(const Results *r, PriorGrid *grid)
-{
-  static const char *const wanted[2] = {"Omega_c", "sigma_8"};
-  const PetscInt most = (PetscInt)sqrt((double)r->truths / TRUTHS_PER_CELL);
-  double *value = NULL;
+  char names[OPTION_TEXT_SIZE], *next = names, *name;
+  Scalars scalars;
 
   PetscFunctionBeginUser;
-  *grid = (PriorGrid){.cells = PetscMin(r->calibrate->cells, most), .scalar = {-1, -1}};
-  for (PetscInt i = 0; i < r->scalars.count; i++)
-    for (int axis = 0; axis < 2; axis++)
-      if (!strcmp(scalar_name(r->setup->prior, &r->scalars, i), wanted[axis])) grid->scalar[axis] = i;
-  if (grid->cells < 2 || grid->scalar[0] < 0 || grid->scalar[1] < 0) grid->cells = 0;
-  if (!grid->cells) PetscFunctionReturn(PETSC_SUCCESS);
-  PetscCall(PetscMalloc1((size_t)r->truths, &value));
-  for (int axis = 0; axis < 2; axis++) place_edges(r, grid, axis, value);
-  PetscCall(PetscFree(value));
+  PetscCall(scalars_of(prior, &scalars));
+  PetscCall(PetscStrncpy(names, calibrate->grid, sizeof names));
+  while ((name = strsep(&next, ", "))) {
+    if (!*name) continue;
+    const PetscInt scalar = scalar_find(prior, &scalars, name);
+
+    PetscCheck(scalar_is_known(prior, name), PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
+               "calibrate_grid: '%s' is neither a parameter of the prior nor Omega_m or S8", name);
+    for (PetscInt a = 0; a < grid->axes; a++)
+      PetscCheck(grid->scalar[a] != scalar, PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG, "calibrate_grid names %s twice",
+                 name);
+    if (scalar < 0) continue;
+    PetscCheck(grid->axes < MOST_AXES, PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
+               "calibrate_grid: cells are along %d parameters at most", MOST_AXES);
+    grid->scalar[grid->axes++] = scalar;
+  }
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-/* The last edge belongs to the last cell. */
-static PetscInt cell_along(const Results *r, const PriorGrid *grid, int axis, int64_t t)
+PetscErrorCode grid_check(const Prior *prior, const CalibrateConfig *calibrate)
 {
-  const double value = r->truth[t * r->scalars.count + grid->scalar[axis]];
-  PetscInt cell = 0;
-
-  while (cell < grid->cells - 1 && value >= grid->edge[axis][cell + 1]) cell++;
-  return cell;
-}
-
-PetscErrorCode grid_score(const Results *r, const PriorGrid *grid, const CountTable *table, RandomKey key,
-                          GridScores *scores)
-{
-  int64_t *m = NULL; /* [truths of a cell][centres] */
-  PetscErrorCode error = PETSC_SUCCESS;
+  PosteriorGrid grid = {0};
 
   PetscFunctionBeginUser;
-  PetscCall(PetscMalloc1((size_t)(table->truths * table->centres), &m));
-  for (PetscInt cell = 0; cell < grid->cells * grid->cells && !error; cell++) {
-    CountTable own = {0, table->draws, table->centres, m};
-    MiraScore mira = {NAN, NAN, NAN}; /* where the prior has no truth */
+  PetscCall(find_axes(prior, calibrate, &grid));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
 
-    for (int64_t t = 0; t < table->truths; t++) {
-      if (cell_along(r, grid, 0, t) * grid->cells + cell_along(r, grid, 1, t) != cell) continue;
-      error = PetscArraycpy(m + own.truths++ * table->centres, table->m + t * table->centres, (size_t)table->centres);
+/* ---- cells ---- */
+
+typedef struct {
+  double value;
+  int64_t truth;
+} Place;
+
+static int ascending(const void *a, const void *b)
+{
+  const Place *x = a, *y = b;
+
+  return x->value != y->value ? (x->value > y->value) - (x->value < y->value)
+                              : (x->truth > y->truth) - (x->truth < y->truth);
+}
+
+static double location(const Results *r, PetscInt scalar, int64_t t)
+{
+  const int64_t i = t * r->scalars.count + scalar;
+
+  return ((double)r->draws * r->mean[i] + r->truth[i]) / ((double)r->draws + 1);
+}
+
+static void close_cell(const Results *r, PosteriorGrid *grid, PetscInt cell, const Place *place, int64_t count)
+{
+  grid->truths[cell] = count;
+  for (PetscInt a = 0; a < grid->axes; a++) {
+    double *low = grid->low + cell * grid->axes + a, *high = grid->high + cell * grid->axes + a;
+
+    *low = INFINITY;
+    *high = -INFINITY;
+    for (int64_t i = 0; i < count; i++) {
+      const double value = location(r, grid->scalar[a], place[i].truth);
+
+      *low = fmin(*low, value);
+      *high = fmax(*high, value);
     }
-    if (own.truths) error = mira_score(&own, key, r->calibrate->bootstraps, &mira);
-    scores->score[cell] = mira.score;
-    scores->error[cell] = mira.error;
-    scores->truths[cell] = own.truths;
   }
-  PetscCall(PetscFree(m));
-  PetscFunctionReturn(error);
+  for (int64_t i = 0; i < count; i++) grid->cell[place[i].truth] = cell;
+}
+
+/* Divide truths along an axis, and each part along the axes that follow.  \param cell the first of theirs */
+static void divide(const Results *r, PosteriorGrid *grid, PetscInt axis, PetscInt cell, Place *place, int64_t count)
+{
+  PetscInt below = 1; /* cells of each part */
+
+  if (axis >= grid->axes || axis >= MOST_AXES) {
+    close_cell(r, grid, cell, place, count);
+    return;
+  }
+  for (PetscInt a = axis + 1; a < grid->axes; a++) below *= grid->along;
+  for (int64_t i = 0; i < count; i++) place[i].value = location(r, grid->scalar[axis], place[i].truth);
+  qsort(place, (size_t)count, sizeof *place, ascending);
+  for (PetscInt part = 0; part < grid->along; part++) {
+    const int64_t first = part * count / grid->along, end = (part + 1) * count / grid->along;
+
+    divide(r, grid, axis + 1, cell + part * below, place + first, end - first);
+  }
+}
+
+/* Cells along each axis, as many as there are truths for. */
+static void choose_number(const Results *r, PosteriorGrid *grid)
+{
+  for (grid->along = r->calibrate->cells; grid->along >= 2; grid->along--) {
+    int64_t count = 1;
+
+    for (PetscInt a = 0; a < grid->axes; a++) count *= grid->along;
+    if (count * TRUTHS_PER_CELL > r->truths) continue;
+    grid->count = (PetscInt)count;
+    return;
+  }
+}
+
+PetscErrorCode grid_create(const Results *r, PosteriorGrid *grid)
+{
+  Place *place = NULL;
+
+  PetscFunctionBeginUser;
+  *grid = (PosteriorGrid){0};
+  PetscCall(find_axes(r->setup->prior, r->calibrate, grid));
+  if (grid->axes) choose_number(r, grid);
+  if (!grid->count) PetscFunctionReturn(PETSC_SUCCESS);
+  const size_t truths = (size_t)r->truths, cells = (size_t)grid->count, edges = cells * (size_t)grid->axes;
+  PetscCall(PetscMalloc4(truths, &grid->cell, cells, &grid->truths, edges, &grid->low, edges, &grid->high));
+  PetscCall(PetscMalloc1(truths, &place));
+  for (int64_t t = 0; t < r->truths; t++) place[t] = (Place){0, t};
+  divide(r, grid, 0, 0, place, r->truths);
+  PetscCall(PetscFree(place));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode grid_destroy(PosteriorGrid *grid)
+{
+  PetscFunctionBeginUser;
+  PetscCall(PetscFree4(grid->cell, grid->truths, grid->low, grid->high));
+  PetscFunctionReturn(PETSC_SUCCESS);
 }

@@ -10,8 +10,7 @@ static double score_of_count(double m, double draws)
   return (draws + 1) / (2 * draws) + m * (draws - m) / (draws * draws);
 }
 
-/* Mean over the centres of a truth. */
-static double score_of_truth(const CountTable *table, int64_t t)
+double mira_of_truth(const CountTable *table, int64_t t)
 {
   double sum = 0;
 
@@ -26,7 +25,7 @@ PetscErrorCode mira_score(const CountTable *table, RandomKey key, PetscInt boots
 
   PetscFunctionBeginUser;
   PetscCall(PetscMalloc1((size_t)table->truths, &value));
-  for (int64_t t = 0; t < table->truths; t++) sum += value[t] = score_of_truth(table, t);
+  for (int64_t t = 0; t < table->truths; t++) sum += value[t] = mira_of_truth(table, t);
   score->score = sum / (double)table->truths;
   score->error = bootstrap_error(table->truths, value, key, bootstraps);
   score->expected = (2. * (double)table->draws + 1) / (3. * (double)table->draws);

@@ -5,43 +5,12 @@
 #include <math.h>
 #include <xxhash.h>
 
-/* Where these stand in theta, in every prior. */
-enum { OMEGA_C, OMEGA_B, SIGMA_8 };
-
-/* ---- scalars ---- */
-
-static PetscErrorCode add_scalar(Scalars *scalars, PetscInt column, const char *name)
+static double mean_of(int64_t count, const double *value)
 {
-  PetscFunctionBeginUser;
-  scalars->column[scalars->count] = column;
-  PetscCall(PetscStrlcat(scalars->names, scalars->count++ ? "," : "", sizeof scalars->names));
-  PetscCall(PetscStrlcat(scalars->names, name, sizeof scalars->names));
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
+  double sum = 0;
 
-PetscErrorCode scalars_of(const Prior *prior, Scalars *scalars)
-{
-  double mean[NEPHRITE_MAX_PARAMETERS], std[NEPHRITE_MAX_PARAMETERS];
-
-  PetscFunctionBeginUser;
-  *scalars = (Scalars){.parameters = prior_count(prior)};
-  PetscCall(prior_moments(prior, mean, std));
-  for (PetscInt p = 0; p < scalars->parameters; p++)
-    if (std[p] > 0) PetscCall(add_scalar(scalars, p, prior_name(prior, p)));
-  if (std[OMEGA_C] > 0 || std[OMEGA_B] > 0 || std[SIGMA_8] > 0)
-    PetscCall(add_scalar(scalars, scalars->parameters, "S8"));
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
-
-const char *scalar_name(const Prior *prior, const Scalars *scalars, PetscInt scalar)
-{
-  return scalars->column[scalar] < scalars->parameters ? prior_name(prior, scalars->column[scalar]) : "S8";
-}
-
-double scalar_value(const Scalars *scalars, PetscInt scalar, const double *theta)
-{
-  if (scalars->column[scalar] < scalars->parameters) return theta[scalars->column[scalar]];
-  return theta[SIGMA_8] * sqrt(fmax(theta[OMEGA_C] + theta[OMEGA_B], 0) / 0.3);
+  for (int64_t i = 0; i < count; i++) sum += value[i];
+  return sum / (double)count;
 }
 
 double standard_deviation(int64_t count, const double *value, int64_t stride)
@@ -63,7 +32,13 @@ static PetscErrorCode read_counts(Results *r, ProductReader *file, const char *p
     int64_t ties = 0;
     hsize_t shape[PRODUCT_MAX_RANK];
 
+    PetscBool counted;
+
     snprintf(name, sizeof name, "counts/%s", comparison_name(comparison));
+    PetscCall(product_has(file, name, &counted));
+    PetscCheck(counted, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
+               "%s: was drawn before %s was compared (remove the folder to draw again)", path,
+               comparison_name(comparison));
     PetscCall(product_shape(file, name, NULL, shape));
     PetscCheck(shape[0] == (hsize_t)r->centres, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
                "%s: holds counts of %llu centres; calibrate_centres is %" PRId64
@@ -89,6 +64,7 @@ static PetscErrorCode read_scalars(Results *r, ProductReader *file, int64_t t, d
     for (int64_t d = 0; d < r->draws; d++) value[d] = scalar_value(&r->scalars, i, theta + d * parameters);
     r->truth[t * scalars + i] = scalar_value(&r->scalars, i, truth);
     r->rank[i * r->truths + t] = sbc_rank(r->draws, value, 1, r->truth[t * scalars + i]);
+    r->mean[t * scalars + i] = mean_of(r->draws, value);
     r->width[t * scalars + i] = standard_deviation(r->draws, value, 1);
   }
   PetscFunctionReturn(PETSC_SUCCESS);
@@ -176,8 +152,8 @@ static PetscErrorCode allocate(Results *r)
   PetscFunctionBeginUser;
   for (int comparison = 0; comparison < COMPARISONS; comparison++)
     PetscCall(PetscMalloc1(truths * (size_t)r->centres, &r->count[comparison]));
-  PetscCall(PetscMalloc5(scalars, &r->rank, scalars, &r->width, scalars, &r->truth, maps, &r->mean_correlation, maps,
-                         &r->wiener_correlation));
+  PetscCall(PetscMalloc6(scalars, &r->rank, scalars, &r->mean, scalars, &r->width, scalars, &r->truth, maps,
+                         &r->mean_correlation, maps, &r->wiener_correlation));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -208,6 +184,6 @@ PetscErrorCode results_destroy(Results *r)
 {
   PetscFunctionBeginUser;
   for (int comparison = 0; comparison < COMPARISONS; comparison++) PetscCall(PetscFree(r->count[comparison]));
-  PetscCall(PetscFree5(r->rank, r->width, r->truth, r->mean_correlation, r->wiener_correlation));
+  PetscCall(PetscFree6(r->rank, r->mean, r->width, r->truth, r->mean_correlation, r->wiener_correlation));
   PetscFunctionReturn(PETSC_SUCCESS);
 }

@@ -17,7 +17,8 @@ prior:
 """
 MEAN = np.array([0.2664, 0.0492, 0.831, 0.6727, 0.9645, -1.0])
 STD = np.array([0.2, 0.006, 0.14, 0.063, 0.08, 0.45])
-CELL_SCORE = np.array([[0.66, 0.72], [0.64, 0.68]])  # [Omega_c, sigma_8]
+CELL_SCORE = np.array([0.66, 0.72, 0.64, 0.68])  # two parts of Omega_c, of two parts of sigma_8 each
+CELL_BIAS = np.array([[0.05, -0.1, 0.0, 0.1], [0.0, 0.1, -0.6, 0.2]])  # [scalar, cell]
 BINS, SIZE, DRAWS, OBSERVATIONS = 2, 16, 24, 3
 
 
@@ -117,13 +118,19 @@ def calibration(directory, rng):
                 put(file, f"{space}/mira/{name}", value)
             put(file, f"{space}/mira/published", [0.6650, 0.0170])
             put(file, f"{space}/cells/score", CELL_SCORE)
-            put(file, f"{space}/cells/error", np.full((2, 2), 0.01))
+            put(file, f"{space}/cells/error", np.full(4, 0.01))
+            put(file, f"{space}/cells/p_value", 0.21)
             ecp = np.searchsorted(np.sort(rng.uniform(size=200)), alpha) / 200
             for name, values in (("alpha", alpha), ("ecp", ecp), ("error", np.sqrt(ecp * (1 - ecp) / 200))):
                 put(file, f"{space}/tarp/{name}", values)
-        put(file, "cells/Omega_c", [0.05, 0.25, 0.6])
-        put(file, "cells/sigma_8", [0.5, 0.8, 1.2])
-        put(file, "cells/truths", [[60, 40], [40, 60]])
+        low = [[0.05, 0.5], [0.06, 0.8], [0.25, 0.45], [0.26, 0.75]]
+        put(file, "cells/low", low).attrs["axes"] = "Omega_c,sigma_8"
+        put(file, "cells/high", np.add(low, [0.18, 0.28]))
+        put(file, "cells/truths", [50, 50, 49, 51])
+        put(file, "cells/bias", CELL_BIAS).attrs["scalars"] = "Omega_c,sigma_8"
+        put(file, "cells/bias_error", np.full((2, 4), 0.14))
+        put(file, "cells/dispersion", 1 + CELL_BIAS / 2)
+        put(file, "cells/bias_p_value", [0.8, 0.0004])
         rank = rng.integers(0, DRAWS + 1, size=(2, 200))
         put(file, "sbc/rank", rank).attrs["scalars"] = "Omega_c,sigma_8"
         put(file, "sbc/histogram", [np.bincount(r * 5 // (DRAWS + 1), minlength=5) for r in rank])

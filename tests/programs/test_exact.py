@@ -13,6 +13,7 @@ import unittest
 import h5py
 import numpy as np
 
+from counts_by_definition import excess, peaks, s8_omega_m, spectra
 from tiny_campaign import INPUT, INTERNAL, USAGE, command, run_program
 
 SEED, HELD_OUT, REALISATIONS, OBSERVATIONS, DRAWS, CHAINS = 5, 8, 12, 2, 80, 4
@@ -189,6 +190,81 @@ class Gaussian(ExactTest):
         made = infer(self.root / "dry", dry_run="true")
         self.assertEqual(made.code, 0, made.err)
         self.assertIn(f"{DRAWS} for each of {OBSERVATIONS} observations, by {CHAINS} chains", made.out)
+
+
+class Cells(ExactTest):
+    """Truths in two cells of S8, whose chains are too short to be right."""
+
+    TRUTHS, DRAWS = 34, 8
+    config = CONFIG.replace(
+        f"realisations: {REALISATIONS}, shard_size: 16", "realisations: 48, shard_size: 48"
+    ).replace(f"held_out: {HELD_OUT}", "held_out: 40")
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.whole = cls.new_campaign("cells")
+        options = {"infer_observations": cls.TRUTHS, "infer_draws": cls.DRAWS, "infer_chains": 1, "infer_warmup": 20}
+        cls.made = infer(
+            cls.whole, 2, task="coverage", calibrate_grid="S8,w_0", infer_thinning=2, infer_keep_maps=100, **options
+        )
+        assert cls.made.code == 0, cls.made.err
+
+    def test_counts_of_summaries_are_those_of_the_definition(self):
+        side = np.radians(4)
+        summaries = {
+            "S8_Omega_m": lambda theta, kappa: s8_omega_m(theta),
+            "spectra": lambda theta, kappa: spectra(kappa, side),
+            "peaks": lambda theta, kappa: peaks(kappa),
+        }
+        found = {name: ([], []) for name in summaries}
+        for o in range(self.TRUTHS):
+            with h5py.File(self.file(self.whole, o, "coverage-gaussian")) as file:
+                names = ("truth/theta", "truth/kappa", "theta", "kappa")
+                theta, kappa, thetas, kappas = (file[name][()].astype(float) for name in names)
+            for name, summary in summaries.items():
+                found[name][0].append(summary(theta, kappa))
+                found[name][1].append([summary(*draw) for draw in zip(thetas, kappas)])
+        with h5py.File(self.whole / "calibration-gaussian.h5") as file:
+            for metric, (name, values) in enumerate(found.items(), 4):
+                truth, draw = (np.array(numbers).astype(np.float32).astype(float) for numbers in values)
+                counts = (excess(SEED, truth, draw, 4, metric, True) < 0).sum(1)
+                self.assertGreater(np.unique(counts).size, 5)
+                np.testing.assert_array_equal(file[f"{name}/standardised/counts"][()], counts, name)
+
+    def test_cells_hold_what_the_draws_say(self):
+        campaign = self.whole
+        self.assertIn("2 cells by S8\n", self.made.out)  # w_0 is fixed
+        theta, truth = [], []
+        for o in range(self.TRUTHS):
+            with h5py.File(self.file(campaign, o, "coverage-gaussian")) as file:
+                for found, name in ((theta, "theta"), (truth, "truth/theta")):
+                    c, b, s = file[name][()].T[:3]
+                    found.append(np.array([c, s, c + b, s * np.sqrt((c + b) / 0.3)]))
+        theta, truth = np.array(theta), np.array(truth)  # [truth, scalar, draw], [truth, scalar]
+        place = np.append(theta[:, 3], truth[:, 3:], 1).mean(1)
+        cells = np.split(np.argsort(place), 2)
+        residual = (truth - theta.mean(-1)) / theta.std(-1, ddof=1)
+        with h5py.File(campaign / "calibration-gaussian.h5") as file:
+            self.assertEqual(file["cells/low"].attrs["axes"].decode(), "S8")
+            self.assertEqual(file["cells/bias"].attrs["scalars"].decode(), "Omega_c,sigma_8,Omega_m,S8")
+            counts = file["joint/raw/counts"][()]
+            score = ((self.DRAWS + 1) / (2 * self.DRAWS) + counts * (self.DRAWS - counts) / self.DRAWS**2).mean(1)
+            for k, cell in enumerate(cells):
+                np.testing.assert_allclose(file["cells/low"][k], place[cell].min())
+                np.testing.assert_allclose(file["cells/high"][k], place[cell].max())
+                self.assertEqual(file["cells/truths"][k], self.TRUTHS / 2)
+                np.testing.assert_allclose(file["cells/bias"][:, k], residual[cell].mean(0), rtol=1e-9, atol=1e-12)
+                np.testing.assert_allclose(file["cells/dispersion"][:, k], residual[cell].std(0, ddof=1), rtol=1e-9)
+                self.assertAlmostEqual(file["joint/raw/cells/score"][k], score[cell].mean())
+            within = np.sqrt(sum(((score[cell] - score[cell].mean()) ** 2).sum() for cell in cells) / (self.TRUTHS - 2))
+            error = within / np.sqrt(self.TRUTHS / 2)
+            np.testing.assert_allclose(file["joint/raw/cells/error"], [error] * 2)
+            expected = file["joint/raw/mira/expected"][()]
+            chi2 = sum(((score[cell].mean() - expected) / error) ** 2 for cell in cells)
+            self.assertAlmostEqual(file["joint/raw/cells/chi2"][()], chi2)
+            self.assertAlmostEqual(file["joint/raw/cells/p_value"][()], np.exp(-chi2 / 2))  # two degrees of freedom
+            self.assertTrue((file["cells/bias_p_value"][()] < 1).all())
 
 
 class Masked(ExactTest):

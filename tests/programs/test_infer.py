@@ -13,6 +13,7 @@ import unittest
 import h5py
 import numpy as np
 
+from counts_by_definition import excess, s8_omega_m
 from tiny_campaign import INPUT, INTERRUPTED, USAGE, command, run_program
 
 SEED, HELD_OUT, REALISATIONS, OBSERVATIONS, DRAWS, CENTRES = 3, 8, 24, 5, 6, 3
@@ -33,16 +34,6 @@ calibrate: {{centres: {CENTRES}, bootstraps: 50, levels: 5}}
 
 def run(program, campaign, ranks=1, **options):
     return run_program(program, campaign, options, ranks, timeout=120)
-
-
-def uniforms(stream, index, position, count):
-    """Philox 4x64-10 with key (seed, stream) and counter (index, position / 4), as NumPy has it."""
-    words = []
-    for block in range(position // 4, (position + count + 3) // 4):
-        counter = (index + (block << 64) - 1) % (1 << 256)  # NumPy counts up before the first block
-        words.extend(np.random.Philox(key=SEED + (stream << 64), counter=counter).random_raw(4))
-    words = np.array(words, np.uint64)[position % 4 : position % 4 + count]
-    return (words >> np.uint64(12)).astype(float) * 2.0**-52 + 2.0**-53
 
 
 class InferTest(unittest.TestCase):
@@ -523,21 +514,6 @@ class Coverage(InferTest):
         truth, draw, maps, drawn = (np.array(values[name]) for name in names)
         return truth, draw, maps.reshape(OBSERVATIONS, -1), drawn.reshape(OBSERVATIONS, DRAWS, -1)
 
-    @staticmethod
-    def excess(truth, draw, metric, standardised):
-        """|draw - centre|^2 - |truth - centre|^2 [T, S, centre], from the definition."""
-        if standardised:
-            mean, std = truth.mean(0), truth.std(0)
-            truth, draw = (truth - mean) / std, (draw - mean) / std
-        dimension = truth.shape[1]
-        excess = []
-        for t in range(OBSERVATIONS):
-            centre = uniforms(10, (metric << 40) + t, 0, CENTRES * dimension).reshape(CENTRES, dimension)
-            centre = 4 * centre - 2 if standardised else centre
-            distance = ((draw[t][:, None] - centre) ** 2).sum(-1)
-            excess.append(distance - ((truth[t] - centre) ** 2).sum(-1))
-        return np.array(excess)
-
     def test_draws_are_those_of_the_posterior(self):
         for o in range(OBSERVATIONS):
             with h5py.File(self.posterior(self.whole, o)) as file, h5py.File(
@@ -548,8 +524,8 @@ class Coverage(InferTest):
 
     def test_counts_are_those_of_the_definition(self):
         truth, draw, maps, drawn = self.truths_and_draws(self.whole)
-        raw = [self.excess(truth, draw, 0, False), self.excess(maps, drawn, 1, False)]
-        standard = [self.excess(truth, draw, 2, True), self.excess(maps, drawn, 3, True)]
+        raw = [excess(SEED, truth, draw, CENTRES, 0, False), excess(SEED, maps, drawn, CENTRES, 1, False)]
+        standard = [excess(SEED, truth, draw, CENTRES, 2, True), excess(SEED, maps, drawn, CENTRES, 3, True)]
         expected = {
             "theta/raw": raw[0],
             "theta/standardised": standard[0],
@@ -561,8 +537,8 @@ class Coverage(InferTest):
         }
         with h5py.File(self.whole / "calibration.h5") as file:
             self.assertEqual(file.attrs["ties"], 0)
-            for name, excess in expected.items():
-                np.testing.assert_array_equal(file[f"{name}/counts"][()], (excess < 0).sum(1), name)
+            for name, further in expected.items():
+                np.testing.assert_array_equal(file[f"{name}/counts"][()], (further < 0).sum(1), name)
 
     def test_scores_and_coverage_are_those_of_the_counts(self):
         with h5py.File(self.whole / "calibration.h5") as file:
@@ -580,15 +556,12 @@ class Coverage(InferTest):
     def test_ranks_widths_and_correlations_are_those_of_the_draws(self):
         with h5py.File(self.whole / "calibration.h5") as file:
             names = file["sbc/rank"].attrs["scalars"].decode().split(",")
-            self.assertEqual(names, ["Omega_c", "Omega_b", "sigma_8", "h", "n_s", "w_0", "S8"])
+            self.assertEqual(names, ["Omega_c", "Omega_b", "sigma_8", "h", "n_s", "w_0", "Omega_m", "S8"])
             for o in range(OBSERVATIONS):
                 with h5py.File(self.posterior(self.whole, o, "coverage")) as made:
                     theta, truth = made["theta"][()], made["truth/theta"][()]
                     maps = {name: made[f"{name}/kappa"][()] for name in ("mean", "wiener", "truth")}
-                theta, truth = (
-                    np.append(t, (t[..., 2] * np.sqrt((t[..., 0] + t[..., 1]) / 0.3))[..., None], -1)
-                    for t in (theta, truth)
-                )
+                theta, truth = (np.append(t, np.stack(s8_omega_m(t.T)[::-1], -1), -1) for t in (theta, truth))
                 np.testing.assert_array_equal(file["sbc/rank"][:, o], (theta < truth).sum(0))
                 np.testing.assert_allclose(file["width/posterior"][o], theta.std(0, ddof=1), rtol=1e-9)
                 for name in ("mean", "wiener"):
@@ -596,7 +569,7 @@ class Coverage(InferTest):
                     np.testing.assert_allclose(file[f"correlation/{name}"][o], expected, rtol=1e-6)
             ratio = (file["width/posterior"][()] / file["width/prior"][()]).mean(0)
             np.testing.assert_allclose(file["width/ratio"][()], ratio)
-            self.assertEqual(file["sbc/histogram"][()].sum(), 7 * OBSERVATIONS)
+            self.assertEqual(file["sbc/histogram"][()].sum(), 8 * OBSERVATIONS)
 
     def test_counts_do_not_depend_on_ranks_or_on_which_maps_are_kept(self):
         campaign = self.new_campaign("kept")
@@ -623,6 +596,21 @@ class Coverage(InferTest):
         made = run("nephrite-infer", campaign, task="coverage", calibrate_centres=9)
         self.assert_refused(made, INPUT, "counts of 3 centres; calibrate_centres is 9")
 
+    def test_cells_along_what_is_no_parameter_are_refused_before_anything_is_drawn(self):
+        campaign = self.new_campaign("grid")
+        made = run("nephrite-infer", campaign, task="coverage", calibrate_grid="Omega_m,S_8")
+        self.assert_refused(made, USAGE, "calibrate_grid: 'S_8' is neither a parameter")
+        self.assertFalse((campaign / "coverage").exists())
+
+    def test_counts_of_an_older_nephrite_are_not_taken_for_all(self):
+        campaign = self.new_campaign("older")
+        shutil.copytree(self.whole / "coverage", campaign / "coverage")
+        with h5py.File(self.posterior(campaign, 2, "coverage"), "a") as file:
+            for name in ("counts/peaks", "digest/counts/peaks"):
+                del file[name]
+        made = run("nephrite-infer", campaign, task="coverage")
+        self.assert_refused(made, INPUT, "was drawn before peaks/standardised was compared", "observation-00002")
+
 
 class OtherCampaigns(unittest.TestCase):
     """Campaigns that are set up differently from the start."""
@@ -644,7 +632,7 @@ class OtherCampaigns(unittest.TestCase):
                 self.assertTrue((file["observation/shear"][()][..., mask == 0] == 0).all())
                 self.assertEqual(file["observation/channels"].shape, (5, 16, 16))
             with h5py.File(campaign / "calibration.h5") as file:
-                self.assertEqual(file["sbc/rank"].attrs["scalars"].decode(), "Omega_c,Omega_b,sigma_8,n_s,S8")
+                self.assertEqual(file["sbc/rank"].attrs["scalars"].decode(), "Omega_c,Omega_b,sigma_8,n_s,Omega_m,S8")
                 self.assertTrue(np.isfinite(file["correlation/wiener"][()]).all())
                 self.assertTrue(np.isfinite(file["theta/standardised/mira/score"][()]))
 

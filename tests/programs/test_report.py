@@ -31,6 +31,7 @@ FIGURES = (
     "training",
     "mira",
     "mira_cells",
+    "cells",
     "tarp",
     "sbc",
     "run_times",
@@ -303,14 +304,45 @@ class Report(unittest.TestCase):
             (self.report / "index.html").read_text(),
         )
 
-    def test_scores_of_the_cells_of_the_prior_are_where_and_what_the_product_says(self):
+    def test_scores_of_cells_are_where_and_what_the_product_says(self):
         rows = [r for r in table(self.report / "mira_cells.csv") if (r["space"], r["metric"]) == ("joint", "raw")]
         expected = (2 * synthetic.DRAWS + 1) / (3 * synthetic.DRAWS)
-        self.assertEqual(len(rows), 4)
-        (corner,) = [r for r in rows if (r["Omega_c_low"], r["sigma_8_low"]) == ("0.05", "0.8")]
-        self.assertEqual((corner["Omega_c_high"], corner["sigma_8_high"], corner["truths"]), ("0.25", "1.2", "40"))
+        self.assertEqual([r["cell"] for r in rows], ["0", "1", "2", "3"])
+        corner = rows[1]
+        edges = [corner[f"{axis}_{end}"] for axis in ("Omega_c", "sigma_8") for end in ("low", "high")]
+        self.assertEqual((edges, corner["truths"]), (["0.06", "0.24", "0.8", "1.08"], "50"))
         self.assertEqual((corner["score"], corner["error"]), ("0.72", "0.01"))
         self.assertAlmostEqual(float(corner["sigma"]), (0.72 - expected) / 0.01, places=5)
+        self.assertRegex(
+            (self.report / "index.html").read_text(),
+            r"calibrated in 4 cells, joint, raw</td><td class=\"value\">p = 0.21</td>.*?0.640 ± 0.010 in cell 2",
+        )
+
+    def test_the_worst_cell_comes_first_and_a_bias_is_called_one(self):
+        rows = table(self.report / "cells.csv")
+        self.assertEqual([r["cell"] for r in rows], ["2", "2", "3", "3", "1", "1", "0", "0"])
+        self.assertEqual((rows[1]["scalar"], rows[1]["bias"], rows[1]["dispersion"]), ("sigma_8", "-0.6", "0.7"))
+        self.assertRegex(
+            (self.report / "index.html").read_text(),
+            r"bias in 4 cells, least p-value</td><td class=\"value\">0.0008</td>.*?sigma_8, times 2 scalars tested; "
+            r"worst cell 2: sigma_8 off by -0.60 ± 0.14 std, dispersion 0.70",
+        )
+
+    def test_another_method_of_the_campaign_stands_in_the_same_table(self):
+        control = self.campaign / "calibration-gaussian.h5"
+        with tempfile.TemporaryDirectory() as scratch:
+            copy = pathlib.Path(scratch) / "demo"
+            synthetic.calibration(copy, np.random.default_rng(6))
+            (copy / "calibration.h5").rename(copy / control.name)
+            synthetic.calibration(copy, np.random.default_rng(7))
+            with h5py.File(copy / control.name, "a") as file:
+                file["joint/raw/mira/score"][()] = 0.69
+            self.assertEqual(run("report", copy).returncode, 0)
+            rows = {(r["method"], r["space"]): r["score"] for r in table(copy / "report/mira.csv")}
+            text = (copy / "report/index.html").read_text()
+        self.assertEqual((rows["diffusion", "joint"], rows["exact posterior", "joint"]), ("0.6712", "0.69"))
+        self.assertIn("MIRA, joint, raw, exact posterior</td>", text)
+        self.assertIn("SBC, least p-value, exact posterior</td>", text)
 
     def test_a_fixed_parameter_is_not_shown(self):
         for figure in ("triangle", "parameters"):
@@ -361,7 +393,7 @@ class PartialCampaigns(unittest.TestCase):
         self.assertNotIn("recovery.png", text)
         self.assertNotIn("truth", {row["panel"] for row in table(self.campaign / "report/maps.csv")})
 
-    def test_too_few_truths_for_cells_of_the_prior_leave_their_figure_out(self):
+    def test_too_few_truths_for_cells_leave_their_figures_out(self):
         synthetic.calibration(self.campaign, np.random.default_rng(6))
         with h5py.File(self.campaign / "calibration.h5", "a") as file:
             for group in ("cells", "theta/standardised/cells", "joint/raw/cells", "joint/raw/mira/published"):
@@ -370,7 +402,7 @@ class PartialCampaigns(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         text = (self.campaign / "report/index.html").read_text()
         self.assertIn("mira.png", text)
-        self.assertNotIn("mira_cells", text)
+        self.assertNotIn("cells.png", text)
         self.assertNotIn("as published, joint", text)
 
     def test_a_directory_without_products_is_refused(self):

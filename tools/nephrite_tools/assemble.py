@@ -9,6 +9,7 @@ import numpy as np
 
 from . import (
     figures_calibration,
+    figures_cells,
     figures_comparison,
     figures_maps,
     figures_parameters,
@@ -206,19 +207,28 @@ class Contents:
         return draws.std(axis=(0, 2, 3))
 
     def calibration(self):
-        if not self.campaign.calibration:
+        """Figures of the first calibration, the network's; of others, such as the exact posterior's, the numbers."""
+        found = [(method, *products.calibration(path)) for method, path in self.campaign.calibrations]
+        if not found:
             return
-        spaces, cells, ranks, size = products.calibration(self.campaign.calibration)
-        if size:
-            self.row("calibration set", size, "truths × draws, none of them trained on")
+        _, spaces, cells, ranks, _ = found[0]
         if spaces:
-            self.add(figures_calibration.mira(self.directory, spaces))
-            if cells is not None:
-                self.add(figures_calibration.mira_cells(self.directory, spaces, cells))
+            self.add(figures_calibration.mira(self.directory, [(method, others) for method, others, *_ in found]))
             self.add(figures_calibration.tarp(self.directory, spaces))
+        if cells is not None:
+            self.add(figures_cells.scores(self.directory, spaces, cells))
+            self.add(figures_cells.residuals(self.directory, cells))
+        if ranks:
+            self.add(figures_calibration.sbc(self.directory, ranks))
+        for k, judged in enumerate(found):
+            self.judgement(f", {judged[0]}" if k else "", *judged[1:])
+
+    def judgement(self, of, spaces, cells, ranks, size):
+        if size:
+            self.row(f"calibration set{of}", size, "truths × draws, none of them trained on")
         for space in spaces:
             self.row(
-                f"MIRA, {space.title}",
+                f"MIRA, {space.title}{of}",
                 f"{space.score:.4f} ± {space.error:.4f}",
                 page.Verdict(
                     abs(space.significance) < 3,
@@ -227,16 +237,46 @@ class Contents:
             )
             if space.published:
                 value, scatter = space.published
-                self.row(f"MIRA as published, {space.title}", f"{value:.4f} ± {scatter:.4f}", "over bootstrap samples")
+                self.row(
+                    f"MIRA as published, {space.title}{of}", f"{value:.4f} ± {scatter:.4f}", "over bootstrap samples"
+                )
+        if cells is not None:
+            self.cells(of, spaces, cells)
         if ranks:
-            self.add(figures_calibration.sbc(self.directory, ranks))
             least = min(ranks, key=lambda r: r.p_value)
             corrected = min(1.0, least.p_value * len(ranks))
             self.row(
-                "SBC, least p-value",
+                f"SBC, least p-value{of}",
                 f"{corrected:.2g}",
                 page.Verdict(corrected > BONFERRONI, f"{least.name}, times {len(ranks)} scalars tested"),
             )
+
+    def cells(self, of, spaces, cells):
+        """Are all cells together as they should be, and which is furthest from it?"""
+        for space in (s for s in spaces if s.cell_score is not None):
+            far = int(np.argmax(np.abs(figures_cells.deviations(space))))
+            self.row(
+                f"calibrated in {cells.truths.size} cells, {space.title}{of}",
+                f"p = {space.cell_p_value:.2g}",
+                page.Verdict(
+                    space.cell_p_value > BONFERRONI,
+                    f"furthest off: {space.cell_score[far]:.3f} ± {space.cell_error[far]:.3f} in cell {far}",
+                ),
+            )
+        least = int(np.argmin(cells.bias_p_value))
+        corrected = min(1.0, cells.bias_p_value[least] * len(cells.scalars))
+        cell = int(figures_cells.worst(cells)[0])
+        strongest = int(np.argmax(np.abs(figures_cells.significance(cells)[:, cell])))
+        self.row(
+            f"bias in {cells.truths.size} cells, least p-value{of}",
+            f"{corrected:.2g}",
+            page.Verdict(
+                corrected > BONFERRONI,
+                f"{cells.scalars[least]}, times {len(cells.scalars)} scalars tested; worst cell {cell}: "
+                f"{cells.scalars[strongest]} off by {cells.bias[strongest, cell]:+.2f} ± {cells.bias_error[strongest, cell]:.2f} std, "
+                f"dispersion {cells.dispersion[strongest, cell]:.2f}",
+            ),
+        )
 
     def run_times(self):
         stages = self.campaign.stages()

@@ -1,4 +1,4 @@
-"""Figures of calibration.h5: MIRA scores, in all and by cells of the prior, TARP coverage, SBC ranks."""
+"""Figures of calibration.h5: MIRA scores, TARP coverage, SBC ranks; cells are in figures_cells."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -31,24 +31,8 @@ def _finish(figure, axes, used, ylabel, xlabel):
     figure.supxlabel(xlabel, y=axes[-1, 0].get_position().y0 - 0.36 * inch, fontsize=9)
 
 
-def mira(directory, spaces):
-    """Scores with their errors against the value that a calibrated posterior has."""
-    figure, ax = plt.subplots(figsize=(style.WIDTH, 0.75 + 0.28 * len(spaces)))
-    y = np.arange(len(spaces))[::-1]
-    expected = spaces[0].expected
-    ax.axvline(expected, color=style.TRUTH, lw=0.9, ls="--")
-    ax.errorbar(
-        [s.score for s in spaces],
-        y,
-        xerr=[s.error for s in spaces],
-        fmt="o",
-        ms=4,
-        color=style.POSTERIOR,
-        capsize=2.5,
-        lw=1,
-        label="exact in the reference draw",
-        zorder=3,
-    )
+def _published(ax, spaces, y):
+    """Scores of the published estimator, below ours."""
     known = [k for k, s in enumerate(spaces) if s.published]
     if known:
         ax.errorbar(
@@ -62,8 +46,36 @@ def mira(directory, spaces):
             lw=0.8,
             label="published estimator",
         )
-        ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderpad=0)
-    shown = [(s.score, 2 * s.error) for s in spaces] + [spaces[k].published for k in known]
+    return [spaces[k].published for k in known]
+
+
+def mira(directory, judged):
+    """Scores with their errors against the value that a calibrated posterior has.
+
+    judged: [(method, [Space])], the one that the page is about first.
+    """
+    spaces = judged[0][1]
+    titles = [space.title for space in spaces]
+    figure, ax = plt.subplots(figsize=(style.WIDTH, 0.75 + 0.28 * len(spaces)))
+    y = np.arange(len(spaces))[::-1]
+    expected = spaces[0].expected
+    ax.axvline(expected, color=style.TRUTH, lw=0.9, ls="--")
+    for k, (method, others) in enumerate(judged):
+        others = [s for s in others if s.title in titles]
+        ax.errorbar(
+            [s.score for s in others],
+            [y[titles.index(s.title)] + 0.22 * k for s in others],
+            xerr=[s.error for s in others],
+            fmt="s" if k else "o",
+            ms=3.5 if k else 4,
+            color=style.REFERENCE if k else style.POSTERIOR,
+            capsize=2.5,
+            lw=1,
+            label=method if k else f"{method}, exact in the reference draw",
+            zorder=3,
+        )
+    shown = [(s.score, 2 * s.error) for _, others in judged for s in others] + _published(ax, spaces, y)
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderpad=0)
     low = min(min(value - error for value, error in shown), expected - 0.02)
     high = max(max(value + error for value, error in shown), expected + 0.02)
     ax.set_xlim(low - 0.1 * (high - low), high + 0.28 * (high - low))
@@ -78,13 +90,20 @@ def mira(directory, spaces):
             fontsize=8,
         )
     ax.set_yticks(y)
-    ax.set_yticklabels([space.title for space in spaces], fontsize=8.5)
+    ax.set_yticklabels(titles, fontsize=8.5)
     ax.set_ylim(-0.6, len(spaces) - 0.4)
     ax.tick_params(axis="y", length=0)
     ax.set_xlabel(f"MIRA score (calibrated: {expected:.4f};  lower: over-confident or biased;  higher: too wide)")
     rows = [
-        [s.name, s.metric, *map(float, (s.score, s.error, s.expected, s.significance)), *(s.published or ("", ""))]
-        for s in spaces
+        [
+            method,
+            s.name,
+            s.metric,
+            *map(float, (s.score, s.error, s.expected, s.significance)),
+            *(s.published or ("", "")),
+        ]
+        for method, others in judged
+        for s in others
     ]
     return style.save(
         directory,
@@ -93,62 +112,12 @@ def mira(directory, spaces):
         "The score of every space, exact in the reference draw, with its bootstrap error over truths. A deviation counts "
         "against the error, not against 0. The score sees width and bias together, and bias can hide excess width: read "
         "it beside the ranks below. Open circles: the published estimator, with its scatter over bootstrap samples; it "
-        "has the same expectation and needs ten times the truths for the same error.",
+        "has the same expectation and needs ten times the truths for the same error. Squares: another method for the "
+        "same campaign, where there is one.",
         figure,
-        ["space", "metric", "score", "error", "expected", "sigma", "published", "published_std"],
+        ["method", "space", "metric", "score", "error", "expected", "sigma", "published", "published_std"],
         rows,
     )
-
-
-def mira_cells(directory, spaces, cells):
-    """Scores of the truths in each cell of the prior, as deviations in their own errors."""
-    spaces = [s for s in spaces if s.cell_score is not None]
-    columns = min(4, len(spaces))
-    lines = (len(spaces) + columns - 1) // columns
-    figure, axes = _panels(lines, columns, 1.75)
-    count = len(cells.Omega_c) - 1
-    ticks = [k for k in range(count + 1) if k % ((count + 3) // 4) == 0]
-    rows = []
-    for ax, space in zip(axes.ravel(), spaces):
-        sigma = deviations(space)
-        image = ax.imshow(sigma.T, cmap="RdBu", vmin=-4, vmax=4, extent=(0, count, 0, count), aspect="auto")
-        ax.set_title(space.title, fontsize=8.5)
-        ax.set_xticks(ticks, [f"{cells.Omega_c[k]:.2f}" for k in ticks])
-        ax.set_yticks(ticks, [f"{cells.sigma_8[k]:.2f}" for k in ticks])
-        ax.tick_params(length=0)
-        for i, j in np.ndindex(count, count):
-            if cells.truths[i, j]:
-                ax.text(
-                    i + 0.5, j + 0.5, f"{space.cell_score[i, j]:.3f}", ha="center", va="center", fontsize=22 / count
-                )
-            edges = (*cells.Omega_c[i : i + 2], *cells.sigma_8[j : j + 2])
-            values = (space.cell_score[i, j], space.cell_error[i, j], space.expected, sigma[i, j])
-            rows.append([space.name, space.metric, *map(float, edges), int(cells.truths[i, j]), *map(float, values)])
-    for ax in axes.ravel()[len(spaces) :]:
-        ax.set_visible(False)
-    for ax in axes[:, 0]:
-        ax.set_ylabel(style.label("sigma_8"))
-    for ax in axes.ravel()[max(0, len(spaces) - columns) : len(spaces)]:
-        ax.set_xlabel(style.label("Omega_c"))
-    figure.colorbar(image, ax=axes, fraction=0.03, pad=0.02, label="deviation [σ]", extend="both")
-    return style.save(
-        directory,
-        "mira_cells",
-        "MIRA by cells of the prior",
-        "The score of the truths in each cell, coloured by its deviation from the calibrated value in its own bootstrap "
-        "error (red: over-confident or biased; blue: too wide). Cells hold about equal numbers of truths, their sides "
-        "are not to scale. Of many cells some lie beyond 2 σ by chance.",
-        figure,
-        ["space", "metric", "Omega_c_low", "Omega_c_high", "sigma_8_low", "sigma_8_high"]
-        + ["truths", "score", "error", "expected", "sigma"],
-        rows,
-    )
-
-
-def deviations(space):
-    """[Omega_c, sigma_8]: of the score in a cell from its value when calibrated, in its own error; NaN without truths."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(space.cell_error > 0, (space.cell_score - space.expected) / space.cell_error, np.nan)
 
 
 def tarp(directory, spaces):

@@ -83,8 +83,9 @@ class Space:
     alpha: np.ndarray
     ecp: np.ndarray
     ecp_error: np.ndarray
-    cell_score: np.ndarray  # [Omega_c, sigma_8], NaN without truths; None where there were too few for cells
+    cell_score: np.ndarray  # [cell]; None where there were too few truths for cells
     cell_error: np.ndarray
+    cell_p_value: float  # of the scores of all cells
 
     @property
     def title(self):
@@ -103,11 +104,26 @@ class Space:
 
 @dataclasses.dataclass
 class Cells:
-    """The cells of the prior in which each space has scores."""
+    """Cells of truths, by where their posteriors lie, in which each space has scores."""
 
-    Omega_c: np.ndarray  # edges
-    sigma_8: np.ndarray
-    truths: np.ndarray  # [Omega_c, sigma_8]
+    axes: list  # scalars, the first divides first
+    low: np.ndarray  # [cell, axis]
+    high: np.ndarray
+    truths: np.ndarray  # [cell]
+    scalars: list
+    bias: np.ndarray  # [scalar, cell] mean of (truth - mean)/std
+    bias_error: np.ndarray
+    dispersion: np.ndarray  # [scalar, cell] standard deviation of the same
+    bias_p_value: np.ndarray  # [scalar]
+
+    @property
+    def along(self):
+        """Cells along each axis."""
+        return round(self.truths.size ** (1 / len(self.axes)))
+
+    def place(self, cell):
+        """Number of the cell's part along each axis, from 0."""
+        return np.unravel_index(cell, (self.along,) * len(self.axes))
 
 
 @dataclasses.dataclass
@@ -189,7 +205,7 @@ class Campaign:
         self.directory = pathlib.Path(directory)
         self.sims = self._path("sims/campaign.h5")
         self.history = self._path("training.h5")
-        self.calibration = self._path("calibration.h5")
+        self.calibrations = self._calibrations()
         self.posteriors = posteriors(self.directory / "posterior")
         self.coverage = posteriors(self.directory / "coverage")
         folders = [folder for folder in sorted(self.directory.glob("posterior-*")) if folder.is_dir()]
@@ -202,6 +218,12 @@ class Campaign:
         path = self.directory / name
         return path if path.exists() else None
 
+    def _calibrations(self):
+        """[(method, path)], the network's first."""
+        paths = [self.directory / "calibration.h5", *sorted(self.directory.glob("calibration-*.h5"))]
+        methods = [(path.stem.partition("-")[2], path) for path in paths if path.exists()]
+        return [(METHODS.get(method, method) or "diffusion", path) for method, path in methods]
+
     def pairs(self):
         """[(draws of the network, draws of another method)] of the same observations."""
         own = {posterior.name: posterior for posterior in self.posteriors}
@@ -210,7 +232,12 @@ class Campaign:
 
     def products(self):
         """Products that carry provenance, newest stage first."""
-        found = [self.calibration, *[p.path for p in self.posteriors[:1]], self.history, self.sims]
+        found = [
+            *[path for _, path in self.calibrations[:1]],
+            *[p.path for p in self.posteriors[:1]],
+            self.history,
+            self.sims,
+        ]
         return [path for path in found if path]
 
     def configuration(self):
@@ -246,9 +273,7 @@ def calibration(path):
         names = [name for name in dataset_names(file) if name.endswith("/mira/score")]
         spaces = [_space(file, name[: -len("/mira/score")]) for name in names]
         size = f"{int(file.attrs['truths'])} × {int(file.attrs['draws'])}" if "truths" in file.attrs else ""
-        cells = (
-            Cells(*(file[f"cells/{key}"][()] for key in ("Omega_c", "sigma_8", "truths"))) if "cells" in file else None
-        )
+        cells = _cells(file["cells"]) if "cells" in file else None
         return spaces, cells, _ranks(file["sbc"]) if "sbc" in file else [], size
 
 
@@ -259,8 +284,17 @@ def _space(file, prefix):
     score, error, expected = (float(group[f"mira/{key}"][()]) for key in ("score", "error", "expected"))
     published = tuple(map(float, group["mira/published"][()])) if "mira/published" in group else None
     coverage = [group[f"tarp/{key}"][()] for key in ("alpha", "ecp", "error")]
-    cells = [group[f"cells/{key}"][()] if "cells" in group else None for key in ("score", "error")]
+    cells = [group[f"cells/{key}"][()] if "cells" in group else None for key in ("score", "error", "p_value")]
     return Space(name, metric, score, error, expected, published, *coverage, *cells)
+
+
+def _cells(group):
+    return Cells(
+        words(group["low"].attrs["axes"]),
+        *(group[key][()] for key in ("low", "high", "truths")),
+        words(group["bias"].attrs["scalars"]),
+        *(group[key][()] for key in ("bias", "bias_error", "dispersion", "bias_p_value")),
+    )
 
 
 def _ranks(group):

@@ -23,8 +23,9 @@ def up_to_date(page, inputs):
 
 def input_files(directory):
     """Every file that the report depends on."""
-    names = ("sims/campaign.h5", "training.h5", "calibration.h5", "stages.csv")
+    names = ("sims/campaign.h5", "training.h5", "stages.csv")
     single = [path for path in (directory / name for name in names) if path.exists()]
+    single += sorted(directory.glob("calibration*.h5"))
     return single + [
         path for folder in ("posterior", "posterior-*", "map", "coverage") for path in directory.glob(f"{folder}/*.h5")
     ]

@@ -24,6 +24,7 @@ LABELS = {
     "w_a": r"$w_a$",
     "A_IA": r"$A_{\rm IA}$",
     "eta_IA": r"$\eta_{\rm IA}$",
+    "Omega_m": r"$\Omega_{\rm m}$",
     "S8": r"$S_8$",
 }
 
