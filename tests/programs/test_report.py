@@ -165,6 +165,34 @@ class Comparison(unittest.TestCase):
                 self.assertGreater(len(table(self.report / f"{figure}-{method}.csv")), 1)
         self.assertNotIn("triangle-ks", text)
 
+    def test_observations_of_coverage_are_compared_where_they_are_more(self):
+        with tempfile.TemporaryDirectory() as scratch:
+            copy = pathlib.Path(scratch) / "demo"
+            rng = np.random.default_rng(8)
+            for o in range(3):
+                synthetic.posterior(copy / f"posterior/observation-{o:05d}.h5", rng)
+                synthetic.reference(copy, "gaussian", o, shift=0.4, width=1)
+            squares = []
+            for folder in ("posterior", "posterior-gaussian"):
+                squares.append([])
+                for o in range(3):
+                    with h5py.File(copy / folder / f"observation-{o:05d}.h5", "a") as file:
+                        file["truth/kappa"][()] += 0.004  # an error of both means that is no noise
+                        kappa, truth = (file[name][()].astype(float) for name in ("kappa", "truth/kappa"))
+                    noise = kappa.var(0, ddof=1) / synthetic.DRAWS
+                    squares[-1].append(((kappa.mean(0) - truth) ** 2 - noise).mean((1, 2)))
+                (copy / folder).rename(copy / folder.replace("posterior", "coverage"))
+            self.assertEqual(run("report", copy).returncode, 0)
+            text = (copy / "report/index.html").read_text()
+        self.assertRegex(
+            text,
+            r"parameters beside exact posterior</td><td[^>]*>Omega_c 0.40 σ.*over 3 observations; 0.29 σ by chance",
+        )
+        (values,) = re.findall(r"errors of map means beside exact posterior</td><td[^>]*>([^<]*)<", text)
+        expected = np.sqrt(np.mean(squares[0], 0) / np.mean(squares[1], 0))
+        self.assertGreater(expected.min(), 1.2)
+        np.testing.assert_allclose([float(value) for value in values.split(", ")], expected, atol=6e-4)
+
     def test_shift_and_width_are_in_units_of_the_reference(self):
         shifts, _ = self.row("parameters beside Hamiltonian Monte Carlo")
         for name in ("Omega_c", "sigma_8", "w_0"):

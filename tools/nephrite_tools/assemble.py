@@ -133,11 +133,12 @@ class Contents:
     def comparisons(self):
         """Draws of the network beside those of other methods: figures of the first observation that a method has, and
         numbers of all."""
-        pairs = self.campaign.pairs()
-        for method in sorted({other.method for _, other in pairs}):
-            of_method = [pair for pair in pairs if pair[1].method == method]
-            self.comparison(*of_method[0])
-            self.agreement(of_method)
+        few, many = self.campaign.pairs(), self.campaign.coverage_pairs()
+        for method in sorted({other.method for _, other in few + many}):
+            shown, counted = ([pair for pair in pairs if pair[1].method == method] for pairs in (few, many))
+            if shown:
+                self.comparison(*shown[0])
+            self.agreement(max(shown, counted, key=len))
 
     def comparison(self, one, other):
         draws = one.map("kappa")
@@ -173,7 +174,7 @@ class Contents:
         self.row(
             f"parameters beside {title}",
             ", ".join(f"{name} {value:.2f} σ" for name, value in zip(names, rms)),
-            f"rms shift of the posterior mean {over}",
+            f"rms shift of the posterior mean {over}; {self.by_chance(pairs):.2f} σ by chance, if draws are independent",
         )
         self.row(
             f"widths beside {title}",
@@ -189,6 +190,20 @@ class Contents:
                 score - 0.5 < 3 * error, "share of draws of θ that a classifier assigns rightly; 0.5 if it cannot"
             ),
         )
+
+        known = [pair for pair in pairs if pair[0].truth_theta is not None]
+        if known:
+            worse = figures_comparison.map_errors(known)
+            self.row(
+                f"errors of map means beside {title}",
+                ", ".join(f"{value:.3f}" for value in worse),
+                "ratio of root mean squares of (mean − truth), bin by bin, of as many draws each, " + over,
+            )
+
+    @staticmethod
+    def by_chance(pairs):
+        """rms shift of means of so many draws in standard deviations of the posterior."""
+        return np.sqrt(np.mean([sum(1 / len(posterior.theta) for posterior in pair) for pair in pairs]))
 
     def recovery(self, found):
         truth = found[0].map("truth/kappa")

@@ -26,6 +26,21 @@ def told_apart(one, other, options):
     return classifier_score(one.theta[:, columns], other.theta[:, columns])
 
 
+def map_errors(pairs):
+    """[bin]: how much larger the error of mean maps is than the other method's, as a ratio of root mean squares.
+
+    A mean of S draws has 1/S of their variance more than the posterior mean; that of the posterior mean is compared.
+    """
+    squares = []
+    for both in zip(*pairs):
+        found = []
+        for posterior in both:
+            mean, std, truth = (posterior.map(f"{what}/kappa").astype(float) for what in ("mean", "std", "truth"))
+            found.append(((mean - truth) ** 2 - std**2 / len(posterior.theta)).mean((1, 2)))
+        squares.append(np.mean(found, 0))
+    return np.sqrt(squares[0] / squares[1])
+
+
 def maps(directory, name, one, other, scale):
     """Mean and standard deviation of both, and their difference in posterior standard deviations.
 

@@ -208,8 +208,9 @@ class Campaign:
         self.calibrations = self._calibrations()
         self.posteriors = posteriors(self.directory / "posterior")
         self.coverage = posteriors(self.directory / "coverage")
-        folders = [folder for folder in sorted(self.directory.glob("posterior-*")) if folder.is_dir()]
+        folders = self._folders("posterior-*")
         self.references = [posterior for folder in folders for posterior in posteriors(folder)]
+        self.coverage_references = [found for folder in self._folders("coverage-*") for found in posteriors(folder)]
         self.estimates = {folder.name.partition("-")[2]: estimates(folder) for folder in folders}
         self.estimates["map"] = estimates(self.directory / "map")
         self.stage_file = self._path("stages.csv")
@@ -217,6 +218,9 @@ class Campaign:
     def _path(self, name):
         path = self.directory / name
         return path if path.exists() else None
+
+    def _folders(self, pattern):
+        return [folder for folder in sorted(self.directory.glob(pattern)) if folder.is_dir()]
 
     def _calibrations(self):
         """[(method, path)], the network's first."""
@@ -226,9 +230,11 @@ class Campaign:
 
     def pairs(self):
         """[(draws of the network, draws of another method)] of the same observations."""
-        own = {posterior.name: posterior for posterior in self.posteriors}
-        pairs = [(own[other.name], other) for other in self.references if other.name in own]
-        return [(one, other) for one, other in pairs if None in (one.shown, other.shown) or one.shown == other.shown]
+        return _pairs(self.posteriors, self.references)
+
+    def coverage_pairs(self):
+        """The same of -task coverage."""
+        return _pairs(self.coverage, self.coverage_references)
 
     def products(self):
         """Products that carry provenance, newest stage first."""
@@ -265,6 +271,12 @@ class Campaign:
                 seconds[row["stage"]] = seconds.get(row["stage"], 0.0) + float(row["seconds"])
                 ranks[row["stage"]] = int(row["ranks"])
         return [(stage, seconds[stage], ranks[stage]) for stage in seconds]
+
+
+def _pairs(posteriors, references):
+    own = {posterior.name: posterior for posterior in posteriors}
+    pairs = [(own[other.name], other) for other in references if other.name in own]
+    return [(one, other) for one, other in pairs if None in (one.shown, other.shown) or one.shown == other.shown]
 
 
 def calibration(path):
