@@ -198,6 +198,7 @@ static void a_cell_that_is_wrong_shows_in_both_chances(void **state)
   cell_means(&grid, MEMBERS * CELLS, value, 0.5, &means);
   assert_close(error[5], sqrt(1. / 12 / MEMBERS), 0.1);
   assert_true(means.p_value < 1e-4 && means.least_p_value < 1e-5);
+  assert_close(means.least_p_value, CELLS * erfc(deviation[5] / sqrt(2)), 1e-6); /* of both signs */
   for (int c = 0; c < CELLS; c++) assert_true(c == 5 ? deviation[c] > 5 : fabs(deviation[c]) < 4);
 }
 
