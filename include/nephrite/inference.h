@@ -154,6 +154,9 @@ PetscErrorCode parameter_posterior_destroy(ParameterPosterior **posterior);
 typedef struct {
   PetscErrorCode (*evaluate)(void *context, const double *theta, double *log_density); /**< -inf where it is 0 */
   void *context;
+  /** A density close to it that costs less, or NULL.  Steps then follow this one, and where a draw's steps have led the
+   * other accepts or refuses, so that draws are of it (Christen & Fox 2005; Liu 2001, section 9.4.3). */
+  PetscErrorCode (*approximate)(void *context, const double *theta, double *log_density);
 } ParameterDensity;
 typedef struct {
   PetscInt warm_up; /**< steps that are not kept, in which the proposal is fitted: some thousands */
@@ -164,6 +167,7 @@ typedef struct {
   double *theta; /* [draws][parameters] */
   double *log_density; /* [draws], or NULL if that is not wanted */
   double acceptance; /**< share of the steps after the warm-up that were taken */
+  double accepted; /**< share of the draws' ends that were; 1 without an approximate density */
 } ChainDraws;
 /** One Markov chain of parameters, by random-walk Metropolis from a draw of the prior.  Parameters that the prior fixes
  * stay.  A function of density, length, key and chain alone: chains may run wherever there is time.  Its numbers are at

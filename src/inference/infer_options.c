@@ -51,7 +51,8 @@ static const OptionSpec specs[] = {
     {"infer_group_size", VALUE_INT, MEMBER(group_size), "ranks", "1", 1, 1 << 20, NULL, SCOPE_RUN,
      "of hmc: ranks that have a chain together, each some rows of its maps"},
     {"infer_emulator", VALUE_FLAG, MEMBER(emulator), "", "true", 0, 0, NULL, SCOPE_POSTERIOR,
-     "of hmc: let trajectories follow an emulator of the spectra; draws are of the exact model either way. false: of "
+     "of hmc and gaussian: let chains follow an emulator of the spectra; draws are of the exact model either way. "
+     "false: "
      "the model itself, slower by far, for parameters at the edge of the prior where an emulator fails"},
     {"infer_max_depth", VALUE_INT, MEMBER(max_depth), "", "10", 1, 20, NULL, SCOPE_POSTERIOR,
      "of hmc: how often a trajectory may double, up to 2^depth gradients for a step of the chain"},

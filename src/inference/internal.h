@@ -211,6 +211,7 @@ PetscErrorCode emulator_pull_back(Emulator *emulator, const LensingSpectra *spec
 PetscErrorCode emulator_destroy(Emulator **emulator);
 /** Let a posterior have its spectra from here on of an emulator of its survey and prior.  \param emulator  borrowed */
 void field_posterior_use(FieldPosterior *posterior, Emulator *emulator);
+void parameter_posterior_use(ParameterPosterior *posterior, Emulator *emulator); /**< the same */
 
 /* ------------------------------------------------------------------ theory.c */
 

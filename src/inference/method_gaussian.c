@@ -1,17 +1,20 @@
 /** \file method_gaussian.c  Draws from the exact posterior of a Gaussian field.  \ingroup inference
  *
- * Parameters by a Markov chain on their exact likelihood, the map integrated out; then a map given each.  Where all
+ * Parameters by a Markov chain on their exact likelihood, the map integrated out; then a map given each.  The chain's
+ * steps follow the likelihood with spectra of an emulator, and the exact one accepts or refuses each draw.  Where all
  * parameters are fixed there is no chain, and masks and noise that varies are no obstacle. */
 #include "inference/internal.h"
 
 typedef struct {
   PetscBool free; /* some parameter is not fixed */
   int64_t observation; /* that the rest is of; -1 for none */
+  Emulator *emulator; /* where some are free, unless without infer_emulator */
   ParameterPosterior *parameters; /* where some are free */
+  ParameterPosterior *followed; /* with spectra of the emulator, where there is one */
   ConstrainedField *field;
 } Exact;
 
-/* Steps of a chain where the user does not say; they cost some milliseconds each. */
+/* Steps of a chain where the user does not say. */
 enum { WARM_UP = 2000, THINNING = 50 };
 
 static PetscErrorCode create(Worker *w)
@@ -30,6 +33,7 @@ static PetscErrorCode create(Worker *w)
   PetscCheck(!e->free || (!survey_has_mask(s->survey) && !s->survey->counts[0]), PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
              "-infer_method gaussian knows the likelihood of parameters where all pixels are seen alike: with "
              "survey_mask or survey_counts every parameter of the prior must be fixed");
+  if (e->free && s->infer->emulator) PetscCall(emulator_create(s->survey, s->prior, &e->emulator));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -38,14 +42,18 @@ static PetscErrorCode forget(Exact *e)
   PetscFunctionBeginUser;
   e->observation = -1;
   PetscCall(parameter_posterior_destroy(&e->parameters));
+  PetscCall(parameter_posterior_destroy(&e->followed));
   PetscCall(constrained_field_destroy(&e->field));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
 static PetscErrorCode destroy(Worker *w)
 {
+  Exact *e = w->state;
+
   PetscFunctionBeginUser;
-  if (w->state) PetscCall(forget(w->state));
+  if (e) PetscCall(forget(e));
+  if (e) PetscCall(emulator_destroy(&e->emulator));
   PetscCall(PetscFree(w->state));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
@@ -59,6 +67,10 @@ static PetscErrorCode look_at(Worker *w, Exact *e)
   if (e->observation == w->observation) PetscFunctionReturn(PETSC_SUCCESS);
   PetscCall(forget(e));
   if (e->free) PetscCall(parameter_posterior_create(s->survey, s->prior, &observation, &e->parameters));
+  if (e->emulator) {
+    PetscCall(parameter_posterior_create(s->survey, s->prior, &observation, &e->followed));
+    parameter_posterior_use(e->followed, e->emulator);
+  }
   PetscCall(constrained_field_create(s->survey, &observation, NULL, &e->field));
   e->observation = w->observation;
   PetscFunctionReturn(PETSC_SUCCESS);
@@ -66,15 +78,26 @@ static PetscErrorCode look_at(Worker *w, Exact *e)
 
 static PetscErrorCode log_density(void *context, const double *theta, double *value)
 {
+  const Exact *e = context;
+
   PetscFunctionBeginUser;
-  PetscCall(parameter_posterior_evaluate(context, theta, value));
+  PetscCall(parameter_posterior_evaluate(e->parameters, theta, value));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode emulated_log_density(void *context, const double *theta, double *value)
+{
+  const Exact *e = context;
+
+  PetscFunctionBeginUser;
+  PetscCall(parameter_posterior_evaluate(e->followed, theta, value));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
 static PetscErrorCode draw_parameters(Worker *w, Exact *e, RandomKey key, Block *block)
 {
   const InferConfig *infer = w->setup->infer;
-  const ParameterDensity density = {log_density, e->parameters};
+  const ParameterDensity density = {log_density, e, e->emulator ? emulated_log_density : NULL};
   const ChainLength length = {infer->warmup ? infer->warmup : WARM_UP, block->count,
                               infer->thinning ? infer->thinning : THINNING};
   ChainDraws draws = {.theta = block->theta};

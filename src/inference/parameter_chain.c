@@ -5,6 +5,10 @@
  * steps is best (Roberts & Rosenthal 2001; by the recursion of Andrieu & Thoms 2008, section 4); it is then frozen, so
  * that what is kept is a Markov chain.  Each stretch of the warm-up learns the covariance anew, and so forgets the way
  * from the start.
+ *
+ * Where there is an approximate density, the warm-up is of it, and so are the steps from one draw to the next, of which
+ * the exact density then accepts or refuses the end: they are one proposal, reversible under the approximate density,
+ * so the chance to accept is that of the exact one's change over the approximate one's (Liu 2001, section 9.4.3).
  */
 #include "inference/modes.h"
 #include "nephrite/inference.h"
@@ -27,7 +31,8 @@ typedef struct {
   PetscInt *which; /* [count] of theta */
   double *spread; /* [count] standard deviation of the prior */
   double *theta, *next; /* [parameters] where the chain is, and where it may go */
-  double log_density;
+  double log_density; /* that is followed */
+  double exact; /* log-density at the last draw, where the followed one is an approximation */
   double *root; /* [count][count] of the proposal's covariance, lower triangle */
   double log_length, length_sum; /* of the steps, in units of that covariance; summed over a stretch */
   /* What a stretch of the warm-up has seen. */
@@ -36,6 +41,15 @@ typedef struct {
 } Chain;
 
 /* ---- one step ---- */
+
+static PetscErrorCode follow(const Chain *c, const double *theta, double *log_density)
+{
+  const ParameterDensity *const d = c->density;
+
+  PetscFunctionBeginUser;
+  PetscCall((d->approximate ? d->approximate : d->evaluate)(d->context, theta, log_density));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
 
 static PetscErrorCode propose(Chain *c, uint64_t step, double *log_uniform)
 {
@@ -61,7 +75,7 @@ static PetscErrorCode make_step(Chain *c, uint64_t step, double *probability, Pe
   PetscFunctionBeginUser;
   PetscCheck(!interrupt_seen(), PETSC_COMM_SELF, NEPHRITE_ERR_INTERRUPTED, "asked to stop in a chain of parameters");
   PetscCall(propose(c, step, &log_uniform));
-  PetscCall(c->density->evaluate(c->density->context, c->next, &log_density));
+  PetscCall(follow(c, c->next, &log_density));
   const double change = log_density - c->log_density;
   *probability = change >= 0 ? 1 : change < 0 ? exp(change) : 0; /* 0 for what is no number */
   *accepted = change > log_uniform ? PETSC_TRUE : PETSC_FALSE;
@@ -154,7 +168,7 @@ static PetscErrorCode find_start(Chain *c)
   c->log_density = -INFINITY;
   for (PetscInt start = 0; start < MOST_STARTS && !isfinite(c->log_density); start++) {
     PetscCall(prior_draw(c->prior, seed, 0, attempts, c->theta, &attempts));
-    PetscCall(c->density->evaluate(c->density->context, c->theta, &c->log_density));
+    PetscCall(follow(c, c->theta, &c->log_density));
   }
   PetscCheck(isfinite(c->log_density), PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
              "the observation is impossible at %d draws from the prior: a chain of parameters finds no start",
@@ -192,26 +206,67 @@ static PetscErrorCode chain_destroy(Chain *c)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
+/* The steps of a draw.  \param[in,out] taken  how many steps were */
+static PetscErrorCode wander(Chain *c, uint64_t first, PetscInt steps, int64_t *taken)
+{
+  PetscFunctionBeginUser;
+  for (PetscInt step = 0; step < steps; step++) {
+    double probability;
+    PetscBool accepted;
+
+    PetscCall(make_step(c, first + (uint64_t)step, &probability, &accepted));
+    *taken += accepted;
+  }
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* Whether the exact density accepts where steps have led; if not, the chain is where it was.
+ * \param last  number of the last step  \param from [parameters], \param followed  where it was, and its density there
+ */
+static PetscErrorCode judge(Chain *c, uint64_t last, const double *from, double followed, PetscBool *accepted)
+{
+  const uint64_t position = c->position + last * STEP_NUMBERS + NEPHRITE_MAX_PARAMETERS + 1;
+  double uniform, exact;
+
+  PetscFunctionBeginUser;
+  random_uniform(c->key, position, 1, &uniform);
+  PetscCall(c->density->evaluate(c->density->context, c->theta, &exact));
+  /* a chain that begins where the exact density is 0 leaves as soon as it can */
+  const double change = isinf(c->exact) ? INFINITY : exact - c->exact - (c->log_density - followed);
+  *accepted = isfinite(exact) && change > log(uniform) ? PETSC_TRUE : PETSC_FALSE;
+  if (*accepted) {
+    c->exact = exact;
+  } else {
+    PetscCall(PetscArraycpy(c->theta, from, c->parameters));
+    c->log_density = followed;
+  }
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
 static PetscErrorCode run(Chain *c, const ChainLength *length, ChainDraws *out)
 {
-  const int64_t steps = (int64_t)length->draws * length->thinning;
-  int64_t accepted_steps = 0;
+  double from[NEPHRITE_MAX_PARAMETERS];
+  int64_t taken = 0;
+  PetscInt kept = 0;
 
   PetscFunctionBeginUser;
   PetscCall(find_start(c));
   PetscCall(warm_up(c, length->warm_up));
-  for (int64_t step = 0; step < steps; step++) {
-    double probability;
-    PetscBool accepted;
+  if (c->density->approximate) PetscCall(c->density->evaluate(c->density->context, c->theta, &c->exact));
+  for (PetscInt draw = 0; draw < length->draws; draw++) {
+    const uint64_t first = (uint64_t)length->warm_up + (uint64_t)draw * (uint64_t)length->thinning + 1;
+    const double followed = c->log_density;
+    PetscBool accepted = PETSC_TRUE;
 
-    PetscCall(make_step(c, (uint64_t)length->warm_up + (uint64_t)step + 1, &probability, &accepted));
-    accepted_steps += accepted;
-    if ((step + 1) % length->thinning) continue;
-    const PetscInt draw = (PetscInt)(step / length->thinning);
+    PetscCall(PetscArraycpy(from, c->theta, c->parameters));
+    PetscCall(wander(c, first, length->thinning, &taken));
+    if (c->density->approximate) PetscCall(judge(c, first + (uint64_t)length->thinning - 1, from, followed, &accepted));
+    kept += accepted ? 1 : 0;
     PetscCall(PetscArraycpy(out->theta + draw * c->parameters, c->theta, c->parameters));
-    if (out->log_density) out->log_density[draw] = c->log_density;
+    if (out->log_density) out->log_density[draw] = c->density->approximate ? c->exact : c->log_density;
   }
-  out->acceptance = (double)accepted_steps / (double)steps;
+  out->acceptance = (double)taken / ((double)length->draws * length->thinning);
+  out->accepted = (double)kept / length->draws;
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 

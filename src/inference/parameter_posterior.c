@@ -1,11 +1,12 @@
 /** \file parameter_posterior.c  The posterior of the parameters, given an observed Gaussian field.  \ingroup inference
  */
-#include "nephrite/inference.h"
+#include "inference/internal.h"
 
 #include <math.h>
 
 struct ParameterPosterior {
   const Prior *prior; /* borrowed */
+  Emulator *emulator; /* borrowed; NULL: spectra are the model's */
   LensingModel *lensing;
   LensingSpectra *spectra;
   ModeLikelihood *likelihood;
@@ -34,12 +35,23 @@ PetscErrorCode parameter_posterior_create(const SurveyConfig *survey, const Prio
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-static PetscErrorCode evaluate_spectra(ParameterPosterior *p, const double *theta)
+void parameter_posterior_use(ParameterPosterior *posterior, Emulator *emulator)
+{
+  posterior->emulator = emulator;
+}
+
+/* \param[out] spectra  NULL where the emulator knows of none */
+static PetscErrorCode evaluate_spectra(ParameterPosterior *p, const double *theta, const LensingSpectra **spectra)
 {
   Cosmology cosmology;
   Systematics systematics;
 
   PetscFunctionBeginUser;
+  *spectra = p->spectra;
+  if (p->emulator) {
+    PetscCall(emulator_evaluate(p->emulator, theta, spectra));
+    PetscFunctionReturn(PETSC_SUCCESS);
+  }
   PetscCall(prior_cosmology(p->prior, theta, &cosmology, &systematics));
   PetscCall(lensing_model_evaluate(p->lensing, &cosmology, &systematics, p->spectra, NULL));
   PetscFunctionReturn(PETSC_SUCCESS);
@@ -48,14 +60,15 @@ static PetscErrorCode evaluate_spectra(ParameterPosterior *p, const double *thet
 /* A universe that the simulator would draw anew, because it has no spectra or no field, is outside the prior. */
 PetscErrorCode parameter_posterior_evaluate(ParameterPosterior *p, const double *theta, double *log_density)
 {
-  double log_likelihood = 0;
+  const LensingSpectra *spectra = NULL;
+  double log_likelihood = -INFINITY;
   PetscErrorCode error;
 
   PetscFunctionBeginUser;
   PetscCall(prior_log_density(p->prior, theta, log_density));
   if (isinf(*log_density)) PetscFunctionReturn(PETSC_SUCCESS);
-  error = evaluate_spectra(p, theta);
-  if (!error) error = mode_likelihood_evaluate(p->likelihood, p->spectra, &log_likelihood);
+  error = evaluate_spectra(p, theta, &spectra);
+  if (!error && spectra) error = mode_likelihood_evaluate(p->likelihood, spectra, &log_likelihood);
   if (error == NEPHRITE_ERR_INPUT) {
     error_clear();
     *log_density = -INFINITY;

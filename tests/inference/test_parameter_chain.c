@@ -66,7 +66,7 @@ static void a_chain_of_the_prior_has_its_moments_and_its_bounds(void **state)
 {
   enum { DRAWS = 20000 };
   Prior *prior = published_prior();
-  Run r = run(prior, &(ParameterDensity){density_of_prior, prior}, LENGTH, 0);
+  Run r = run(prior, &(ParameterDensity){density_of_prior, prior, NULL}, LENGTH, 0);
   double sum[PARAMETERS] = {0}, square[PARAMETERS] = {0};
 
   (void)state;
@@ -115,7 +115,7 @@ static void a_chain_learns_a_narrow_ridge(void **state)
 
   (void)state;
   for (PetscInt chain = 0; chain < 3; chain++) { /* from three places of the prior */
-    Run r = run(prior, &(ParameterDensity){density_of_a_ridge, prior}, LENGTH, chain);
+    Run r = run(prior, &(ParameterDensity){density_of_a_ridge, prior, NULL}, LENGTH, chain);
     const double xx = moment(&r, OMEGA_C, CENTRE[0], OMEGA_C, CENTRE[0]);
     const double yy = moment(&r, SIGMA_8, CENTRE[1], SIGMA_8, CENTRE[1]);
 
@@ -161,6 +161,62 @@ static void integrate(ParameterPosterior *posterior, double reference, const dou
 }
 
 /* Draws of two parameters of a real observation against the posterior on a grid. */
+/* The ridge, off by as much as it is wide, and wider. */
+static PetscErrorCode density_near_the_ridge(void *prior, const double *theta, double *log_density)
+{
+  const double x = (theta[OMEGA_C] - CENTRE[0] - 0.3 * WIDTH[0]) / (1.2 * WIDTH[0]);
+  const double y = (theta[SIGMA_8] - CENTRE[1] + 0.3 * WIDTH[1]) / (1.2 * WIDTH[1]);
+
+  PetscFunctionBeginUser;
+  PetscCall(prior_log_density(prior, theta, log_density));
+  *log_density -= (x * x - 2 * CORRELATION * x * y + y * y) / (2 * (1 - CORRELATION * CORRELATION));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static void draws_are_of_the_exact_density_whatever_is_followed(void **state)
+{
+  const double error = 1 / sqrt(LENGTH.draws / 2.); /* a draw that is refused is the last one again */
+  Prior *prior = make_prior(2, (int[]){OMEGA_C, SIGMA_8}, (const char *[]){"uniform:0,0.9", "uniform:0.3,1.3"});
+  Run r = run(prior, &(ParameterDensity){density_of_a_ridge, prior, density_near_the_ridge}, LENGTH, 0);
+
+  (void)state;
+  assert_within(mean(&r, OMEGA_C), CENTRE[0], 4 * error * WIDTH[0]); /* the other's is 6 of these away */
+  assert_within(mean(&r, SIGMA_8), CENTRE[1], 4 * error * WIDTH[1]);
+  assert_close(sqrt(moment(&r, OMEGA_C, CENTRE[0], OMEGA_C, CENTRE[0])), WIDTH[0], 4 * error);
+  assert_close(sqrt(moment(&r, SIGMA_8, CENTRE[1], SIGMA_8, CENTRE[1])), WIDTH[1], 4 * error);
+  assert_true(r.draws.accepted > 0.5 && r.draws.accepted < 0.95);
+  PetscInt same = 0;
+  for (PetscInt d = 0; d < LENGTH.draws; d++) {
+    double value;
+
+    assert_ok(density_of_a_ridge(prior, r.draws.theta + d * PARAMETERS, &value));
+    assert_true(value == r.draws.log_density[d]);
+    same += d && !memcmp(r.draws.theta + d * PARAMETERS, r.draws.theta + (d - 1) * PARAMETERS, sizeof(double));
+  }
+  assert_within((double)same / LENGTH.draws, 1 - r.draws.accepted, 0.002);
+  free_run(&r);
+  r = run(prior, &(ParameterDensity){density_of_a_ridge, prior, density_of_a_ridge}, LENGTH, 0);
+  assert_true(r.draws.accepted == 1);
+  free_run(&r);
+  assert_ok(prior_destroy(&prior));
+}
+
+static PetscErrorCode density_of_nothing(void *context, const double *theta, double *log_density);
+
+static void where_the_exact_density_is_0_no_draw_is_but_the_start(void **state)
+{
+  enum { DRAWS = 20 };
+  Prior *prior = published_prior();
+  Run r = run(prior, &(ParameterDensity){density_of_nothing, prior, density_of_prior}, (ChainLength){50, DRAWS, 5}, 0);
+
+  (void)state;
+  assert_true(r.draws.accepted == 0);
+  for (int d = 1; d < DRAWS; d++)
+    assert_memory_equal(r.draws.theta, r.draws.theta + d * PARAMETERS, PARAMETERS * sizeof(double));
+  free_run(&r);
+  assert_ok(prior_destroy(&prior));
+}
+
 static void a_chain_of_a_posterior_has_the_moments_that_a_grid_gives(void **state)
 {
   const ChainLength length = {.warm_up = 800, .draws = 500, .thinning = 10}; /* a step of two parameters: 1 ms */
@@ -176,7 +232,7 @@ static void a_chain_of_a_posterior_has_the_moments_that_a_grid_gives(void **stat
   assert_ok(parameter_posterior_create(&sky->survey, prior, &sky->observation, &posterior));
   assert_ok(parameter_posterior_evaluate(posterior, fiducial, &reference));
   integrate(posterior, reference, (double[]){0, 0.3}, (double[]){0.95, 1.4}, grid);
-  Run r = run(prior, &(ParameterDensity){density_of_posterior, posterior}, length, 0);
+  Run r = run(prior, &(ParameterDensity){density_of_posterior, posterior, NULL}, length, 0);
   const double std_x = sqrt(grid[XX] - grid[X] * grid[X]), std_y = sqrt(grid[YY] - grid[Y] * grid[Y]);
   const double correlation = (grid[XY] - grid[X] * grid[Y]) / (std_x * std_y);
   const double xx = moment(&r, OMEGA_C, grid[X], OMEGA_C, grid[X]);
@@ -207,7 +263,7 @@ static void a_chain_is_a_function_of_key_and_number_alone(void **state)
   enum { DRAWS = 40 };
   const ChainLength length = {200, DRAWS, 3};
   Prior *prior = published_prior();
-  const ParameterDensity density = {density_of_a_ridge, prior};
+  const ParameterDensity density = {density_of_a_ridge, prior, NULL};
   Run first = run(prior, &density, length, 2), other = run(prior, &density, length, 3);
   Run again = run(prior, &density, length, 2);
   const size_t bytes = DRAWS * PARAMETERS * sizeof(double);
@@ -225,7 +281,7 @@ static void thinning_keeps_every_so_many_of_the_same_chain(void **state)
 {
   enum { DRAWS = 20, THINNING = 4 };
   Prior *prior = published_prior();
-  const ParameterDensity density = {density_of_a_ridge, prior};
+  const ParameterDensity density = {density_of_a_ridge, prior, NULL};
   Run all = run(prior, &density, (ChainLength){100, DRAWS * THINNING, 1}, 0);
   Run thinned = run(prior, &density, (ChainLength){100, DRAWS, THINNING}, 0);
 
@@ -243,7 +299,7 @@ static void chains_start_all_over_the_prior(void **state)
 {
   enum { CHAINS = 64 };
   Prior *prior = published_prior();
-  const ParameterDensity density = {density_of_prior, prior};
+  const ParameterDensity density = {density_of_prior, prior, NULL};
   double sum = 0, square = 0, mean_of[PARAMETERS], std[PARAMETERS];
 
   (void)state;
@@ -283,21 +339,23 @@ static void what_cannot_be_sampled_is_refused(void **state)
   const ChainLength length = {8, 4, 1};
 
   (void)state;
-  assert_fails(parameter_chain_run(prior, &(ParameterDensity){density_of_nothing, NULL}, &length, KEY, 0, &draws),
+  assert_fails(parameter_chain_run(prior, &(ParameterDensity){density_of_nothing, NULL, NULL}, &length, KEY, 0, &draws),
                NEPHRITE_ERR_INPUT, "finds no start");
-  assert_fails(parameter_chain_run(prior, &(ParameterDensity){density_that_fails, NULL}, &length, KEY, 0, &draws),
+  assert_fails(parameter_chain_run(prior, &(ParameterDensity){density_that_fails, NULL, NULL}, &length, KEY, 0, &draws),
                NEPHRITE_ERR_IO, "the disk is full");
-  assert_fails(parameter_chain_run(fixed, &(ParameterDensity){density_of_prior, fixed}, &length, KEY, 0, &draws),
+  assert_fails(parameter_chain_run(fixed, &(ParameterDensity){density_of_prior, fixed, NULL}, &length, KEY, 0, &draws),
                NEPHRITE_ERR_CONFIG, "fixes all parameters");
-  assert_fails(
-      parameter_chain_run(prior, &(ParameterDensity){density_of_prior, prior}, &(ChainLength){8, 4, 0}, KEY, 0, &draws),
-      NEPHRITE_ERR_CONFIG, "one every 0 steps");
+  assert_fails(parameter_chain_run(prior, &(ParameterDensity){density_of_prior, prior, NULL}, &(ChainLength){8, 4, 0},
+                                   KEY, 0, &draws),
+               NEPHRITE_ERR_CONFIG, "one every 0 steps");
   assert_ok(prior_destroy(&prior));
   assert_ok(prior_destroy(&fixed));
 }
 
 NEPHRITE_TEST_MAIN(cmocka_unit_test(a_chain_of_the_prior_has_its_moments_and_its_bounds),
                    cmocka_unit_test(a_chain_learns_a_narrow_ridge),
+                   cmocka_unit_test(draws_are_of_the_exact_density_whatever_is_followed),
+                   cmocka_unit_test(where_the_exact_density_is_0_no_draw_is_but_the_start),
                    cmocka_unit_test(a_chain_of_a_posterior_has_the_moments_that_a_grid_gives),
                    cmocka_unit_test(a_chain_is_a_function_of_key_and_number_alone),
                    cmocka_unit_test(thinning_keeps_every_so_many_of_the_same_chain),
