@@ -126,7 +126,8 @@ static double draw_tile(const float *restrict truth, const float *restrict draw,
 /* Work of one tile. */
 typedef struct {
   Scaling scaling;
-  double *y, *w, *square; /* [draws][TILE], [centres][TILE], [draws] */
+  int64_t stride; /* TILE, or all of a smaller dimension: rows of few numbers are to lie close together */
+  double *y, *w, *square; /* [draws][stride], [centres][stride], [draws] */
 } Tile;
 
 static void add_tile(const Metric *m, const DrawBlock *block, int64_t centres, int64_t first, Tile *tile,
@@ -137,16 +138,16 @@ static void add_tile(const Metric *m, const DrawBlock *block, int64_t centres, i
 
   scaling_of(m, first, width, &tile->scaling);
   for (int64_t s = 0; s < block->draws; s++)
-    tile->square[s] +=
-        draw_tile(truth, block->draw + s * m->dimension + first, width, tile->scaling.factor, tile->y + s * TILE);
+    tile->square[s] += draw_tile(truth, block->draw + s * m->dimension + first, width, tile->scaling.factor,
+                                 tile->y + s * tile->stride);
   for (int64_t k = 0; k < centres; k++) {
-    double *w = tile->w + k * TILE;
+    double *w = tile->w + k * tile->stride;
 
     centre_tile(m, block->truth_index, k, first, width, &tile->scaling, w);
     for (int64_t i = 0; i < width; i++) w[i] -= ((double)truth[i] - tile->scaling.offset[i]) * tile->scaling.factor[i];
   }
-  cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)block->draws, (int)centres, (int)width, -2, tile->y, TILE,
-              tile->w, TILE, 1, excess, (int)centres);
+  cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)block->draws, (int)centres, (int)width, -2, tile->y,
+              (int)tile->stride, tile->w, (int)tile->stride, 1, excess, (int)centres);
 }
 
 PetscErrorCode metric_excess(const Metric *m, const DrawBlock *block, int64_t centres, double *excess)
@@ -158,11 +159,13 @@ PetscErrorCode metric_excess(const Metric *m, const DrawBlock *block, int64_t ce
   PetscCheck(!m->given || centres == m->given_centres, PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL,
              "%lld centres are wanted, %lld are given", (long long)centres, (long long)m->given_centres);
   PetscCall(PetscNew(&tile));
-  PetscCall(PetscMalloc2(draws * TILE, &tile->y, (size_t)centres * TILE, &tile->w));
+  tile->stride = PetscMin(m->dimension, TILE);
+  PetscCall(PetscMalloc2(draws * (size_t)tile->stride, &tile->y, (size_t)(centres * tile->stride), &tile->w));
   PetscCall(PetscCalloc1(draws, &tile->square));
   PetscCall(PetscArrayzero(excess, draws * (size_t)centres));
   for (int64_t first = 0; first < m->dimension; first += TILE) add_tile(m, block, centres, first, tile, excess);
-  for (size_t i = 0; i < draws * (size_t)centres; i++) excess[i] += tile->square[i / (size_t)centres];
+  for (int64_t s = 0; s < block->draws; s++)
+    for (int64_t k = 0; k < centres; k++) excess[s * centres + k] += tile->square[s];
   PetscCall(PetscFree2(tile->y, tile->w));
   PetscCall(PetscFree(tile->square));
   PetscCall(PetscFree(tile));
@@ -171,9 +174,12 @@ PetscErrorCode metric_excess(const Metric *m, const DrawBlock *block, int64_t ce
 
 void counts_add(int64_t draws, int64_t centres, const double *excess, int64_t *m, int64_t *ties)
 {
+  int64_t *restrict count = m, equal = 0; /* apart from *ties, which compilers cannot know */
+
   for (int64_t s = 0; s < draws; s++)
     for (int64_t k = 0; k < centres; k++) {
-      m[k] += excess[s * centres + k] < 0;
-      *ties += excess[s * centres + k] == 0;
+      count[k] += excess[s * centres + k] < 0;
+      equal += excess[s * centres + k] == 0;
     }
+  *ties += equal;
 }
