@@ -26,7 +26,8 @@ extern const OptionTable calibrate_options;
 typedef enum {
   METRIC_RAW, /**< units of the data, centres uniform on [0, 1] */
   METRIC_MINMAX, /**< least and greatest of the truths go to 0 and 1, centres uniform on [0, 1] */
-  METRIC_STANDARDISED, /**< mean and standard deviation of the truths go to 0 and 1, centres uniform on [-2, 2] */
+  METRIC_STANDARDISED, /**< mean and standard deviation of the other truths (of all, if these are two) go to 0 and 1,
+                          centres uniform on [-2, 2] */
 } MetricKind;
 
 /** Distances in a space of q dimensions.  Truths and draws are shown to it and not kept. */
@@ -43,7 +44,7 @@ PetscErrorCode metric_set_centres(Metric *metric, int64_t centres, const float *
 /** Some draws for one truth. */
 typedef struct {
   int64_t truth_index; /**< 0 … truths-1 */
-  const float *truth; /* [dimension] */
+  const float *truth; /* [dimension] one of those that the metric has learned from */
   int64_t draws;
   const float *draw; /* [draws][dimension] */
 } DrawBlock;

@@ -83,20 +83,35 @@ typedef struct {
   double offset[TILE], factor[TILE];
 } Scaling;
 
-static void scaling_of(const Metric *m, int64_t first, int64_t width, Scaling *scaling)
+static void scale_by_extremes(const Metric *m, int64_t d, double *offset, double *factor)
+{
+  *offset = m->low[d];
+  *factor = m->high[d] > m->low[d] ? 1 / (m->high[d] - m->low[d] + minmax_epsilon) : 0;
+}
+
+/* Mean and standard deviation of the other truths.  Of all, the truth itself would be a part and its draws would not:
+ * it would fit the scale better than they do, by one part in the number of truths in each of many dimensions. */
+static void scale_by_others(const Metric *m, int64_t d, double truth, double *offset, double *factor)
+{
+  const double rounding = 1e-12; /* of what is left of a sum of squares from which the only deviation is taken */
+  const PetscBool others_differ = m->learned > 2 ? PETSC_TRUE : PETSC_FALSE;
+  const double count = (double)m->learned, others = others_differ ? count - 1 : count;
+  const double deviation = others_differ ? truth - m->mean[d] : 0;
+  const double square = m->square[d] - deviation * deviation * count / others;
+
+  *offset = m->mean[d] - deviation / others;
+  *factor = square > rounding * m->square[d] ? 1 / sqrt(square / others) : 0;
+}
+
+/* \param truth  [width] of the tile */
+static void scaling_of(const Metric *m, const float *truth, int64_t first, int64_t width, Scaling *scaling)
 {
   for (int64_t i = 0; i < width; i++) {
-    const int64_t d = first + i;
-
     scaling->offset[i] = 0;
     scaling->factor[i] = 1;
-    if (m->kind == METRIC_MINMAX) {
-      scaling->offset[i] = m->low[d];
-      scaling->factor[i] = m->high[d] > m->low[d] ? 1 / (m->high[d] - m->low[d] + minmax_epsilon) : 0;
-    } else if (m->kind == METRIC_STANDARDISED) {
-      scaling->offset[i] = m->mean[d];
-      scaling->factor[i] = m->square[d] > 0 ? 1 / sqrt(m->square[d] / (double)m->learned) : 0;
-    }
+    if (m->kind == METRIC_MINMAX) scale_by_extremes(m, first + i, &scaling->offset[i], &scaling->factor[i]);
+    if (m->kind == METRIC_STANDARDISED)
+      scale_by_others(m, first + i, (double)truth[i], &scaling->offset[i], &scaling->factor[i]);
   }
 }
 
@@ -136,7 +151,7 @@ static void add_tile(const Metric *m, const DrawBlock *block, int64_t centres, i
   const int64_t width = m->dimension - first < TILE ? m->dimension - first : TILE;
   const float *truth = block->truth + first;
 
-  scaling_of(m, first, width, &tile->scaling);
+  scaling_of(m, truth, first, width, &tile->scaling);
   for (int64_t s = 0; s < block->draws; s++)
     tile->square[s] += draw_tile(truth, block->draw + s * m->dimension + first, width, tile->scaling.factor,
                                  tile->y + s * tile->stride);

@@ -68,6 +68,26 @@ static void counts_of_draws_that_are_too_narrow_are_not_uniform(void **state)
   experiment_destroy(&e);
 }
 
+static void counts_are_uniform_also_where_dimensions_are_many_more_than_truths(void **state)
+{
+  /* Draws and truths of the prior.  Scales of which a truth were itself a part would fit it a little better than draws:
+   * each of 100 truths by 1/100 in each of 3,000 dimensions, while distances scatter by 1 in sqrt(3,000) only. */
+  enum { TRUTHS = 100, DRAWS = 19, DIMENSION = 3000 };
+  const size_t truths = (size_t)TRUTHS * DIMENSION, draws = truths * DRAWS;
+  Experiment e = {TRUTHS, DRAWS, DIMENSION, calloc(truths, sizeof(float)), calloc(draws, sizeof(float))};
+  RankTest test;
+
+  (void)state;
+  assert_true(e.truth && e.draw);
+  random_normal_float((RandomKey){5, STREAM_NOISE, 5}, 0, truths, e.truth);
+  random_normal_float((RandomKey){5, STREAM_NOISE, 6}, 0, draws, e.draw);
+  int64_t *m = count_with(&e, METRIC_STANDARDISED, 1);
+  assert_ok(sbc_test(TRUTHS, DRAWS, m, 5, NULL, NULL, &test));
+  assert_true(test.p_value > 1e-3); /* keyed: the same every time */
+  free(m);
+  experiment_destroy(&e);
+}
+
 static void counts_do_not_depend_on_the_order_of_truths_or_the_blocks_of_draws(void **state)
 {
   enum { TRUTHS = 7, DRAWS = 10, DIMENSION = 300, CENTRES = 4 };
@@ -238,6 +258,7 @@ static void another_number_of_centres_than_was_given_is_refused(void **state)
 NEPHRITE_TEST_MAIN(cmocka_unit_test(excess_is_the_difference_of_squared_distances),
                    cmocka_unit_test(counts_of_exchangeable_truths_are_uniform),
                    cmocka_unit_test(counts_of_draws_that_are_too_narrow_are_not_uniform),
+                   cmocka_unit_test(counts_are_uniform_also_where_dimensions_are_many_more_than_truths),
                    cmocka_unit_test(counts_do_not_depend_on_the_order_of_truths_or_the_blocks_of_draws),
                    cmocka_unit_test(float32_maps_of_lensing_size_lose_no_ranks),
                    cmocka_unit_test(scaling_a_dimension_changes_nothing_in_metrics_that_scale),

@@ -18,16 +18,17 @@ def excess(seed, truth, draw, centres, metric, standardised):
 
     metric: the number that keys the centres.
     """
-    if standardised:
-        mean, std = truth.mean(0), truth.std(0)
-        std[std == 0] = np.inf  # a dimension in which truths do not differ counts for nothing
-        truth, draw = (truth - mean) / std, (draw - mean) / std
     count, dimension = truth.shape
     found = []
     for t in range(count):
+        others = np.delete(truth, t, 0)
+        mean, std = (others.mean(0), others.std(0)) if standardised else (0, np.ones(dimension))
+        std[std < 1e-6 * truth.std(0)] = np.inf  # a dimension in which truths do not differ counts for nothing
+        std[std == 0] = np.inf
+        here, there = (truth[t] - mean) / std, (draw[t] - mean) / std
         centre = uniforms(seed, 10, (metric << 40) + t, 0, centres * dimension).reshape(centres, dimension)
         centre = 4 * centre - 2 if standardised else centre
-        found.append(((draw[t][:, None] - centre) ** 2).sum(-1) - ((truth[t] - centre) ** 2).sum(-1))
+        found.append(((there[:, None] - centre) ** 2).sum(-1) - ((here - centre) ** 2).sum(-1))
     return np.array(found)
 
 
