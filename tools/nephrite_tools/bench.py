@@ -1,5 +1,5 @@
 """tools/bench: rates of the programs, weak scaling, and the share of each part of the work; train is in bench_train, allreduce in bench_allreduce,
-sample in bench_sample.
+sample in bench_sample, calibration in bench_calibration.
 
 Runs of different numbers of ranks alternate, and the best of each counts: other work on a machine only ever slows a run.
 """
@@ -100,10 +100,10 @@ def table(arguments, best):
 
 
 def main():
-    from . import bench_allreduce, bench_sample, bench_train
+    from . import bench_allreduce, bench_calibration, bench_sample, bench_train
 
     parser = argparse.ArgumentParser(prog="tools/bench", description=__doc__.split("\n\n")[0])
-    parser.add_argument("what", choices=["simulate", "train", "infer", "allreduce", "sample"])
+    parser.add_argument("what", choices=["simulate", "train", "infer", "allreduce", "sample", "calibration"])
     parser.add_argument("--config", type=pathlib.Path, help="campaign file (default config/lsst_y10.yaml)")
     parser.add_argument("--build", type=pathlib.Path, help="where the programs are (default build/release)")
     parser.add_argument("--ranks", default="1,2", help="numbers of ranks to compare (default 1,2)")
@@ -116,12 +116,14 @@ def main():
     parser.add_argument(
         "--work",
         type=int,
-        help="maps, steps or draws of a rank (default 1024, 6 or 8); sample: draws of an observation (default 32)",
+        help="maps, steps or draws of a rank (default 1024, 6 or 8); sample: draws of an observation (default 32);"
+        " calibration: truths (default 500)",
     )
     parser.add_argument("--scratch", help="directory for what the runs write (default: that of temporary files)")
     parser.add_argument("--root", type=pathlib.Path, help=argparse.SUPPRESS)
     bench_allreduce.add_options(parser)
     bench_sample.add_options(parser)
+    bench_calibration.add_options(parser)
     parser.epilog = "Options after -- go to the program."
     own = sys.argv[1:]
     end = own.index("--") if "--" in own else len(own)
@@ -131,7 +133,7 @@ def main():
     arguments.build = arguments.build or arguments.root / "build/release"
     arguments.ranks = [int(ranks) for ranks in arguments.ranks.split(",")]
     arguments.threads = [int(threads) for threads in arguments.threads.split(",")]
-    work = {"simulate": 1024, "train": 6, "infer": 8, "allreduce": 6, "sample": 32}
+    work = {"simulate": 1024, "train": 6, "infer": 8, "allreduce": 6, "sample": 32, "calibration": 500}
     arguments.work = arguments.work or work[arguments.what]
     if arguments.what == "train":
         bench_train.run(arguments)
@@ -139,6 +141,8 @@ def main():
         bench_allreduce.run(arguments)
     elif arguments.what == "sample":
         bench_sample.run(arguments)
+    elif arguments.what == "calibration":
+        bench_calibration.run(arguments)
     else:
         table(arguments, measure(arguments))
 
