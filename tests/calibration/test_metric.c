@@ -36,6 +36,23 @@ static void excess_is_the_difference_of_squared_distances(void **state)
   free(exact);
 }
 
+static void standardised_distances_are_in_standard_deviations_of_the_other_truths(void **state)
+{
+  const float truth[4] = {1, 5, 3, 1000}, draw = 4, centre[4] = {0, 0, 0, 2};
+  const double spread = sqrt(8. / 3); /* of 1, 5 and 3, whose mean is 3 */
+  const DrawBlock block = {3, truth + 3, 1, &draw};
+  double excess;
+  Metric *metric = NULL;
+
+  (void)state;
+  assert_ok(metric_create(METRIC_STANDARDISED, 1, (RandomKey){0, STREAM_CALIBRATION, 0}, &metric));
+  for (int t = 0; t < 4; t++) assert_ok(metric_learn(metric, truth + t));
+  assert_ok(metric_set_centres(metric, 1, centre));
+  assert_ok(metric_excess(metric, &block, 1, &excess));
+  assert_close(excess, (pow(draw - 2, 2) - pow(1000. - 2, 2)) / (spread * spread), 1e-9); /* 1e6 is taken from 1e6 */
+  assert_ok(metric_destroy(&metric));
+}
+
 static void counts_of_exchangeable_truths_are_uniform(void **state)
 {
   enum { TRUTHS = 2000, DRAWS = 9 };
@@ -256,6 +273,7 @@ static void another_number_of_centres_than_was_given_is_refused(void **state)
 }
 
 NEPHRITE_TEST_MAIN(cmocka_unit_test(excess_is_the_difference_of_squared_distances),
+                   cmocka_unit_test(standardised_distances_are_in_standard_deviations_of_the_other_truths),
                    cmocka_unit_test(counts_of_exchangeable_truths_are_uniform),
                    cmocka_unit_test(counts_of_draws_that_are_too_narrow_are_not_uniform),
                    cmocka_unit_test(counts_are_uniform_also_where_dimensions_are_many_more_than_truths),
