@@ -19,7 +19,7 @@ sys.path.insert(0, str(SOURCE / "tools"))
 sys.path.insert(0, str(SOURCE / "tests/programs"))
 
 import synthetic_campaign as synthetic  # noqa: E402
-from nephrite_tools import report, statistics  # noqa: E402
+from nephrite_tools import figures_population, report, statistics  # noqa: E402
 
 FIGURES = (
     "maps",
@@ -394,6 +394,76 @@ class Report(unittest.TestCase):
         synthetic.estimate(self.campaign, "posterior-ks")
         self.assertEqual(run("report", self.campaign).returncode, 0)
         self.assertGreater(page.stat().st_mtime_ns, before)
+
+
+class Population(unittest.TestCase):
+    """Draws and truths of 20 observations, of which each is one number of a map that all share and one of its own."""
+
+    COUNT = 20
+
+    def campaign(self, scratch, width):
+        campaign, rng = pathlib.Path(scratch) / "demo", np.random.default_rng(9)
+        for o in range(self.COUNT):
+            path = campaign / f"coverage/observation-{o:05d}.h5"
+            synthetic.posterior(path, rng)
+            with h5py.File(path, "a") as file:
+                shared = 0.008 * rng.normal(size=file["truth/kappa"].shape)
+                file["truth/kappa"][()] = shared + 0.006 * rng.normal(size=shared.shape)
+                file["kappa"][()] = shared + 0.006 * width * rng.normal(size=file["kappa"].shape)
+        self.assertEqual(run("report", campaign).returncode, 0)
+        return campaign
+
+    def verdicts(self, campaign):
+        text = (campaign / "report/index.html").read_text()
+        names = ("two-point functions", "one-point density")
+        return [re.search(rf"{name} of draws and truths</td>.*?class=\"(holds|fails)\"", text)[1] for name in names]
+
+    def test_draws_like_the_truths_pass_and_numbers_are_those_of_the_maps(self):
+        with tempfile.TemporaryDirectory() as scratch:
+            campaign = self.campaign(scratch, 1)
+            self.assertEqual(self.verdicts(campaign), ["holds", "holds"])
+            rows = table(campaign / "report/two_point.csv")
+            shares = table(campaign / "report/one_point_all.csv")
+            maps = []
+            for path in sorted((campaign / "coverage").glob("*.h5")):
+                with h5py.File(path) as file:
+                    maps.append([file[name][()].astype(float) for name in ("kappa", "truth/kappa")])
+        pixel = np.radians(5) / synthetic.SIZE
+        edges = statistics.multipole_bins((synthetic.SIZE,) * 2, pixel)
+        power = [
+            [statistics.band_powers(m[..., 0, :, :], m[..., 1, :, :], pixel, edges) for m in observed]
+            for observed in maps
+        ]
+        difference = np.array([draws.mean(0) - truth for draws, truth in power])
+        cross = [row for row in rows if (row["bin_i"], row["bin_j"]) == ("1", "2")]
+        for k, row in enumerate(cross):
+            self.assertAlmostEqual(float(row["difference"]) / difference[:, k].mean(), 1, places=5)
+            error = difference[:, k].std(ddof=1) / np.sqrt(self.COUNT)
+            self.assertAlmostEqual(float(row["error"]) / error, 1, places=5)
+        self.assertEqual(len(rows), 3 * difference.shape[1])
+        self.assertEqual(len(shares), synthetic.BINS * 12)
+        for row in shares[3:5]:
+            low, high = float(row["kappa_low"]), float(row["kappa_high"])
+            inside = [[((m >= low) & (m < high)).mean() for m in (draws[:, 0], truth[0])] for draws, truth in maps]
+            drawn, true = np.mean(inside, 0)
+            self.assertAlmostEqual(float(row["truth"]), true, delta=1e-4)
+            self.assertAlmostEqual(float(row["difference"]), drawn - true, delta=1e-4)
+
+    def test_the_worst_of_few_observations_is_judged_by_student(self):
+        rng = np.random.default_rng(10)
+        found = [figures_population.Differences(rng.normal(size=(16, 1)), np.zeros((16, 1))).worst for _ in range(4000)]
+        self.assertAlmostEqual(np.mean([p < 0.01 for _, p in found]), 0.01, delta=0.005)  # by normal errors 0.02
+
+    def test_draws_that_are_too_wide_do_not(self):
+        with tempfile.TemporaryDirectory() as scratch:
+            self.assertEqual(self.verdicts(self.campaign(scratch, 1.3)), ["fails", "fails"])
+
+    def test_few_observations_are_not_enough(self):
+        with tempfile.TemporaryDirectory() as scratch:
+            campaign = pathlib.Path(scratch) / "demo"
+            synthetic.create_campaign(campaign)
+            self.assertEqual(run("report", campaign).returncode, 0)
+            self.assertNotIn("of draws and truths", (campaign / "report/index.html").read_text())
 
 
 class PartialCampaigns(unittest.TestCase):

@@ -13,6 +13,7 @@ from . import (
     figures_comparison,
     figures_maps,
     figures_parameters,
+    figures_population,
     figures_run,
     page,
     products,
@@ -116,6 +117,7 @@ class Contents:
                 "mean over observations; 1 if the data said nothing",
             )
         self.recovery(many)
+        self.population(max(figures_population.known(known), figures_population.known(self.campaign.coverage), key=len))
 
     def observation(self, posterior, suffix):
         """Maps, parameters, spectra and densities of one observation."""
@@ -204,6 +206,30 @@ class Contents:
     def by_chance(pairs):
         """rms shift of means of so many draws in standard deviations of the posterior."""
         return np.sqrt(np.mean([sum(1 / len(posterior.theta) for posterior in pair) for pair in pairs]))
+
+    def population(self, found):
+        """What draws have on average, beside the truths."""
+        if not found:
+            return
+        truth = found[0].map("truth/kappa")
+        geometry = Geometry(*truth.shape[-2:], found[0].field_of_view)
+        two_point, spectra = figures_population.spectra(self.directory, found, geometry)
+        one_point, density = figures_population.one_point(self.directory, found, self.map_scale(truth[None]))
+        for figure, numbers, what in (
+            (two_point, spectra, "two-point functions"),
+            (one_point, density, "one-point density"),
+        ):
+            self.add(figure)
+            largest, p_value = numbers.worst
+            self.row(
+                f"{what} of draws and truths",
+                f"within {largest:.1f} σ",
+                page.Verdict(
+                    p_value > BONFERRONI,
+                    f"largest of {numbers.mean.size} deviations over {len(found)} observations; p = {p_value:.2g}, "
+                    "their number considered",
+                ),
+            )
 
     def recovery(self, found):
         truth = found[0].map("truth/kappa")

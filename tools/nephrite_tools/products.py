@@ -160,6 +160,11 @@ class Posterior:
     def title(self):
         return METHODS.get(self.method, self.method)
 
+    @property
+    def has_maps(self):
+        with h5py.File(self.path, "r") as file:
+            return "kappa" in file
+
     def map(self, dataset):
         """kappa[draw, bin, y, x], truth/kappa[bin, y, x], …; None where the file has none."""
         with h5py.File(self.path, "r") as file:
