@@ -107,27 +107,6 @@ class Quickstart(unittest.TestCase):
             self.assertEqual("-task" in call, program == "nephrite-infer")
         self.assertEqual(self.stages(), [(stage, "3", "0") for stage, _, _ in STAGES])
 
-    def test_with_pretrained_weights_nothing_is_trained(self):
-        tree = self.top / "tree"  # the weights that belong to a campaign file are found by its name
-        (tree / "config/weights").mkdir(parents=True)
-        (tree / "tools").symlink_to(SOURCE / "tools")
-        (tree / "config/benchmark.yaml").write_text("seed: 1\n")
-        tool, weights = tree / "tools/quickstart", tree / "config/weights/benchmark.h5"
-        command = [tool, *self.command("--pretrained", "--", "-infer_draws", "5")[1:]]
-        for code in (65, 0):
-            self.calls.write_text("")
-            done = subprocess.run(command, env=self.environment(), capture_output=True, text=True, timeout=60)
-            self.assertEqual(done.returncode, code, done.stderr)
-            if code:
-                self.assertIn(f"no weights belong to {tree}/config/benchmark.yaml", done.stderr)
-                self.assertEqual(self.calls.read_text(), "")
-            weights.touch()
-        calls = self.calls.read_text().splitlines()[1::2]
-        self.assertEqual([call.split()[0] for call in calls], ["nephrite-simulate", "nephrite-infer", "nephrite-infer"])
-        for call in calls[1:]:
-            self.assertIn(f"-config {tree}/config/benchmark.yaml", call)
-            self.assertTrue(call.endswith(f"-infer_checkpoint {weights} -infer_draws 5"), call)
-
     def test_the_number_of_ranks_does_not_follow_that_of_threads(self):
         first_calls = []
         for threads in ("1", "2"):
