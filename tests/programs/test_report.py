@@ -183,7 +183,11 @@ class Comparison(unittest.TestCase):
                     squares[-1].append(((kappa.mean(0) - truth) ** 2 - noise).mean((1, 2)))
                 (copy / folder).rename(copy / folder.replace("posterior", "coverage"))
             self.assertEqual(run("report", copy).returncode, 0)
-            text = (copy / "report/index.html").read_text()
+            page = copy / "report/index.html"
+            text, before = page.read_text(), page.stat().st_mtime_ns
+            (copy / "coverage-gaussian/observation-00001.h5").touch()
+            self.assertEqual(run("report", copy).returncode, 0)
+            self.assertGreater(page.stat().st_mtime_ns, before)
         self.assertRegex(
             text,
             r"parameters beside exact posterior</td><td[^>]*>Omega_c 0.40 σ.*over 3 observations; 0.29 σ by chance",

@@ -27,7 +27,9 @@ def input_files(directory):
     single = [path for path in (directory / name for name in names) if path.exists()]
     single += sorted(directory.glob("calibration*.h5"))
     return single + [
-        path for folder in ("posterior", "posterior-*", "map", "coverage") for path in directory.glob(f"{folder}/*.h5")
+        path
+        for folder in ("posterior", "posterior-*", "map", "coverage", "coverage-*")
+        for path in directory.glob(f"{folder}/*.h5")
     ]
 
 
