@@ -151,12 +151,12 @@ PetscErrorCode parameter_posterior_evaluate(ParameterPosterior *posterior, const
 PetscErrorCode parameter_posterior_destroy(ParameterPosterior **posterior);
 
 /** What a chain samples: parameter_posterior_evaluate(), or any other density over the prior's parameters. */
-typedef struct {
+typedef struct ParameterDensity {
   PetscErrorCode (*evaluate)(void *context, const double *theta, double *log_density); /**< -inf where it is 0 */
   void *context;
   /** A density close to it that costs less, or NULL.  Steps then follow this one, and where a draw's steps have led the
    * other accepts or refuses, so that draws are of it (Christen & Fox 2005; Liu 2001, section 9.4.3). */
-  PetscErrorCode (*approximate)(void *context, const double *theta, double *log_density);
+  const struct ParameterDensity *approximate;
 } ParameterDensity;
 typedef struct {
   PetscInt warm_up; /**< steps that are not kept, in which the proposal is fitted: some thousands */

@@ -14,8 +14,7 @@ static const OptionSpec specs[] = {
      "bins of the histograms of ranks, at most; fewer where they would hold less than five truths"},
     {"calibrate_grid", VALUE_TEXT, MEMBER(grid), "", "Omega_m,S8,w_0", 0, 0, NULL, SCOPE_CALIBRATION,
      "parameters, or Omega_m or S8, along which truths are divided into cells, by where their posterior lies; those "
-     "that "
-     "are fixed are left out"},
+     "that are fixed are left out"},
     {"calibrate_cells", VALUE_INT, MEMBER(cells), "cells", "3", 1, 10, NULL, SCOPE_CALIBRATION,
      "cells along each of calibrate_grid in which posteriors are judged as well, at most; 1 for none"},
 };

@@ -21,15 +21,14 @@ PetscErrorCode calibration_put(ProductWriter *writer, const char *name, hid_t ty
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-/* A dataset of float64 in a comparison's group. */
-static PetscErrorCode put_in(ProductWriter *writer, int comparison, const char *suffix, PetscInt count,
-                             const char *description, const double *values)
+PetscErrorCode calibration_put_in(ProductWriter *writer, int comparison, const char *name, PetscInt count,
+                                  const char *description, const double *values)
 {
-  char name[128];
+  char path[128];
 
   PetscFunctionBeginUser;
-  snprintf(name, sizeof name, "%s/%s", comparison_name(comparison), suffix);
-  PetscCall(calibration_put(writer, name, H5T_NATIVE_DOUBLE, (hsize_t[]){(hsize_t)count, 0}, description, values));
+  snprintf(path, sizeof path, "%s/%s", comparison_name(comparison), name);
+  PetscCall(calibration_put(writer, path, H5T_NATIVE_DOUBLE, (hsize_t[]){(hsize_t)count, 0}, description, values));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -49,11 +48,12 @@ static PetscErrorCode write_mira(const Results *r, int comparison, const CountTa
   PetscCall(mira_score(table, key_of(r, BOOTSTRAP_KEY, comparison), r->calibrate->bootstraps, &mira));
   PetscCall(
       mira_published(table, RUN_RESAMPLED, key_of(r, PUBLISHED_KEY, comparison), r->calibrate->bootstraps, published));
-  PetscCall(put_in(writer, comparison, "mira/score", 0, "MIRA score, exact in the reference draw", &mira.score));
-  PetscCall(put_in(writer, comparison, "mira/error", 0, "its bootstrap error over truths", &mira.error));
-  PetscCall(put_in(writer, comparison, "mira/expected", 0, "its value if calibrated", &mira.expected));
-  PetscCall(put_in(writer, comparison, "mira/published", 2,
-                   "published estimator: mean and standard deviation over bootstrap samples", published));
+  PetscCall(
+      calibration_put_in(writer, comparison, "mira/score", 0, "MIRA score, exact in the reference draw", &mira.score));
+  PetscCall(calibration_put_in(writer, comparison, "mira/error", 0, "its bootstrap error over truths", &mira.error));
+  PetscCall(calibration_put_in(writer, comparison, "mira/expected", 0, "its value if calibrated", &mira.expected));
+  PetscCall(calibration_put_in(writer, comparison, "mira/published", 2,
+                               "published estimator: mean and standard deviation over bootstrap samples", published));
   if (strstr(comparison_name(comparison), "standardised")) /* one line for each space */
     printf("coverage  MIRA %-20s %.4f +- %.4f (%.4f if calibrated)\n", comparison_name(comparison), mira.score,
            mira.error, mira.expected);
@@ -73,11 +73,11 @@ static PetscErrorCode write_tarp(const Results *r, int comparison, const CountTa
       tarp_coverage(table, levels, alpha, key_of(r, BOOTSTRAP_KEY, comparison), r->calibrate->bootstraps, ecp, error));
   const double deviation = tarp_deviation(levels, alpha, ecp);
 
-  PetscCall(put_in(writer, comparison, "tarp/alpha", levels, "credibility", alpha));
-  PetscCall(put_in(writer, comparison, "tarp/ecp", levels, "expected coverage", ecp));
-  PetscCall(put_in(writer, comparison, "tarp/error", levels, "its bootstrap error over truths", error));
-  PetscCall(
-      put_in(writer, comparison, "tarp/deviation", 0, "largest difference of coverage and credibility", &deviation));
+  PetscCall(calibration_put_in(writer, comparison, "tarp/alpha", levels, "credibility", alpha));
+  PetscCall(calibration_put_in(writer, comparison, "tarp/ecp", levels, "expected coverage", ecp));
+  PetscCall(calibration_put_in(writer, comparison, "tarp/error", levels, "its bootstrap error over truths", error));
+  PetscCall(calibration_put_in(writer, comparison, "tarp/deviation", 0,
+                               "largest difference of coverage and credibility", &deviation));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -98,7 +98,6 @@ static PetscErrorCode write_comparison(const Results *r, int comparison, double 
 static PetscErrorCode write_comparisons(const Results *r, ProductWriter *writer)
 {
   double *level = NULL;
-  PosteriorGrid grid;
   PetscErrorCode error = PETSC_SUCCESS;
 
   PetscFunctionBeginUser;
@@ -106,7 +105,15 @@ static PetscErrorCode write_comparisons(const Results *r, ProductWriter *writer)
   for (int comparison = 0; comparison < COMPARISONS && !error; comparison++)
     error = write_comparison(r, comparison, level, writer);
   PetscCall(PetscFree(level));
-  PetscCall(error);
+  PetscFunctionReturn(error);
+}
+
+static PetscErrorCode write_cells(const Results *r, ProductWriter *writer)
+{
+  PosteriorGrid grid;
+  PetscErrorCode error;
+
+  PetscFunctionBeginUser;
   PetscCall(grid_create(r, &grid));
   error = cells_write(r, &grid, writer);
   PetscCall(grid_destroy(&grid));
@@ -211,8 +218,8 @@ static PetscErrorCode write_widths(const Results *r, ProductWriter *writer)
   PetscCall(calibration_put(writer, "width/prior", H5T_NATIVE_DOUBLE, per_scalar, "prior standard deviation", prior));
   PetscCall(calibration_put(writer, "width/ratio", H5T_NATIVE_DOUBLE, per_scalar,
                             "posterior over prior, mean over truths", ratio));
-  if (scalar_find(r->setup->prior, &r->scalars, "S8") == scalars - 1)
-    printf("coverage  S8: posterior width / prior width %.3f\n", ratio[scalars - 1]);
+  const PetscInt s8 = scalar_find(r->setup->prior, &r->scalars, "S8");
+  if (s8 >= 0) printf("coverage  S8: posterior width / prior width %.3f\n", ratio[s8]);
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -254,6 +261,7 @@ static PetscErrorCode fill(const Results *r, ProductWriter *writer)
   PetscCall(product_attribute_int(writer, NULL, "ties", 1, &r->ties));
   PetscCall(product_attribute_int(writer, NULL, "observations_digest", 1, &r->digest));
   PetscCall(write_comparisons(r, writer));
+  PetscCall(write_cells(r, writer));
   if (r->scalars.count) { /* every parameter may be fixed */
     PetscCall(write_ranks(r, writer));
     PetscCall(write_widths(r, writer));

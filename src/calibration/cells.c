@@ -48,17 +48,6 @@ typedef struct {
   CellMeans means;
 } Cells;
 
-static PetscErrorCode put_numbers(const Cells *c, const char *group, const char *name, PetscInt count,
-                                  const char *description, const double *values)
-{
-  char path[128];
-
-  PetscFunctionBeginUser;
-  snprintf(path, sizeof path, "%s/%s", group, name);
-  PetscCall(calibration_put(c->writer, path, H5T_NATIVE_DOUBLE, (hsize_t[]){(hsize_t)count, 0}, description, values));
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
-
 static PetscErrorCode write_place(const Cells *c)
 {
   const PosteriorGrid *grid = c->grid;
@@ -86,19 +75,20 @@ static PetscErrorCode write_scores(Cells *c, int comparison)
 {
   const Results *r = c->results;
   const CountTable table = {r->truths, r->draws, r->centres, r->count[comparison]};
-  const double expected = (2. * (double)r->draws + 1) / (3. * (double)r->draws);
-  char group[64];
 
   PetscFunctionBeginUser;
   for (int64_t t = 0; t < r->truths; t++) c->value[t] = mira_of_truth(&table, t);
-  cell_means(c->grid, r->truths, c->value, expected, &c->means);
-  snprintf(group, sizeof group, "%s/cells", comparison_name(comparison));
-  PetscCall(put_numbers(c, group, "score", c->grid->count, "MIRA score of the truths in a cell", c->means.mean));
-  PetscCall(put_numbers(c, group, "error", c->grid->count, "its error, by the scatter within cells", c->means.error));
-  PetscCall(put_numbers(c, group, "chi2", 0, "of the scores of all cells, if calibrated in each", &c->means.chi2));
-  PetscCall(put_numbers(c, group, "p_value", 0, "chance of a larger chi^2", &c->means.p_value));
-  PetscCall(put_numbers(c, group, "least_p_value", 0, "of the most deviant cell, times their number, at most 1",
-                        &c->means.least_p_value));
+  cell_means(c->grid, r->truths, c->value, mira_expected(r->draws), &c->means);
+  PetscCall(calibration_put_in(c->writer, comparison, "cells/score", c->grid->count,
+                               "MIRA score of the truths in a cell", c->means.mean));
+  PetscCall(calibration_put_in(c->writer, comparison, "cells/error", c->grid->count,
+                               "its error, by the scatter within cells", c->means.error));
+  PetscCall(calibration_put_in(c->writer, comparison, "cells/chi2", 0,
+                               "of the scores of all cells, if calibrated in each", &c->means.chi2));
+  PetscCall(
+      calibration_put_in(c->writer, comparison, "cells/p_value", 0, "chance of a larger chi^2", &c->means.p_value));
+  PetscCall(calibration_put_in(c->writer, comparison, "cells/least_p_value", 0,
+                               "of the most deviant cell, times their number, at most 1", &c->means.least_p_value));
   if (strstr(comparison_name(comparison), "standardised")) /* one line for each space */
     printf("coverage  MIRA in cells %-24s p-value %.3g, most deviant cell %.3g\n", comparison_name(comparison),
            c->means.p_value, c->means.least_p_value);

@@ -13,14 +13,13 @@ enum { TRUTHS_PER_CELL = 16 };
 /* The scalars that calibrate_grid names, those that are fixed left out. */
 static PetscErrorCode find_axes(const Prior *prior, const CalibrateConfig *calibrate, PosteriorGrid *grid)
 {
-  char names[OPTION_TEXT_SIZE], *next = names, *name;
+  char names[OPTION_TEXT_SIZE], *rest = NULL;
   Scalars scalars;
 
   PetscFunctionBeginUser;
   PetscCall(scalars_of(prior, &scalars));
   PetscCall(PetscStrncpy(names, calibrate->grid, sizeof names));
-  while ((name = strsep(&next, ", "))) {
-    if (!*name) continue;
+  for (char *name = strtok_r(names, ", ", &rest); name; name = strtok_r(NULL, ", ", &rest)) {
     const PetscInt scalar = scalar_find(prior, &scalars, name);
 
     PetscCheck(scalar_is_known(prior, name), PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,

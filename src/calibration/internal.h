@@ -86,10 +86,14 @@ PetscErrorCode cells_write(const Results *results, const PosteriorGrid *grid, Pr
 
 /** MIRA of one truth, the mean over its centres. */
 double mira_of_truth(const CountTable *table, int64_t truth);
+double mira_expected(int64_t draws); /**< its expectation, if calibrated */
 
 /** Declare and write.  \param shape ends with 0: {0, 0} is a scalar */
 PetscErrorCode calibration_put(ProductWriter *writer, const char *name, hid_t type, const hsize_t shape[2],
                                const char *description, const void *values);
+/** Numbers of a comparison, in its group.  \param count  0 for one by itself */
+PetscErrorCode calibration_put_in(ProductWriter *writer, int comparison, const char *name, PetscInt count,
+                                  const char *description, const double *values);
 /** Scores, coverage, ranks and widths to calibration.h5, and in short to standard output.  Not collective. */
 PetscErrorCode calibration_write(const Results *results, const char *path);
 enum { CALIBRATION_FORMAT = 2 };

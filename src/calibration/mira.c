@@ -10,6 +10,11 @@ static double score_of_count(double m, double draws)
   return (draws + 1) / (2 * draws) + m * (draws - m) / (draws * draws);
 }
 
+double mira_expected(int64_t draws)
+{
+  return (2. * (double)draws + 1) / (3. * (double)draws);
+}
+
 double mira_of_truth(const CountTable *table, int64_t t)
 {
   double sum = 0;
@@ -28,7 +33,7 @@ PetscErrorCode mira_score(const CountTable *table, RandomKey key, PetscInt boots
   for (int64_t t = 0; t < table->truths; t++) sum += value[t] = mira_of_truth(table, t);
   score->score = sum / (double)table->truths;
   score->error = bootstrap_error(table->truths, value, key, bootstraps);
-  score->expected = (2. * (double)table->draws + 1) / (3. * (double)table->draws);
+  score->expected = mira_expected(table->draws);
   PetscCall(PetscFree(value));
   PetscFunctionReturn(PETSC_SUCCESS);
 }

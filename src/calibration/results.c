@@ -31,7 +31,6 @@ static PetscErrorCode read_counts(Results *r, ProductReader *file, const char *p
     char name[64];
     int64_t ties = 0;
     hsize_t shape[PRODUCT_MAX_RANK];
-
     PetscBool counted;
 
     snprintf(name, sizeof name, "counts/%s", comparison_name(comparison));

@@ -22,15 +22,19 @@ static const struct {
   double (*value)(const double *theta);
 } derived[DERIVED_SCALARS] = {{"Omega_m", omega_m_of}, {"S8", s8_of}};
 
+static const char *column_name(const Prior *prior, PetscInt column)
+{
+  const PetscInt parameters = prior_count(prior);
+
+  return column < parameters ? prior_name(prior, column) : derived[column - parameters].name;
+}
+
 static PetscErrorCode add_scalar(const Prior *prior, PetscInt column, Scalars *scalars)
 {
-  const char *name =
-      column < scalars->parameters ? prior_name(prior, column) : derived[column - scalars->parameters].name;
-
   PetscFunctionBeginUser;
   scalars->column[scalars->count] = column;
   PetscCall(PetscStrlcat(scalars->names, scalars->count++ ? "," : "", sizeof scalars->names));
-  PetscCall(PetscStrlcat(scalars->names, name, sizeof scalars->names));
+  PetscCall(PetscStrlcat(scalars->names, column_name(prior, column), sizeof scalars->names));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -50,9 +54,7 @@ PetscErrorCode scalars_of(const Prior *prior, Scalars *scalars)
 
 const char *scalar_name(const Prior *prior, const Scalars *scalars, PetscInt scalar)
 {
-  const PetscInt column = scalars->column[scalar];
-
-  return column < scalars->parameters ? prior_name(prior, column) : derived[column - scalars->parameters].name;
+  return column_name(prior, scalars->column[scalar]);
 }
 
 PetscInt scalar_find(const Prior *prior, const Scalars *scalars, const char *name)
@@ -65,10 +67,8 @@ PetscInt scalar_find(const Prior *prior, const Scalars *scalars, const char *nam
 
 PetscBool scalar_is_known(const Prior *prior, const char *name)
 {
-  for (PetscInt p = 0; p < prior_count(prior); p++)
-    if (!strcmp(prior_name(prior, p), name)) return PETSC_TRUE;
-  for (int d = 0; d < DERIVED_SCALARS; d++)
-    if (!strcmp(derived[d].name, name)) return PETSC_TRUE;
+  for (PetscInt column = 0; column < prior_count(prior) + DERIVED_SCALARS; column++)
+    if (!strcmp(column_name(prior, column), name)) return PETSC_TRUE;
   return PETSC_FALSE;
 }
 

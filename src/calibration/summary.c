@@ -14,7 +14,7 @@ struct Summary {
   PetscInt bins, ny, nx, bands;
   Fourier *fourier; /* of SUMMARY_SPECTRA: */
   double _Complex *modes; /* [bins][ny][nx/2+1] */
-  int *band; /* [ny][nx/2+1] */
+  int *band; /* [ny][nx/2+1], 0 outside of all */
   double *share; /* [ny][nx/2+1] of a mode's power in the mean of its band; 0 outside of all */
 };
 
@@ -48,17 +48,15 @@ static PetscErrorCode place_modes(Summary *s, double pixel)
       const PetscInt mode = y * columns + x;
       const double ky = (double)fourier_frequency(y, s->ny) * longer / s->ny, kx = (double)x * longer / s->nx;
 
-      s->band[mode] = band_of(s, hypot(kx, ky), nyquist);
-      s->share[mode] = s->band[mode] < 0 ? 0 : x == 0 || 2 * x == s->nx ? 1 : 2;
-      if (s->band[mode] >= 0) total[s->band[mode]] += s->share[mode];
+      const int band = band_of(s, hypot(kx, ky), nyquist);
+
+      s->band[mode] = PetscMax(band, 0);
+      s->share[mode] = band < 0 ? 0 : x == 0 || 2 * x == s->nx ? 1 : 2;
+      total[s->band[mode]] += s->share[mode];
     }
   const double unit =
       pixel * pixel / ((double)s->ny * (double)s->nx); /* of an unnormalised transform's square, in sr */
-  for (size_t mode = 0; mode < mode_count(s); mode++)
-    if (s->band[mode] < 0)
-      s->band[mode] = 0;
-    else
-      s->share[mode] *= unit / total[s->band[mode]];
+  for (size_t mode = 0; mode < mode_count(s); mode++) s->share[mode] *= unit / total[s->band[mode]];
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 

@@ -78,26 +78,16 @@ static PetscErrorCode look_at(Worker *w, Exact *e)
 
 static PetscErrorCode log_density(void *context, const double *theta, double *value)
 {
-  const Exact *e = context;
-
   PetscFunctionBeginUser;
-  PetscCall(parameter_posterior_evaluate(e->parameters, theta, value));
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
-
-static PetscErrorCode emulated_log_density(void *context, const double *theta, double *value)
-{
-  const Exact *e = context;
-
-  PetscFunctionBeginUser;
-  PetscCall(parameter_posterior_evaluate(e->followed, theta, value));
+  PetscCall(parameter_posterior_evaluate(context, theta, value));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
 static PetscErrorCode draw_parameters(Worker *w, Exact *e, RandomKey key, Block *block)
 {
   const InferConfig *infer = w->setup->infer;
-  const ParameterDensity density = {log_density, e, e->emulator ? emulated_log_density : NULL};
+  const ParameterDensity followed = {log_density, e->followed, NULL};
+  const ParameterDensity density = {log_density, e->parameters, e->followed ? &followed : NULL};
   const ChainLength length = {infer->warmup ? infer->warmup : WARM_UP, block->count,
                               infer->thinning ? infer->thinning : THINNING};
   ChainDraws draws = {.theta = block->theta};

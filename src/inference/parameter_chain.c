@@ -44,10 +44,10 @@ typedef struct {
 
 static PetscErrorCode follow(const Chain *c, const double *theta, double *log_density)
 {
-  const ParameterDensity *const d = c->density;
+  const ParameterDensity *const followed = c->density->approximate ? c->density->approximate : c->density;
 
   PetscFunctionBeginUser;
-  PetscCall((d->approximate ? d->approximate : d->evaluate)(d->context, theta, log_density));
+  PetscCall(followed->evaluate(followed->context, theta, log_density));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 

@@ -160,7 +160,6 @@ static void integrate(ParameterPosterior *posterior, double reference, const dou
   for (int m = INTEGRALS - 1; m >= 0; m--) integral[m] /= integral[ONE];
 }
 
-/* Draws of two parameters of a real observation against the posterior on a grid. */
 /* The ridge, off by as much as it is wide, and wider. */
 static PetscErrorCode density_near_the_ridge(void *prior, const double *theta, double *log_density)
 {
@@ -177,7 +176,8 @@ static void draws_are_of_the_exact_density_whatever_is_followed(void **state)
 {
   const double error = 1 / sqrt(LENGTH.draws / 2.); /* a draw that is refused is the last one again */
   Prior *prior = make_prior(2, (int[]){OMEGA_C, SIGMA_8}, (const char *[]){"uniform:0,0.9", "uniform:0.3,1.3"});
-  Run r = run(prior, &(ParameterDensity){density_of_a_ridge, prior, density_near_the_ridge}, LENGTH, 0);
+  const ParameterDensity ridge = {density_of_a_ridge, prior, NULL}, near = {density_near_the_ridge, prior, NULL};
+  Run r = run(prior, &(ParameterDensity){density_of_a_ridge, prior, &near}, LENGTH, 0);
 
   (void)state;
   assert_within(mean(&r, OMEGA_C), CENTRE[0], 4 * error * WIDTH[0]); /* the other's is 6 of these away */
@@ -195,7 +195,7 @@ static void draws_are_of_the_exact_density_whatever_is_followed(void **state)
   }
   assert_within((double)same / LENGTH.draws, 1 - r.draws.accepted, 0.002);
   free_run(&r);
-  r = run(prior, &(ParameterDensity){density_of_a_ridge, prior, density_of_a_ridge}, LENGTH, 0);
+  r = run(prior, &(ParameterDensity){density_of_a_ridge, prior, &ridge}, LENGTH, 0);
   assert_true(r.draws.accepted == 1);
   free_run(&r);
   assert_ok(prior_destroy(&prior));
@@ -207,7 +207,8 @@ static void where_the_exact_density_is_0_no_draw_is_but_the_start(void **state)
 {
   enum { DRAWS = 20 };
   Prior *prior = published_prior();
-  Run r = run(prior, &(ParameterDensity){density_of_nothing, prior, density_of_prior}, (ChainLength){50, DRAWS, 5}, 0);
+  const ParameterDensity followed = {density_of_prior, prior, NULL};
+  Run r = run(prior, &(ParameterDensity){density_of_nothing, prior, &followed}, (ChainLength){50, DRAWS, 5}, 0);
 
   (void)state;
   assert_true(r.draws.accepted == 0);
@@ -217,6 +218,7 @@ static void where_the_exact_density_is_0_no_draw_is_but_the_start(void **state)
   assert_ok(prior_destroy(&prior));
 }
 
+/* Draws of two parameters of a real observation against the posterior on a grid. */
 static void a_chain_of_a_posterior_has_the_moments_that_a_grid_gives(void **state)
 {
   const ChainLength length = {.warm_up = 800, .draws = 500, .thinning = 10}; /* a step of two parameters: 1 ms */

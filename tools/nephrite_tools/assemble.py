@@ -199,7 +199,8 @@ class Contents:
             self.row(
                 f"errors of map means beside {title}",
                 ", ".join(f"{value:.3f}" for value in worse),
-                "ratio of root mean squares of (mean − truth), bin by bin, of as many draws each, " + over,
+                "ratio of root mean squares of (posterior mean − truth), bin by bin, the draws' own scatter taken off, "
+                + over,
             )
 
     @staticmethod
@@ -284,13 +285,14 @@ class Contents:
         if cells is not None:
             self.cells(of, spaces, cells)
         if ranks:
-            least = min(ranks, key=lambda r: r.p_value)
-            corrected = min(1.0, least.p_value * len(ranks))
-            self.row(
-                f"SBC, least p-value{of}",
-                f"{corrected:.2g}",
-                page.Verdict(corrected > BONFERRONI, f"{least.name}, times {len(ranks)} scalars tested"),
-            )
+            self.least(f"SBC, least p-value{of}", [r.name for r in ranks], [r.p_value for r in ranks])
+
+    def least(self, quantity, scalars, p_values, more=""):
+        """The least p-value of all scalars, their number considered."""
+        k = int(np.argmin(p_values))
+        corrected = min(1.0, p_values[k] * len(scalars))
+        words = f"{scalars[k]}, times {len(scalars)} scalars tested{more}"
+        self.row(quantity, f"{corrected:.2g}", page.Verdict(corrected > BONFERRONI, words))
 
     def cells(self, of, spaces, cells):
         """Are all cells together as they should be, and which is furthest from it?"""
@@ -304,19 +306,14 @@ class Contents:
                     f"furthest off: {space.cell_score[far]:.3f} ± {space.cell_error[far]:.3f} in cell {far}",
                 ),
             )
-        least = int(np.argmin(cells.bias_p_value))
-        corrected = min(1.0, cells.bias_p_value[least] * len(cells.scalars))
         cell = int(figures_cells.worst(cells)[0])
         strongest = int(np.argmax(np.abs(figures_cells.significance(cells)[:, cell])))
-        self.row(
+        self.least(
             f"bias in {cells.truths.size} cells, least p-value{of}",
-            f"{corrected:.2g}",
-            page.Verdict(
-                corrected > BONFERRONI,
-                f"{cells.scalars[least]}, times {len(cells.scalars)} scalars tested; worst cell {cell}: "
-                f"{cells.scalars[strongest]} off by {cells.bias[strongest, cell]:+.2f} ± {cells.bias_error[strongest, cell]:.2f} std, "
-                f"dispersion {cells.dispersion[strongest, cell]:.2f}",
-            ),
+            cells.scalars,
+            cells.bias_p_value,
+            f"; worst cell {cell}: {cells.scalars[strongest]} off by {cells.bias[strongest, cell]:+.2f} ± "
+            f"{cells.bias_error[strongest, cell]:.2f} std, dispersion {cells.dispersion[strongest, cell]:.2f}",
         )
 
     def run_times(self):

@@ -4,14 +4,14 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from . import style
+from .statistics import in_errors
 
 WORST = 27  # cells shown one by one
 
 
 def deviations(space):
     """[cell]: of the score from its value when calibrated, in its error."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(space.cell_error > 0, (space.cell_score - space.expected) / space.cell_error, 0.0)
+    return in_errors(space.cell_score - space.expected, space.cell_error)
 
 
 def where(cells, cell):
@@ -105,8 +105,7 @@ def scores(directory, spaces, cells):
 
 def significance(cells):
     """[scalar, cell]: biases in their errors."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(cells.bias_error > 0, cells.bias / cells.bias_error, 0.0)
+    return in_errors(cells.bias, cells.bias_error)
 
 
 def worst(cells):

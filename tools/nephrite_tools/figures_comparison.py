@@ -92,45 +92,27 @@ def maps(directory, name, one, other, scale):
     return saved, (rms, spread)
 
 
-def _drawn(posterior):
-    draws = posterior.map("kappa")
-    return draws[np.linspace(0, len(draws) - 1, min(DRAWS_USED, len(draws))).astype(int)].astype(float)
-
-
 def spectra(directory, name, one, other, geometry):
     """Mean C_ij(ell) of the draws over that of the other's draws, with the scatter of its mean."""
-    draws, reference = _drawn(one), _drawn(other)
+    draws, reference = one.drawn(DRAWS_USED), other.drawn(DRAWS_USED)
     edges = multipole_bins(draws.shape[-2:], geometry.pixel)
     ell = band_centres(draws.shape[-2:], geometry.pixel, edges)
     bins, rows = draws.shape[1], []
-    figure, axes = plt.subplots(
+    figure, draw = style.ratio_panels(
         bins,
-        bins,
-        figsize=(style.WIDTH, style.WIDTH * 0.7),
-        sharex=True,
-        sharey=True,
-        squeeze=False,
-        gridspec_kw={"hspace": 0.06, "wspace": 0.06},
+        ell,
+        {"color": style.REFERENCE, "lw": 0.8},
+        (0.5, 1.5),
+        r"$\langle C_{ij}(\ell)\rangle$ / that of the reference",
     )
     for i in range(bins):
-        for j in range(bins):
-            ax = axes[i, j]
-            if j > i:
-                ax.set_visible(False)
-                continue
+        for j in range(i + 1):
             power, expected = (band_powers(x[:, i], x[:, j], geometry.pixel, edges) for x in (draws, reference))
             mean = expected.mean(0)
             ratio = power.mean(0) / mean
             error = np.hypot(*(x.std(0, ddof=1) / np.sqrt(len(x)) for x in (power, expected))) / np.abs(mean)
-            ax.axhline(1, color=style.REFERENCE, lw=0.8)
-            ax.errorbar(ell, ratio, error, color=style.POSTERIOR, fmt="o", ms=2, lw=0.9)
-            ax.set_xscale("log")
-            ax.set_ylim(0.5, 1.5)
-            ax.text(0.05, 0.06, f"{i + 1}–{j + 1}", transform=ax.transAxes, fontsize=8)
-            ax.tick_params(labelsize=6.5, which="both")
+            draw(j, i, ratio, error)
             rows += [[i + 1, j + 1, *map(float, values)] for values in zip(ell, ratio, error)]
-    figure.supxlabel(r"multipole $\ell$", y=0.02, fontsize=9)
-    figure.supylabel(r"$\langle C_{ij}(\ell)\rangle$ / that of the reference", x=0.05, fontsize=9)
     return style.save(
         directory,
         name,
@@ -145,7 +127,7 @@ def spectra(directory, name, one, other, geometry):
 
 def one_point(directory, name, one, other, scale):
     """One-point density of kappa in the draws of both."""
-    draws, reference = _drawn(one), _drawn(other)
+    draws, reference = one.drawn(DRAWS_USED), other.drawn(DRAWS_USED)
     bins, rows = draws.shape[1], []
     figure, axes = plt.subplots(
         1, bins, figsize=(style.WIDTH, 1.75), sharey=True, squeeze=False, gridspec_kw={"wspace": 0.08}

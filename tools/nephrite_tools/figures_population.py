@@ -10,7 +10,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from . import style
-from .statistics import band_centres, band_powers, multipole_bins
+from .statistics import band_centres, band_powers, in_errors, multipole_bins
 
 LEAST = 16  # observations, for the scatter to be known
 DRAWS_USED = 64  # of each observation
@@ -34,7 +34,7 @@ class Differences:
 
     @property
     def significance(self):
-        return np.divide(self.mean, self.error, out=np.zeros_like(self.mean), where=self.error > 0)
+        return in_errors(self.mean, self.error)
 
     @property
     def worst(self):
@@ -48,9 +48,7 @@ class Differences:
 
 
 def _maps(posterior):
-    draws = posterior.map("kappa")
-    chosen = np.linspace(0, len(draws) - 1, min(DRAWS_USED, len(draws))).astype(int)
-    return draws[chosen].astype(float), posterior.map("truth/kappa").astype(float)
+    return posterior.drawn(DRAWS_USED), posterior.map("truth/kappa").astype(float)
 
 
 def two_point(posteriors, geometry):
@@ -70,35 +68,20 @@ def two_point(posteriors, geometry):
 def spectra(directory, posteriors, geometry):
     """Mean power of draws over that of truths, for all pairs of bins.  Returns the figure and Differences."""
     found, pairs, ell = two_point(posteriors, geometry)
-    bins = pairs[-1][0] + 1
-    figure, axes = plt.subplots(
-        bins,
-        bins,
-        figsize=(style.WIDTH, style.WIDTH * 0.7),
-        sharex=True,
-        sharey=True,
-        squeeze=False,
-        gridspec_kw={"hspace": 0.06, "wspace": 0.06},
+    figure, draw = style.ratio_panels(
+        pairs[-1][0] + 1,
+        ell,
+        {"color": style.TRUTH, "lw": 0.8, "ls": "--"},
+        (0.7, 1.3),
+        r"$\langle C_{ij}(\ell)\rangle$ of draws / of truths",
     )
-    for ax in axes.ravel():
-        ax.set_visible(False)
     rows = []
     for k, (i, j) in enumerate(pairs):
-        ax = axes[j, i]
-        ax.set_visible(True)
-        ax.axhline(1, color=style.TRUTH, lw=0.8, ls="--")
-        ratio, error = 1 + found.mean[k] / found.truth[k], found.error[k] / np.abs(found.truth[k])
-        ax.errorbar(ell, ratio, error, color=style.POSTERIOR, fmt="o", ms=2, lw=0.9)
-        ax.set_xscale("log")
-        ax.set_ylim(0.7, 1.3)
-        ax.text(0.05, 0.06, f"{i + 1}–{j + 1}", transform=ax.transAxes, fontsize=8)
-        ax.tick_params(labelsize=6.5, which="both")
+        draw(i, j, 1 + found.mean[k] / found.truth[k], found.error[k] / np.abs(found.truth[k]))
         rows += [
             [i + 1, j + 1, *map(float, values)]
             for values in zip(ell, found.truth[k], found.mean[k], found.error[k], found.significance[k])
         ]
-    figure.supxlabel(r"multipole $\ell$", y=0.02, fontsize=9)
-    figure.supylabel(r"$\langle C_{ij}(\ell)\rangle$ of draws / of truths", x=0.05, fontsize=9)
     return (
         style.save(
             directory,

@@ -121,10 +121,6 @@ class Cells:
         """Cells along each axis."""
         return round(self.truths.size ** (1 / len(self.axes)))
 
-    def place(self, cell):
-        """Number of the cell's part along each axis, from 0."""
-        return np.unravel_index(cell, (self.along,) * len(self.axes))
-
 
 @dataclasses.dataclass
 class Ranks:
@@ -169,6 +165,11 @@ class Posterior:
         """kappa[draw, bin, y, x], truth/kappa[bin, y, x], …; None where the file has none."""
         with h5py.File(self.path, "r") as file:
             return np.asarray(file[dataset][()], np.float32) if dataset in file else None
+
+    def drawn(self, most):
+        """kappa of so many draws at most, evenly chosen, in float64."""
+        draws = self.map("kappa")
+        return draws[np.linspace(0, len(draws) - 1, min(most, len(draws))).astype(int)].astype(float)
 
     def observed(self, bins):
         """The observation as a convergence map per bin: the E mode of shear."""

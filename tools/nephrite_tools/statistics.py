@@ -76,6 +76,12 @@ def band_centres(shape, pixel, edges):
     )
 
 
+def in_errors(deviation, error):
+    """Deviations in their errors; 0 where there is no error."""
+    deviation, error = np.asarray(deviation, float), np.asarray(error, float)
+    return np.divide(deviation, error, out=np.zeros_like(deviation), where=error > 0)
+
+
 def correlation(a, b):
     """Pearson coefficient over the pixels of maps [..., ny, nx]; 0 where a map is constant."""
     a = a - a.mean(axis=(-2, -1), keepdims=True)

@@ -77,6 +77,35 @@ class Figure:
     csv: str
 
 
+def ratio_panels(bins, ell, reference, limits, ylabel):
+    """Panels of the pairs of bins, for ratios by multipole.  Returns the figure and draw(i, j, ratio, error) for i <= j."""
+    figure, axes = plt.subplots(
+        bins,
+        bins,
+        figsize=(WIDTH, WIDTH * 0.7),
+        sharex=True,
+        sharey=True,
+        squeeze=False,
+        gridspec_kw={"hspace": 0.06, "wspace": 0.06},
+    )
+    for i in range(bins):
+        for ax in axes[i, i + 1 :]:
+            ax.set_visible(False)
+
+    def draw(i, j, ratio, error):
+        ax = axes[j, i]
+        ax.axhline(1, **reference)
+        ax.errorbar(ell, ratio, error, color=POSTERIOR, fmt="o", ms=2, lw=0.9)
+        ax.set_xscale("log")
+        ax.set_ylim(*limits)
+        ax.text(0.05, 0.06, f"{j + 1}–{i + 1}", transform=ax.transAxes, fontsize=8)
+        ax.tick_params(labelsize=6.5, which="both")
+
+    figure.supxlabel(r"multipole $\ell$", y=0.02, fontsize=9)
+    figure.supylabel(ylabel, x=0.05, fontsize=9)
+    return figure, draw
+
+
 def save(directory, name, title, caption, figure, header, rows):
     """Write NAME.png and NAME.csv, and say what the page shows of them."""
     directory = pathlib.Path(directory)
