@@ -101,13 +101,18 @@ typedef struct {
   PetscErrorCode (*step_done)(void *context, PetscInt step, const Scalar *z, const Scalar *z_theta);
   void *context;
 } SamplerMonitor;
+/** What the network is told of observations, in normalised units. */
+typedef struct {
+  const Scalar *channels; /**< [draws][observation_channels][ny][nx] */
+  const Scalar *spectra; /**< [draws][network_spectra_count()] */
+} SamplerCondition;
 /** Integrate from given noise, in normalised units; every draw may have an observation of its own.
- * \param channels [draws][observation_channels][ny][nx]  \param draws at most the batch
+ * \param draws at most the batch
  * \param[in,out] z [draws][bins][ny][nx]  \param[in,out] z_theta [draws][parameters]  \param monitor may be NULL
  * Errors: NEPHRITE_ERR_INTERNAL if a prediction is not finite, and those of the monitor; NEPHRITE_ERR_CONFIG if the
  * adaptive solver cannot reach its tolerance. */
-PetscErrorCode sampler_integrate(Sampler *sampler, const Scalar *channels, PetscInt draws, Scalar *z, Scalar *z_theta,
-                                 const SamplerMonitor *monitor);
+PetscErrorCode sampler_integrate(Sampler *sampler, const SamplerCondition *condition, PetscInt draws, Scalar *z,
+                                 Scalar *z_theta, const SamplerMonitor *monitor);
 /** Draws first … first+count-1 of an observation: draw d starts from the normals at positions d (map size + parameters)
  * on, first the map's, then the parameters'. */
 typedef struct {

@@ -167,6 +167,23 @@ static inline PetscInt fourier_frequency(PetscInt i, PetscInt n)
   return i < (n + 1) / 2 ? i : i - n;
 }
 
+/** Auto and cross spectra of some periodic maps, averaged in bands of wavenumber that are equal in ln k.  A band with
+ * no mode of the grid in it has power 0.  Work space for one thread; create from one thread at a time (FFTW's planner).
+ */
+typedef struct BandPowers BandPowers;
+/** Bands begin at the fundamental mode of the longer side, and end at its Nyquist frequency or with the grid's corner.
+ */
+typedef enum { BANDS_TO_NYQUIST, BANDS_TO_CORNER } BandLimit;
+/** \param maps, bands  at least 1.  Errors: NEPHRITE_ERR_INTERNAL: no pixels, or FFTW has no memory. */
+PetscErrorCode band_powers_create(PetscInt ny, PetscInt nx, PetscInt maps, PetscInt bands, BandLimit limit,
+                                  BandPowers **band_powers);
+PetscInt band_powers_count(const BandPowers *band_powers); /**< pairs of maps x bands */
+/** \param maps [maps][ny][nx]
+ * \param[out] power [pairs][bands] of pairs (0,0), (0,1) … (1,1), …, per squared value of the maps and area of a pixel:
+ * white noise of variance s^2 has s^2 */
+void band_powers_of(BandPowers *band_powers, const float *maps, double *power);
+PetscErrorCode band_powers_destroy(BandPowers **band_powers);
+
 /** Shear of a periodic convergence map and back (Kaiser & Squires 1993): per mode gamma = (c + i s) kappa
  * with c = (k_x^2 - k_y^2)/k^2, s = 2 k_x k_y/k^2, both 0 at k = 0 and s = 0 on the Nyquist lines, where it would not
  * be real. Work space for one thread; create from one thread at a time (FFTW's planner). */

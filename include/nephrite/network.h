@@ -19,13 +19,17 @@ typedef float Scalar;
 #endif
 
 typedef enum { CONDITIONING_TOKENS, CONDITIONING_CHANNELS } Conditioning;
+/** What the heads say: the clean data, or what is left of them by the best linear guess from the noisy data alone. */
+typedef enum { OUTPUT_CLEAN, OUTPUT_RESIDUAL } NetworkOutput;
 
 /** The `network` section of a campaign file. */
 typedef struct {
   PetscInt depth, width, heads, patch, observation_patch, observation_start, cosmology_tokens, bottleneck;
   PetscInt time_frequencies;
+  PetscInt spectra; /**< band powers of each pair of bins of the observation that cosmology tokens are told; 0: none */
   PetscInt dropout_first, dropout_last; /**< blocks with dropout; -1: those of the middle half */
   int conditioning; /**< ::Conditioning */
+  int output; /**< ::NetworkOutput */
   double rms_epsilon, time_floor, rope_base, time_max_period, dropout;
 } NetworkConfig;
 extern const OptionTable network_options;
@@ -35,6 +39,13 @@ typedef struct {
   PetscInt ny, nx, bins, observation_channels, parameters;
   NetworkConfig config;
 } NetworkShape;
+/** Numbers of all pairs of bins that cosmology tokens are told: `spectra` of each. */
+static inline PetscInt network_spectra_count(const NetworkShape *shape)
+{
+  return shape->bins * (shape->bins + 1) / 2 * shape->config.spectra;
+}
+/** Most of them. */
+enum { NEPHRITE_MAX_SPECTRA = 1024 };
 /** Can there be such a network?
  * Errors: NEPHRITE_ERR_CONFIG, naming the option: a patch larger than the map, heads that do not divide the width, … */
 PetscErrorCode network_shape_check(const NetworkShape *shape);
@@ -108,6 +119,7 @@ typedef struct {
   const Scalar *z_theta; /* [batch][parameters] */
   const Scalar
       *observation; /* [batch][observation_channels][ny][nx]; NULL: that of the last call, of as many samples */
+  const Scalar *spectra; /* [batch][network_spectra_count()] of the observation, and given with it */
   const Scalar *t; /* [batch] */
   const uint64_t *dropout; /* [batch] random index of each sample, for the dropout stream; NULL: no dropout */
   int64_t seed; /* of the dropout stream */

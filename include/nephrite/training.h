@@ -45,7 +45,24 @@ typedef struct {
   PetscInt bins, parameters;
   double map_std[NEPHRITE_MAX_BINS];
   double theta_mean[NEPHRITE_MAX_PARAMETERS], theta_std[NEPHRITE_MAX_PARAMETERS];
+  PetscInt spectra; /**< network_spectra_count() */
+  double spectra_mean[NEPHRITE_MAX_SPECTRA], spectra_std[NEPHRITE_MAX_SPECTRA]; /**< of band_powers_of() */
 } Normalisation;
+
+/** What the network is told of an observation, in its own units.  Work space for one thread; create from one thread at
+ * a time (FFTW's planner). */
+typedef struct Conditioner Conditioner;
+/** \param normalisation  copied; of the shape's sizes */
+PetscErrorCode conditioner_create(const NetworkShape *shape, const Normalisation *normalisation,
+                                  Conditioner **conditioner);
+/** Channels of data, each made of bin c modulo the number of bins, are divided by the standard deviation of the
+ * convergence of that bin; a mask or weights stay as they are.
+ * \param channels [observation_channels][ny][nx] of observer_present()
+ * \param[out] observation [observation_channels][ny][nx]
+ * \param[out] spectra [network_spectra_count()] band powers of the first channels, one of each bin, less their mean and
+ * by their standard deviation over training */
+void conditioner_apply(Conditioner *conditioner, const float *channels, Scalar *observation, Scalar *spectra);
+PetscErrorCode conditioner_destroy(Conditioner **conditioner);
 
 /** AdamW with clipping over all parameters, and the exponential average of the weights (network.md, section 8). */
 typedef struct Optimizer Optimizer;

@@ -12,11 +12,12 @@ struct Sampler {
   Network *network;
   SamplerSettings settings;
   PetscInt batch;
-  size_t map_size, channel_size;
+  size_t map_size, channel_size, spectra_size;
   PetscInt parameters;
   int64_t evaluations; /* of the network, each of one draw */
-  const Scalar *shown; /* channels the network has yet to see; it keeps what depends on them */
-  Scalar *channels; /* [batch][channel_size] */
+  Conditioner *conditioner;
+  SamplerCondition shown; /* what the network has yet to see; it keeps what depends on it */
+  Scalar *channels, *spectra; /* [batch][channel_size], [batch][spectra_size] */
   Scalar *z; /* [batch][map_size], and behind the maps at hand [batch][parameters] */
   Scalar *work; /* [solver->work] such */
   Scalar *t; /* [batch] */
@@ -38,10 +39,13 @@ PetscErrorCode sampler_create(const Model *model, PetscInt batch, const SamplerS
   s->settings = *settings;
   s->map_size = (size_t)(shape->bins * shape->ny * shape->nx);
   s->channel_size = (size_t)(shape->observation_channels * shape->ny * shape->nx);
+  s->spectra_size = (size_t)network_spectra_count(shape);
   s->parameters = shape->parameters;
   const size_t numbers = (size_t)batch * (s->map_size + (size_t)s->parameters);
   PetscCall(PetscMalloc4((size_t)batch * s->channel_size, &s->channels, batch, &s->t, numbers, &s->z,
                          solver_of(settings)->work * numbers, &s->work));
+  PetscCall(PetscMalloc1((size_t)batch * s->spectra_size, &s->spectra));
+  PetscCall(conditioner_create(shape, &model->normalisation, &s->conditioner));
   PetscCall(network_create(shape, batch, NETWORK_INFERENCE, &s->network));
   PetscCheck(network_parameter_count(s->network) == model->weight_count, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
              "the checkpoint holds %zu weights; its network has %zu", model->weight_count,
@@ -57,7 +61,9 @@ PetscErrorCode sampler_destroy(Sampler **sampler)
   PetscFunctionBeginUser;
   if (!s) PetscFunctionReturn(PETSC_SUCCESS);
   PetscCall(network_destroy(&s->network));
+  PetscCall(conditioner_destroy(&s->conditioner));
   PetscCall(PetscFree4(s->channels, s->t, s->z, s->work));
+  PetscCall(PetscFree(s->spectra));
   PetscCall(PetscFree(*sampler));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
@@ -93,14 +99,19 @@ static PetscErrorCode predict(void *context, const Scalar *z, double t, Scalar *
 {
   const Batch *b = context;
   Sampler *s = b->sampler;
-  NetworkInput input = {.batch = b->draws, .z = z, .z_theta = z + b->maps, .observation = s->shown, .t = s->t};
+  NetworkInput input = {.batch = b->draws,
+                        .z = z,
+                        .z_theta = z + b->maps,
+                        .observation = s->shown.channels,
+                        .spectra = s->shown.spectra,
+                        .t = s->t};
 
   PetscFunctionBeginUser;
   for (PetscInt d = 0; d < b->draws; d++) s->t[d] = (Scalar)t;
   PetscCall(PetscLogEventBegin(s->event, 0, 0, 0, 0));
   PetscCall(network_forward(s->network, &input, x_hat, x_hat + b->maps));
   PetscCall(PetscLogEventEnd(s->event, 0, 0, 0, 0));
-  s->shown = NULL;
+  s->shown = (SamplerCondition){0};
   s->evaluations += b->draws;
   PetscCall(check_finite(b, x_hat));
   PetscFunctionReturn(PETSC_SUCCESS);
@@ -115,8 +126,8 @@ static PetscErrorCode tell(void *context, PetscInt step, const Scalar *z)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-PetscErrorCode sampler_integrate(Sampler *s, const Scalar *channels, PetscInt draws, Scalar *z, Scalar *z_theta,
-                                 const SamplerMonitor *monitor)
+PetscErrorCode sampler_integrate(Sampler *s, const SamplerCondition *condition, PetscInt draws, Scalar *z,
+                                 Scalar *z_theta, const SamplerMonitor *monitor)
 {
   const size_t maps = (size_t)draws * s->map_size, thetas = (size_t)(draws * s->parameters);
   Batch batch = {s, draws, maps, monitor};
@@ -132,7 +143,7 @@ PetscErrorCode sampler_integrate(Sampler *s, const Scalar *channels, PetscInt dr
              "%" PetscInt_FMT " draws at once; the sampler has room for 1 to %" PetscInt_FMT, draws, s->batch);
   memcpy(s->z, z, maps * sizeof *z);
   memcpy(s->z + maps, z_theta, thetas * sizeof *z_theta);
-  s->shown = channels;
+  s->shown = *condition;
   PetscCall(solver_of(&s->settings)->integrate(&flow, &s->settings, s->work, s->z));
   memcpy(z, s->z, maps * sizeof *z);
   memcpy(z_theta, s->z + maps, thetas * sizeof *z_theta);
@@ -158,22 +169,14 @@ static PetscErrorCode starting_noise(const Sampler *s, const SamplerRange *range
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-/* Channel c is of bin c modulo the number of bins and enters in units of its map's standard deviation; a mask or
- * weights stay as they are.  One copy for each of \p count draws. */
-static void normalise_channels(const Sampler *s, const float *channels, PetscInt count)
+/* One copy of what the network is told for each of \p count draws. */
+static void tell_all(Sampler *s, const float *channels, PetscInt count)
 {
-  const NetworkShape *shape = &s->model->shape;
-  const size_t pixels = (size_t)(shape->ny * shape->nx);
-  const PetscInt data = observation_data_channels(shape->bins, shape->observation_channels);
-
-  for (PetscInt c = 0; c < shape->observation_channels; c++) {
-    const Scalar factor = c >= data ? 1 : (Scalar)(1 / s->model->normalisation.map_std[c % shape->bins]);
-
-    for (size_t i = (size_t)c * pixels; i < (size_t)(c + 1) * pixels; i++)
-      s->channels[i] = factor * (Scalar)channels[i];
+  conditioner_apply(s->conditioner, channels, s->channels, s->spectra);
+  for (size_t d = 1; d < (size_t)count; d++) {
+    memcpy(s->channels + d * s->channel_size, s->channels, s->channel_size * sizeof *s->channels);
+    memcpy(s->spectra + d * s->spectra_size, s->spectra, s->spectra_size * sizeof *s->spectra);
   }
-  for (PetscInt d = 1; d < count; d++)
-    memcpy(s->channels + (size_t)d * s->channel_size, s->channels, s->channel_size * sizeof *s->channels);
 }
 
 static void to_physical(const Sampler *s, const Scalar *z, const Scalar *z_theta, float *kappa, double *theta)
@@ -192,7 +195,8 @@ static PetscErrorCode draw_batch(Sampler *s, const SamplerRange *range, float *k
   PetscFunctionBeginUser;
   PetscCall(PetscMalloc2((size_t)range->count * s->map_size, &z, (size_t)(range->count * s->parameters), &z_theta));
   PetscErrorCode error = starting_noise(s, range, z, z_theta);
-  if (!error) error = sampler_integrate(s, s->channels, range->count, z, z_theta, NULL);
+  if (!error)
+    error = sampler_integrate(s, &(SamplerCondition){s->channels, s->spectra}, range->count, z, z_theta, NULL);
   for (PetscInt d = 0; d < range->count && !error; d++)
     to_physical(s, z + (size_t)d * s->map_size, z_theta + d * s->parameters, kappa + (size_t)d * s->map_size,
                 theta + d * s->parameters);
@@ -203,7 +207,7 @@ static PetscErrorCode draw_batch(Sampler *s, const SamplerRange *range, float *k
 PetscErrorCode sampler_draw(Sampler *s, const float *channels, const SamplerRange *range, float *kappa, double *theta)
 {
   PetscFunctionBeginUser;
-  normalise_channels(s, channels, PetscMin(s->batch, range->count));
+  tell_all(s, channels, PetscMin(s->batch, range->count));
   for (PetscInt done = 0; done < range->count; done += s->batch) {
     const SamplerRange batch = {range->key, range->first + done, PetscMin(s->batch, range->count - done)};
 

@@ -127,6 +127,23 @@ static void cosmology_head_backward(Network *n, const Scalar *theta_bar)
     for (size_t i = 0; i < d->K * W; i++) n->x_bar[b * d->T * W + i] += n->mean_bar[b * W + i % W] / (Scalar)d->K;
 }
 
+/* From the gradient of the answer to that of the heads, and back to that of z. */
+static void residual_backward(Network *n, const Scalar *theta_bar)
+{
+  const size_t values = n->dims.F * output_grid(&n->dims).values, P = n->dims.P;
+
+#pragma omp parallel for num_threads(n->threads)
+  for (size_t b = 0; b < n->batch; b++) {
+    for (size_t i = b * values; i < (b + 1) * values; i++) n->head_y[i] *= n->residual[b];
+    for (size_t i = b * P; i < (b + 1) * P; i++) n->theta_bar[i] = n->residual[b] * theta_bar[i];
+  }
+}
+
+static void guess_backward(const Network *n, size_t size, const Scalar *bar, Scalar *z_bar)
+{
+  for (size_t i = 0; i < n->batch * size; i++) z_bar[i] += n->guess[i / size] * bar[i];
+}
+
 static void heads_backward(Network *n, const Scalar *map_bar, const Scalar *theta_bar)
 {
   const Dimensions *d = &n->dims;
@@ -135,12 +152,14 @@ static void heads_backward(Network *n, const Scalar *map_bar, const Scalar *thet
   const size_t pieces = row_blocks_per_sample(d->F), row_blocks = n->batch * pieces;
   const ModulationBar modulation = {.vectors = 2, .pieces = pieces, .modulation = n->head_modulation};
   const Linear *map = &n->weights.head_field;
+  const PetscBool residual = n->shape.config.output == OUTPUT_RESIDUAL ? PETSC_TRUE : PETSC_FALSE;
 
   memset(n->x_bar, 0, n->batch * d->T * d->W * sizeof *n->x_bar);
   memset(n->head_y, 0, n->batch * d->F * grid.values * sizeof *n->head_y); /* padded pixels: no gradient */
 #pragma omp parallel for num_threads(n->threads)
   for (size_t b = 0; b < n->batch; b++)
     patches_gather(&grid, &channels, map_bar + b * d->bins * d->ny * d->nx, n->head_y + b * d->F * grid.values);
+  if (residual) residual_backward(n, theta_bar);
 #pragma omp parallel num_threads(n->threads)
   {
     linear_pack_backward(n, &map, 1);
@@ -151,7 +170,7 @@ static void heads_backward(Network *n, const Scalar *map_bar, const Scalar *thet
   affine_gradient(n, &n->weights.head_field, n->batch * d->F, n->head_y, n->h);
   collect_norm(n, &modulation, PARTIAL_H1, 0, n->weights.head_field_norm);
   modulation_backward(n, &n->weights.head_modulation);
-  cosmology_head_backward(n, theta_bar);
+  cosmology_head_backward(n, residual ? n->theta_bar : theta_bar);
 }
 
 /* ------------------------------------------------------------------ one block */
@@ -389,6 +408,10 @@ PetscErrorCode network_backward(Network *n, const Scalar *x_bar, const Scalar *t
     PetscCall(announce(&announcer, offset_of(n, n->blocks[block].norm1)));
   }
   embed_backward(n, wanted);
+  if (n->shape.config.output == OUTPUT_RESIDUAL && wanted->z)
+    guess_backward(n, n->dims.bins * n->dims.ny * n->dims.nx, x_bar, wanted->z);
+  if (n->shape.config.output == OUTPUT_RESIDUAL && wanted->z_theta)
+    guess_backward(n, n->dims.P, theta_bar, wanted->z_theta);
   PetscCall(announce(&announcer, offset_of(n, n->weights.cosmology_embed.weight)));
   time_backward(n, wanted->t);
   lap(n, NETWORK_ENDS);

@@ -216,6 +216,35 @@ static void heads_forward(Network *n, Scalar *x, Scalar *theta)
   cosmology_head(n, theta);
 }
 
+/* The best linear guess of x from z = t x + (1-t) noise, where x has unit variance, is t z/(t^2 + (1-t)^2), and what it
+ * leaves has variance (1-t)^2/(t^2 + (1-t)^2).  With that as their unit the heads speak of numbers of order 1 at all
+ * times (Karras et al. 2022, arXiv:2206.00364, section 5). */
+static void find_factors(Network *n, const Scalar *t)
+{
+  for (size_t b = 0; b < n->batch; b++) {
+    const double s = (double)t[b], square = s * s + (1 - s) * (1 - s);
+
+    n->guess[b] = (Scalar)(s / square);
+    n->residual[b] = (Scalar)((1 - s) / sqrt(square));
+  }
+}
+
+static void add_guess(const Network *n, size_t size, const Scalar *z, Scalar *x)
+{
+#pragma omp parallel for num_threads(n->threads)
+  for (size_t b = 0; b < n->batch; b++)
+    for (size_t i = b * size; i < (b + 1) * size; i++) x[i] = n->guess[b] * z[i] + n->residual[b] * x[i];
+}
+
+static void complete_residual(Network *n, const NetworkInput *input, Scalar *x, Scalar *theta)
+{
+  const Dimensions *d = &n->dims;
+
+  find_factors(n, input->t);
+  add_guess(n, d->bins * d->ny * d->nx, input->z, x);
+  add_guess(n, d->P, input->z_theta, theta);
+}
+
 /* What backward must know of this pass. */
 static void remember(Network *n, const NetworkInput *input)
 {
@@ -233,12 +262,15 @@ PetscErrorCode network_forward(Network *n, const NetworkInput *input, Scalar *x,
   PetscCheck(input->observation || n->observed_batch == (size_t)input->batch, PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL,
              "a batch of %d samples without observation; the last observation was of %zu", (int)input->batch,
              n->observed_batch);
+  PetscCheck(!input->observation || !n->dims.S || input->spectra, PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL,
+             "an observation without its band powers; the network is told %zu of them", n->dims.S);
   PetscCheck(!input->dropout || n->mode != NETWORK_INFERENCE, PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL,
              "dropout in a network for inference");
   laps_begin(n);
   remember(n, input);
   if (input->observation) {
     embed_observation(n, input->observation);
+    if (n->dims.S) embed_spectra(n, input->spectra);
     n->observed_batch = n->batch;
   }
   embed_time(n, input->t);
@@ -249,6 +281,7 @@ PetscErrorCode network_forward(Network *n, const NetworkInput *input, Scalar *x,
     block_forward(n, block);
   }
   heads_forward(n, x, theta);
+  if (n->shape.config.output == OUTPUT_RESIDUAL) complete_residual(n, input, x, theta);
   lap(n, NETWORK_ENDS);
   if (n->bfloat16_products) PetscCall(n->bfloat16_products->check(n));
   PetscCall(PetscLogFlops(network_forward_flops(n) * (double)n->batch));

@@ -23,7 +23,7 @@ typedef struct {
   size_t K, F, O; /* tokens; O = 0 when the observation comes in channels */
   size_t start; /* first block with the observation's tokens; 0 when there are none */
   size_t T; /* K + O + F, of the longest sequence */
-  size_t E, bottleneck, P;
+  size_t E, bottleneck, P, S; /* S: band powers told */
   size_t ny, nx, bins, observation_channels;
   PatchGrid field, observation;
 } Dimensions;
@@ -49,7 +49,8 @@ typedef struct {
 } BlockWeights;
 
 typedef struct {
-  Linear time1, time2, cosmology_embed, field_embed1, field_embed2, observation_embed1, observation_embed2;
+  Linear time1, time2, cosmology_embed, spectra_embed, field_embed1, field_embed2, observation_embed1,
+      observation_embed2;
   Linear head_modulation, head_field, head_cosmology;
   Scalar *cosmology_token, *position, *head_field_norm, *head_cosmology_norm;
 } Weights;
@@ -154,12 +155,14 @@ struct Network {
   Scalar *patches, *bottle; /* [B][F][values], [B][F][bottleneck] */
   Scalar *observation_patches, *observation_bottle, *observation_tokens; /* the same of the observation; [B][O][W] */
   Scalar *theta, *cosmology; /* [B][P] input, [B][K W] */
+  Scalar *spectra, *spectra_tokens; /* the same of the observation's band powers, [B][S] and [B][K W] */
   Scalar *before; /* [B][K+F][W] into the observation's insertion, if it is not at block 0 */
   Scalar *final; /* [B][T][W] out of the last block */
   Scalar *head_modulation, *head_gain; /* [B][2W], [B][W] */
   Scalar *head_r, *head_y; /* [B][F], [B][F][patch^2 bins] outputs, later their gradient */
   Scalar *mean, *mean_r, *mean_h; /* [B][W], [B], [B][W] of the cosmology tokens' mean */
   Scalar *zeros; /* [max(6W, 2M)] */
+  Scalar *guess, *residual; /* [B] factors of z and of the heads in the answer; of OUTPUT_RESIDUAL */
   /* backward */
   Scalar *x_bar; /* [B][T][W] */
   Scalar *observation_bar; /* [B][O][W] */
@@ -167,6 +170,7 @@ struct Network {
   Scalar *a, *gu_bar, *h, *qkv_bar; /* [B][T][M_row], [B][T][G_row], [B][T][W], [B][T][3W] */
   Scalar *partial; /* [row blocks][partial_size()] */
   Scalar *mean_bar; /* [B][W] */
+  Scalar *theta_bar; /* [B][P] at the head; of OUTPUT_RESIDUAL */
   Scalar *qk_norm_bar; /* [B][H][2D] */
   Scalar *modulation_bar, *c_hat_bar; /* [B][6W], [B][W] */
   Scalar *time_bar, *frequencies_bar; /* [B][W], [B][E] */
@@ -377,6 +381,7 @@ void rotation_tables(const NetworkShape *shape, const Dimensions *dims, Scalar *
 
 void embed_time(Network *network, const Scalar *t);
 void embed_cosmology(Network *network, const Scalar *z_theta);
+void embed_spectra(Network *network, const Scalar *spectra);
 void embed_field(Network *network, const Scalar *z);
 void embed_observation(Network *network, const Scalar *observation);
 void insert_observation(Network *network);

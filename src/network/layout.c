@@ -41,6 +41,7 @@ void dimensions_of(const NetworkShape *shape, Dimensions *dims)
                        .E = (size_t)config->time_frequencies,
                        .bottleneck = (size_t)config->bottleneck,
                        .P = (size_t)shape->parameters,
+                       .S = (size_t)network_spectra_count(shape),
                        .ny = ny,
                        .nx = nx,
                        .bins = bins,
@@ -61,7 +62,9 @@ typedef struct {
   Start start;
 } TensorRow;
 
-enum { TENSORS_BEFORE = 14, TENSORS_PER_BLOCK = 14, TENSORS_AFTER = 8 };
+/* Of those before the blocks: where the spectra's one is, and how many the observation's tokens need, at the end. */
+enum { SPECTRA_EMBED = 7, OBSERVATION_EMBED = 3 };
+enum { TENSORS_BEFORE = 15, TENSORS_PER_BLOCK = 14, TENSORS_AFTER = 8 };
 
 /* In the order of layout_bind(), which takes them in turn. */
 static void rows_before(const Dimensions *d, TensorRow rows[TENSORS_BEFORE])
@@ -74,6 +77,7 @@ static void rows_before(const Dimensions *d, TensorRow rows[TENSORS_BEFORE])
       {"cosmology.embed.weight", d->K * d->W, d->P, START_NORMAL},
       {"cosmology.embed.bias", d->K * d->W, 0, START_ZERO},
       {"cosmology.token", d->K, d->W, START_NORMAL},
+      {"cosmology.spectra.weight", d->K * d->W, d->S, START_NORMAL},
       {"field.embed1.weight", d->bottleneck, d->field.values, START_XAVIER},
       {"field.embed2.weight", d->W, d->bottleneck, START_XAVIER},
       {"field.embed2.bias", d->W, 0, START_ZERO},
@@ -149,9 +153,21 @@ static void append(LayoutCursor *cursor, const char *prefix, const TensorRow *ro
   }
 }
 
+static void append_before(LayoutCursor *cursor, const Dimensions *dims)
+{
+  TensorRow rows[TENSORS_BEFORE];
+  const TensorRow *field = rows + SPECTRA_EMBED + 1, *observation = rows + TENSORS_BEFORE - OBSERVATION_EMBED;
+
+  rows_before(dims, rows);
+  append(cursor, "", rows, SPECTRA_EMBED);
+  if (dims->S) append(cursor, "", rows + SPECTRA_EMBED, 1);
+  append(cursor, "", field, (size_t)(observation - field));
+  if (dims->O) append(cursor, "", observation, OBSERVATION_EMBED);
+}
+
 PetscErrorCode layout_create(const Dimensions *dims, PetscInt *count, NetworkTensor **tensors, Start **starts)
 {
-  TensorRow before[TENSORS_BEFORE], block[TENSORS_PER_BLOCK], after[TENSORS_AFTER];
+  TensorRow block[TENSORS_PER_BLOCK], after[TENSORS_AFTER];
   const size_t capacity = TENSORS_BEFORE + TENSORS_PER_BLOCK * dims->L + TENSORS_AFTER;
   LayoutCursor cursor = {0};
 
@@ -160,10 +176,9 @@ PetscErrorCode layout_create(const Dimensions *dims, PetscInt *count, NetworkTen
   PetscCall(PetscCalloc1(capacity, starts));
   cursor.tensors = *tensors;
   cursor.starts = *starts;
-  rows_before(dims, before);
   rows_of_block(dims, block);
   rows_after(dims, after);
-  append(&cursor, "", before, dims->O ? TENSORS_BEFORE : TENSORS_BEFORE - 3);
+  append_before(&cursor, dims);
   for (size_t l = 0; l < dims->L; l++) {
     char prefix[32];
 
@@ -226,6 +241,7 @@ PetscErrorCode layout_bind(const Dimensions *d, Scalar *values, size_t count, We
   take_linear(&vector, d->W, d->W, &weights->time2);
   take_linear(&vector, d->K * d->W, d->P, &weights->cosmology_embed);
   take(&vector, d->K * d->W, &weights->cosmology_token);
+  if (d->S) take_without_bias(&vector, d->K * d->W, d->S, &weights->spectra_embed);
   take_without_bias(&vector, d->bottleneck, d->field.values, &weights->field_embed1);
   take_linear(&vector, d->W, d->bottleneck, &weights->field_embed2);
   take(&vector, d->F * d->W, &weights->position);

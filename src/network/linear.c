@@ -270,9 +270,9 @@ void affine_forward(const Network *n, const Linear *linear, size_t rows, const S
                        .b_column = linear->in,
                        .c = y + first,
                        .c_row = linear->out,
-                       .add = PETSC_TRUE};
+                       .add = linear->bias ? PETSC_TRUE : PETSC_FALSE};
 
-    for (size_t row = 0; row < rows; row++) /* the bias first: the product adds to it */
+    for (size_t row = 0; linear->bias && row < rows; row++) /* the bias first: the product adds to it */
       memcpy(y + row * linear->out + first, linear->bias + first, columns * sizeof *y);
     product(n, &p, &n->scratch[omp_get_thread_num()]);
   }

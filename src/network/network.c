@@ -143,7 +143,7 @@ double network_forward_flops(const Network *network)
   const double bottleneck = (double)d->bottleneck, values = (double)(d->field.patch * d->field.patch * d->bins);
   double flops = 2 * W * ((double)d->E + W);
 
-  flops += 2 * K * W * (double)d->P + 2 * F * bottleneck * ((double)d->field.values + W);
+  flops += 2 * K * W * (double)(d->P + d->S) + 2 * F * bottleneck * ((double)d->field.values + W);
   flops += 2 * O * bottleneck * ((double)d->observation.values + W);
   for (size_t l = 0; l < d->L; l++) flops += block_forward_flops(d, l);
   return flops + 4 * W * W + 2 * F * W * values + 2 * W * (double)d->P;

@@ -18,12 +18,16 @@ static const OptionSpec specs[] = {
      "first block that sees the observation's tokens (conditioning by tokens)"},
     {"network_cosmology_tokens", VALUE_INT, MEMBER(cosmology_tokens), "tokens", "16", 1, 65536, NULL, SCOPE_NETWORK,
      "tokens that carry the cosmological parameters"},
+    {"network_spectra", VALUE_INT, MEMBER(spectra), "bands", "0", 0, NEPHRITE_MAX_SPECTRA, NULL, SCOPE_NETWORK,
+     "band powers of the observation, of each pair of bins, that the cosmology tokens are told; 0 for none"},
     {"network_bottleneck", VALUE_INT, MEMBER(bottleneck), "", "128", 1, 65536, NULL, SCOPE_NETWORK,
      "width between the two linear maps that embed a patch"},
     {"network_time_frequencies", VALUE_INT, MEMBER(time_frequencies), "", "256", 2, 65536, NULL, SCOPE_NETWORK,
      "cosines and sines of the diffusion time, together; even"},
     {"network_conditioning", VALUE_CHOICE, MEMBER(conditioning), "", "tokens", 0, 0, "tokens|channels", SCOPE_NETWORK,
      "the observation as tokens of its own, or as more channels of the map (half the sequence)"},
+    {"network_output", VALUE_CHOICE, MEMBER(output), "", "clean", 0, 0, "clean|residual", SCOPE_NETWORK,
+     "what the heads say: the clean data, or their difference from the best linear guess from the noisy data alone"},
     {"network_dropout", VALUE_REAL, MEMBER(dropout), "", "0.3", 0, 0.95, NULL, SCOPE_TRAINING,
      "probability of dropout in some of the blocks, in training only"},
     {"network_dropout_first", VALUE_INT, MEMBER(dropout_first), "", "-1", -1, 999, NULL, SCOPE_TRAINING,
@@ -131,6 +135,9 @@ PetscErrorCode network_shape_check(const NetworkShape *shape)
   PetscCall(check_heads(config));
   PetscCall(check_numbers(config));
   PetscCall(check_dropout(config));
+  PetscCheck(config->spectra >= 0 && network_spectra_count(shape) <= NEPHRITE_MAX_SPECTRA, PETSC_COMM_SELF,
+             NEPHRITE_ERR_CONFIG, "network_spectra is %d; with %d bins it must lie in [0, %d]", (int)config->spectra,
+             (int)shape->bins, (int)(NEPHRITE_MAX_SPECTRA / (shape->bins * (shape->bins + 1) / 2)));
   PetscCall(check_patch("network_patch", config->patch, shape));
   if (config->conditioning == CONDITIONING_CHANNELS) PetscFunctionReturn(PETSC_SUCCESS);
   PetscCall(check_patch("network_observation_patch", config->observation_patch, shape));

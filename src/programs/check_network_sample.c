@@ -38,7 +38,7 @@ static PetscErrorCode integrate(NetworkCheck *check, PetscInt draws, PetscInt st
   PetscCall(check_network_read(check, "sample/noise_theta", path->thetas, &z_theta));
   PetscCall(check_network_read(check, "sample/observation", observed, &observation));
   PetscErrorCode error = sampler_create(&model, draws, &settings, &sampler);
-  if (!error) error = sampler_integrate(sampler, observation, draws, z, z_theta, &monitor);
+  if (!error) error = sampler_integrate(sampler, &(SamplerCondition){observation, NULL}, draws, z, z_theta, &monitor);
   PetscCall(sampler_destroy(&sampler));
   PetscFunctionReturn(error);
 }

@@ -29,6 +29,8 @@ static const Attribute real_attributes[] = {{"rms_epsilon", SHAPE(config.rms_eps
                                             {"time_floor", SHAPE(config.time_floor), 0},
                                             {"rope_base", SHAPE(config.rope_base), 0},
                                             {"time_max_period", SHAPE(config.time_max_period), 0}};
+/* Since version 3 of checkpoints; without it the network is told none. */
+static const Attribute spectra_attribute = {"spectra", SHAPE(config.spectra), 0};
 /* Of no matter to what the network answers: a file of weights may do without. */
 static const Attribute dropout_attribute = {"dropout", SHAPE(config.dropout), 0};
 #undef SHAPE
@@ -37,26 +39,53 @@ enum {
   REAL_ATTRIBUTES = sizeof real_attributes / sizeof *real_attributes,
 };
 
-static const char *const conditioning_names[] = {
-    [CONDITIONING_TOKENS] = "tokens", [CONDITIONING_CHANNELS] = "channels"};
+typedef struct {
+  const char *name;
+  size_t member; /* of NetworkShape */
+  const char *values[2];
+} Choice;
+
+static const Choice conditioning_choice = {"conditioning",
+                                           offsetof(NetworkShape, config.conditioning),
+                                           {[CONDITIONING_TOKENS] = "tokens", [CONDITIONING_CHANNELS] = "channels"}};
+/* Since version 3 of checkpoints; without it the heads say the clean data. */
+static const Choice output_choice = {
+    "output", offsetof(NetworkShape, config.output), {[OUTPUT_CLEAN] = "clean", [OUTPUT_RESIDUAL] = "residual"}};
+
+static const char *choice_of(const NetworkShape *shape, const Choice *choice)
+{
+  return choice->values[*(const int *)(const void *)((const char *)shape + choice->member)];
+}
 
 /* ---- writing ---- */
+
+static PetscInt int_of(const NetworkShape *shape, const Attribute *attribute)
+{
+  return *(const PetscInt *)(const void *)((const char *)shape + attribute->member);
+}
+
+static PetscErrorCode write_int(ProductWriter *writer, const NetworkShape *shape, const Attribute *attribute)
+{
+  const int64_t value = int_of(shape, attribute);
+
+  PetscFunctionBeginUser;
+  PetscCall(product_attribute_int(writer, NULL, attribute->name, 1, &value));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
 
 PetscErrorCode architecture_write(ProductWriter *writer, const NetworkShape *shape)
 {
   PetscFunctionBeginUser;
-  for (size_t i = 0; i < INT_ATTRIBUTES; i++) {
-    const int64_t value = *(const PetscInt *)(const void *)((const char *)shape + int_attributes[i].member);
-
-    PetscCall(product_attribute_int(writer, NULL, int_attributes[i].name, 1, &value));
-  }
+  for (size_t i = 0; i < INT_ATTRIBUTES; i++) PetscCall(write_int(writer, shape, &int_attributes[i]));
+  PetscCall(write_int(writer, shape, &spectra_attribute));
   for (size_t i = 0; i < REAL_ATTRIBUTES; i++) {
     const double *value = (const void *)((const char *)shape + real_attributes[i].member);
 
     PetscCall(product_attribute_real(writer, NULL, real_attributes[i].name, 1, value));
   }
   PetscCall(product_attribute_real(writer, NULL, dropout_attribute.name, 1, &shape->config.dropout));
-  PetscCall(product_attribute_text(writer, NULL, "conditioning", conditioning_names[shape->config.conditioning]));
+  PetscCall(product_attribute_text(writer, NULL, "conditioning", choice_of(shape, &conditioning_choice)));
+  PetscCall(product_attribute_text(writer, NULL, "output", choice_of(shape, &output_choice)));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -107,35 +136,46 @@ static PetscErrorCode read_real(ProductReader *reader, const char *path, const A
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-static PetscErrorCode read_conditioning(ProductReader *reader, const char *path, NetworkShape *shape)
+static PetscErrorCode read_choice(ProductReader *reader, const char *path, const Choice *choice, NetworkShape *shape)
 {
   char *text = NULL, found[64];
 
   PetscFunctionBeginUser;
-  PetscCall(product_read_attribute_text(reader, NULL, "conditioning", &text));
+  PetscCall(product_read_attribute_text(reader, NULL, choice->name, &text));
   snprintf(found, sizeof found, "%s", text);
   PetscCall(PetscFree(text));
-  for (int i = 0; i <= CONDITIONING_CHANNELS; i++) {
-    if (strcmp(found, conditioning_names[i])) continue;
-    shape->config.conditioning = i;
+  for (int i = 0; i < 2; i++) {
+    if (strcmp(found, choice->values[i])) continue;
+    *(int *)(void *)((char *)shape + choice->member) = i;
     PetscFunctionReturn(PETSC_SUCCESS);
   }
-  SETERRQ(PETSC_COMM_SELF, NEPHRITE_ERR_INPUT, "%s: attribute conditioning is \"%s\"; it must be tokens or channels",
-          path, found);
+  SETERRQ(PETSC_COMM_SELF, NEPHRITE_ERR_INPUT, "%s: attribute %s is \"%s\"; it must be %s or %s", path, choice->name,
+          found, choice->values[0], choice->values[1]);
 }
 
-PetscErrorCode architecture_read(ProductReader *reader, const char *path, NetworkShape *shape)
+static PetscErrorCode read_if_there(ProductReader *reader, const char *path, NetworkShape *shape)
 {
   PetscBool has;
 
   PetscFunctionBeginUser;
+  PetscCall(product_has_attribute(reader, NULL, spectra_attribute.name, &has));
+  if (has) PetscCall(read_int(reader, path, &spectra_attribute, shape));
+  PetscCall(product_has_attribute(reader, NULL, output_choice.name, &has));
+  if (has) PetscCall(read_choice(reader, path, &output_choice, shape));
+  PetscCall(product_has_attribute(reader, NULL, dropout_attribute.name, &has));
+  if (has) PetscCall(read_real(reader, path, &dropout_attribute, shape));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode architecture_read(ProductReader *reader, const char *path, NetworkShape *shape)
+{
+  PetscFunctionBeginUser;
   *shape = (NetworkShape){0};
   for (size_t i = 0; i < INT_ATTRIBUTES; i++) PetscCall(read_int(reader, path, &int_attributes[i], shape));
   for (size_t i = 0; i < REAL_ATTRIBUTES; i++) PetscCall(read_real(reader, path, &real_attributes[i], shape));
-  PetscCall(product_has_attribute(reader, NULL, dropout_attribute.name, &has));
-  if (has) PetscCall(read_real(reader, path, &dropout_attribute, shape));
+  PetscCall(read_choice(reader, path, &conditioning_choice, shape));
+  PetscCall(read_if_there(reader, path, shape));
   shape->config.dropout_first = shape->config.dropout_last = -1; /* in the configuration; of no matter to tensors */
-  PetscCall(read_conditioning(reader, path, shape));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -151,11 +191,13 @@ PetscErrorCode architecture_yaml(const NetworkShape *shape, char **yaml)
   for (size_t i = 0; i < INT_ATTRIBUTES; i++)
     if (option_of(&int_attributes[i]))
       used += (size_t)snprintf(text + used, sizeof text - used, "  %s: %d\n", int_attributes[i].name,
-                               (int)*(const PetscInt *)(const void *)(base + int_attributes[i].member));
+                               (int)int_of(shape, &int_attributes[i]));
+  used += (size_t)snprintf(text + used, sizeof text - used, "  spectra: %d\n", (int)shape->config.spectra);
   for (size_t i = 0; i < REAL_ATTRIBUTES; i++)
     used += (size_t)snprintf(text + used, sizeof text - used, "  %s: %.17g\n", real_attributes[i].name,
                              *(const double *)(const void *)(base + real_attributes[i].member));
-  snprintf(text + used, sizeof text - used, "  conditioning: %s\n", conditioning_names[shape->config.conditioning]);
+  snprintf(text + used, sizeof text - used, "  conditioning: %s\n  output: %s\n",
+           choice_of(shape, &conditioning_choice), choice_of(shape, &output_choice));
   PetscCall(PetscStrallocpy(text, yaml));
   PetscFunctionReturn(PETSC_SUCCESS);
 }

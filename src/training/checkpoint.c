@@ -104,6 +104,12 @@ static PetscErrorCode write_state(ProductWriter *writer, const TrainingState *st
                          "mean of each parameter, subtracted"));
   PetscCall(write_values(writer, "theta_std", H5T_NATIVE_DOUBLE, n->parameters, n->theta_std,
                          "standard deviation of each parameter, divided by"));
+  if (n->spectra) {
+    PetscCall(write_values(writer, "spectra_mean", H5T_NATIVE_DOUBLE, n->spectra, n->spectra_mean,
+                           "mean of each band power that the network is told, subtracted"));
+    PetscCall(write_values(writer, "spectra_std", H5T_NATIVE_DOUBLE, n->spectra, n->spectra_std,
+                           "standard deviation of each band power, divided by"));
+  }
   PetscCall(history_write(&state->history, "history/", writer));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
@@ -152,6 +158,11 @@ static PetscErrorCode read_state(ProductReader *reader, const char *path, const 
   PetscCall(read_values(reader, path, "map_std", n->bins, n->map_std));
   PetscCall(read_values(reader, path, "theta_mean", n->parameters, n->theta_mean));
   PetscCall(read_values(reader, path, "theta_std", n->parameters, n->theta_std));
+  n->spectra = network_spectra_count(shape);
+  if (n->spectra) {
+    PetscCall(read_values(reader, path, "spectra_mean", n->spectra, n->spectra_mean));
+    PetscCall(read_values(reader, path, "spectra_std", n->spectra, n->spectra_std));
+  }
   PetscCall(history_read(reader, "history/", &state->history));
   PetscFunctionReturn(PETSC_SUCCESS);
 }

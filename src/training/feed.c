@@ -13,11 +13,8 @@ enum { THREADED = 1 };
 
 /* What one thread works with. */
 typedef struct {
-  Observer *observer;
-  float *raw; /* [observer_raw_size()] */
-  float *mask; /* [ny][nx] */
-  double *noise_std; /* [observer_noise_size()] */
-  float *channels; /* [observation_channels][ny][nx] */
+  Exposure *exposure;
+  Conditioner *conditioner;
   float *kappa; /* [bins][ny][nx] flipped map */
   Scalar *noise; /* [bins][ny][nx] */
 } Worker;
@@ -26,7 +23,6 @@ struct Feed {
   NetworkShape shape;
   Normalisation normalisation;
   double time_mean, time_scale;
-  PetscBool masked;
   PetscInt capacity;
   int worker_count;
   Worker *workers; /* [worker_count] */
@@ -52,17 +48,15 @@ static size_t observation_size(const NetworkShape *shape)
   return (size_t)shape->observation_channels * plane(shape);
 }
 
-static PetscErrorCode worker_create(const NetworkShape *shape, const SurveyConfig *survey, Worker *worker)
+static PetscErrorCode worker_create(const NetworkShape *shape, const SurveyConfig *survey,
+                                    const Normalisation *normalisation, Worker *worker)
 {
   PetscFunctionBeginUser;
-  PetscCall(observer_create(survey, &worker->observer));
-  PetscCheck(observer_channels(worker->observer) == shape->observation_channels, PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL,
-             "an observation has %d channels, the network %d", (int)observer_channels(worker->observer),
+  PetscCall(exposure_create(survey, &worker->exposure));
+  PetscCheck(exposure_channels(worker->exposure) == shape->observation_channels, PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL,
+             "an observation has %d channels, the network %d", (int)exposure_channels(worker->exposure),
              (int)shape->observation_channels);
-  PetscCall(PetscMalloc1(observer_raw_size(worker->observer), &worker->raw));
-  PetscCall(PetscMalloc1(plane(shape), &worker->mask));
-  PetscCall(PetscMalloc1(observer_noise_size(worker->observer), &worker->noise_std));
-  PetscCall(PetscMalloc1(observation_size(shape), &worker->channels));
+  PetscCall(conditioner_create(shape, normalisation, &worker->conditioner));
   PetscCall(PetscMalloc1(map_size(shape), &worker->kappa));
   PetscCall(PetscMalloc1(map_size(shape), &worker->noise));
   PetscFunctionReturn(PETSC_SUCCESS);
@@ -71,11 +65,8 @@ static PetscErrorCode worker_create(const NetworkShape *shape, const SurveyConfi
 static PetscErrorCode worker_destroy(Worker *worker)
 {
   PetscFunctionBeginUser;
-  PetscCall(observer_destroy(&worker->observer));
-  PetscCall(PetscFree(worker->raw));
-  PetscCall(PetscFree(worker->mask));
-  PetscCall(PetscFree(worker->noise_std));
-  PetscCall(PetscFree(worker->channels));
+  PetscCall(exposure_destroy(&worker->exposure));
+  PetscCall(conditioner_destroy(&worker->conditioner));
   PetscCall(PetscFree(worker->kappa));
   PetscCall(PetscFree(worker->noise));
   PetscFunctionReturn(PETSC_SUCCESS);
@@ -91,6 +82,7 @@ static PetscErrorCode batch_create(const NetworkShape *shape, PetscInt capacity,
   PetscCall(PetscMalloc1(samples * (size_t)shape->parameters, &batch->theta));
   PetscCall(PetscMalloc1(samples * (size_t)shape->parameters, &batch->z_theta));
   PetscCall(PetscMalloc1(samples * observation_size(shape), &batch->observation));
+  PetscCall(PetscMalloc1(samples * (size_t)network_spectra_count(shape), &batch->spectra));
   PetscCall(PetscMalloc1(samples, &batch->t));
   PetscCall(PetscMalloc1(samples, &batch->dropout));
   PetscFunctionReturn(PETSC_SUCCESS);
@@ -104,6 +96,7 @@ static PetscErrorCode batch_destroy(Batch *batch)
   PetscCall(PetscFree(batch->theta));
   PetscCall(PetscFree(batch->z_theta));
   PetscCall(PetscFree(batch->observation));
+  PetscCall(PetscFree(batch->spectra));
   PetscCall(PetscFree(batch->t));
   PetscCall(PetscFree(batch->dropout));
   PetscFunctionReturn(PETSC_SUCCESS);
@@ -121,11 +114,10 @@ PetscErrorCode feed_create(const NetworkShape *shape, const SurveyConfig *survey
   f->normalisation = *normalisation;
   f->time_mean = train->time_mean;
   f->time_scale = train->time_scale;
-  f->masked = survey_has_mask(survey);
   f->capacity = capacity;
   f->worker_count = THREADED ? omp_get_max_threads() : 1;
   PetscCall(PetscCalloc1(f->worker_count, &f->workers));
-  for (int w = 0; w < f->worker_count; w++) PetscCall(worker_create(shape, survey, &f->workers[w]));
+  for (int w = 0; w < f->worker_count; w++) PetscCall(worker_create(shape, survey, normalisation, &f->workers[w]));
   PetscCall(batch_create(shape, capacity, &f->batch));
   PetscCall(PetscMalloc1((size_t)capacity * map_size(shape), &f->kappa));
   PetscCall(PetscMalloc1((size_t)capacity * (size_t)shape->parameters, &f->theta));
@@ -174,20 +166,6 @@ static void normals(RandomKey key, uint64_t position, size_t count, Scalar *out)
 #endif
 }
 
-/* Divide channel c, made of bin c modulo the number of bins, by the map's standard deviation; a mask or weights stay as
- * they are. */
-static void scale_channels(const Feed *f, PetscInt channels, const float *values, Scalar *out)
-{
-  const PetscInt data = observation_data_channels(f->shape.bins, channels);
-  const size_t pixels = plane(&f->shape);
-
-  for (PetscInt c = 0; c < channels; c++) {
-    const Scalar factor = c >= data ? 1 : (Scalar)(1 / f->normalisation.map_std[c % f->shape.bins]);
-
-    for (size_t i = (size_t)c * pixels; i < (size_t)(c + 1) * pixels; i++) out[i] = factor * (Scalar)values[i];
-  }
-}
-
 /* Time and noise of sample b, and with them the noisy data.  Diffusion noise: first the map's, then the parameters'. */
 static void diffuse(Feed *f, Worker *worker, int64_t seed, size_t b)
 {
@@ -213,17 +191,16 @@ static PetscErrorCode prepare(Feed *f, Worker *worker, int64_t seed, PetscBool f
   const size_t size = map_size(shape), parameters = (size_t)shape->parameters;
   const RandomKey shape_noise = {(uint64_t)seed, STREAM_NOISE, f->keys[b]};
   const float *kappa = f->kappa + b * size;
-  float *const mask = f->masked ? worker->mask : NULL;
+  const float *channels = NULL;
 
   PetscFunctionBeginUser;
   if (flipped) {
     flip(shape, (RandomKey){(uint64_t)seed, STREAM_AUGMENTATION, f->keys[b]}, kappa, worker->kappa);
     kappa = worker->kappa;
   }
-  PetscCall(observer_observe(worker->observer, shape_noise, kappa, worker->raw, mask));
-  observer_noise_std(worker->observer, shape_noise, worker->noise_std);
-  PetscCall(observer_present(worker->observer, worker->raw, mask, worker->noise_std, worker->channels));
-  scale_channels(f, shape->observation_channels, worker->channels, f->batch.observation + b * observation_size(shape));
+  PetscCall(exposure_take(worker->exposure, shape_noise, kappa, &channels));
+  conditioner_apply(worker->conditioner, channels, f->batch.observation + b * observation_size(shape),
+                    f->batch.spectra + b * (size_t)network_spectra_count(shape));
   for (size_t bin = 0; bin < (size_t)shape->bins; bin++) {
     const Scalar factor = (Scalar)(1 / normalisation->map_std[bin]);
 

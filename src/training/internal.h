@@ -56,12 +56,27 @@ void share_of_rank(int rank, int size, int64_t total, int64_t *first, int64_t *c
 /* Online training simulates realisations from here on: beyond any campaign that is kept on disk. */
 #define ONLINE_FIRST ((int64_t)1 << 40)
 
+/** Makes observations of maps and presents them.  For one thread; create from one thread at a time. */
+typedef struct Exposure Exposure;
+/** Errors: as observer_create(). */
+PetscErrorCode exposure_create(const SurveyConfig *survey, Exposure **exposure);
+PetscInt exposure_channels(const Exposure *exposure);
+/** \param noise  as for observer_observe()  \param kappa [bins][ny][nx]
+ * \param[out] channels [exposure_channels()][ny][nx], not normalised; borrowed until the next call */
+PetscErrorCode exposure_take(Exposure *exposure, RandomKey noise, const float *kappa, const float **channels);
+PetscErrorCode exposure_destroy(Exposure **exposure);
+
+/** Band powers of an observation as they are told the network, before they are normalised.
+ * \param[out] bands  owned by the caller; NULL if it is told none */
+PetscErrorCode spectra_create(const NetworkShape *shape, BandPowers **bands);
+
 /** Samples as the network and the objective take them, normalised. */
 typedef struct {
   PetscInt count;
   Scalar *x, *z; /* [capacity][bins][ny][nx] clean, noisy */
   Scalar *theta, *z_theta; /* [capacity][parameters] clean, noisy */
   Scalar *observation; /* [capacity][observation_channels][ny][nx] */
+  Scalar *spectra; /* [capacity][network_spectra_count()] */
   Scalar *t; /* [capacity] */
   uint64_t *dropout; /* [capacity] */
 } Batch;
@@ -79,10 +94,17 @@ PetscErrorCode feed_validation(Feed *feed, BatchSource *source, int64_t seed, in
                                const Batch **batch);
 PetscErrorCode feed_destroy(Feed **feed);
 
-/** Standard deviation of the maps per bin, mean and standard deviation of the parameters, over the first \p count items
- * of \p source.  Collective; the same bit for bit for any number of ranks.
+/** What statistics are taken of. */
+typedef struct {
+  BatchSource *source;
+  int64_t count; /**< its first items */
+  const SurveyConfig *survey; /**< observes them, where there are band powers */
+  int64_t seed; /**< of its noise, which is that of the first training samples */
+} NormalisationSample;
+/** Standard deviation of the maps per bin, mean and standard deviation of parameters and of the observations' band
+ * powers.  Collective; the same bit for bit for any number of ranks.
  * Errors: NEPHRITE_ERR_INPUT if the maps of a bin are constant or not finite. */
-PetscErrorCode normalisation_measure(MPI_Comm comm, BatchSource *source, const NetworkShape *shape, int64_t count,
+PetscErrorCode normalisation_measure(MPI_Comm comm, const NetworkShape *shape, const NormalisationSample *sample,
                                      Normalisation *normalisation);
 
 /* ------------------------------------------------------------------ history */
@@ -158,7 +180,8 @@ PetscErrorCode weights_file_load(const char *path, Model *model);
 /* ------------------------------------------------------------------ checkpoints */
 
 #define CHECKPOINT_KIND "checkpoint"
-enum { CHECKPOINT_VERSION = 2 }; /* 1 had neither `planned` nor `patience_from` */
+/* 1 had neither `planned` nor `patience_from`, 2 neither band powers nor residuals. */
+enum { CHECKPOINT_VERSION = 3 };
 
 /** Where a training stands, beside its arrays. */
 typedef struct {

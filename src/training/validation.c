@@ -29,9 +29,10 @@ static PetscErrorCode own_share(Training *t, int64_t total, Loss *sum)
 
     PetscCall(batch_source_expect(t->held_out, first + done, PetscMin(2 * take, count - done)));
     PetscCall(feed_validation(t->feed, t->held_out, seed, first + done, take, &batch));
-    PetscCall(network_forward(t->network,
-                              &(NetworkInput){take, batch->z, batch->z_theta, batch->observation, batch->t, NULL, seed},
-                              t->x_hat, t->theta_hat));
+    PetscCall(network_forward(
+        t->network,
+        &(NetworkInput){take, batch->z, batch->z_theta, batch->observation, batch->spectra, batch->t, NULL, seed},
+        t->x_hat, t->theta_hat));
     PetscCall(objective_loss(&t->shape, t->setup.train->theta_weight,
                              &(ObjectiveBatch){take, take, batch->x, batch->theta, batch->t, t->x_hat, t->theta_hat},
                              &loss, NULL, NULL));

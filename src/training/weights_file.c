@@ -92,6 +92,10 @@ static PetscErrorCode read_normalisation(const Reading *r)
   PetscCall(read_statistic(r, "map_std", n->bins, 0, n->map_std));
   PetscCall(read_statistic(r, "theta_mean", n->parameters, -INFINITY, n->theta_mean));
   PetscCall(read_statistic(r, "theta_std", n->parameters, 0, n->theta_std));
+  n->spectra = network_spectra_count(&r->model->shape);
+  if (!n->spectra) PetscFunctionReturn(PETSC_SUCCESS);
+  PetscCall(read_statistic(r, "spectra_mean", n->spectra, -INFINITY, n->spectra_mean));
+  PetscCall(read_statistic(r, "spectra_std", n->spectra, 0, n->spectra_std));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 

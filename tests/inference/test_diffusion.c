@@ -7,7 +7,10 @@ typedef struct {
   size_t map_size, channel_size; /* of one draw */
 } Fixture;
 
-static Fixture make_model(PetscBool with_weights, PetscInt observation_channels)
+/* Band powers that the told model is told: of three pairs. */
+enum { BANDS = 2, SPECTRA = 3 * BANDS };
+
+static Fixture make(PetscBool with_weights, PetscInt observation_channels, PetscInt bands)
 {
   Fixture f = {.model = {.shape = example_shape(),
                          .normalisation = {.map_std = {0.01, 0.02},
@@ -17,6 +20,9 @@ static Fixture make_model(PetscBool with_weights, PetscInt observation_channels)
   Network *network = NULL;
 
   f.model.shape.observation_channels = observation_channels;
+  f.model.shape.config.spectra = bands;
+  f.model.normalisation.spectra = network_spectra_count(&f.model.shape);
+  for (PetscInt i = 0; i < f.model.normalisation.spectra; i++) f.model.normalisation.spectra_std[i] = 1e-3;
   assert_ok(network_create(&f.model.shape, 1, NETWORK_INFERENCE, &network));
   f.model.weight_count = network_parameter_count(network);
   if (with_weights) example_weights(network);
@@ -27,6 +33,16 @@ static Fixture make_model(PetscBool with_weights, PetscInt observation_channels)
   f.map_size = (size_t)(f.model.shape.bins * f.model.shape.ny * f.model.shape.nx);
   f.channel_size = (size_t)(f.model.shape.observation_channels * f.model.shape.ny * f.model.shape.nx);
   return f;
+}
+
+static Fixture make_model(PetscBool with_weights, PetscInt observation_channels)
+{
+  return make(with_weights, observation_channels, 0);
+}
+
+static Fixture make_told_model(PetscInt observation_channels)
+{
+  return make(PETSC_TRUE, observation_channels, BANDS);
 }
 
 /* All numbers of a few draws, z = 1, 2, 3, … and theta likewise. */
@@ -101,7 +117,8 @@ static void run(const Fixture *f, PetscInt steps, SamplerClosing closing, State 
 
   *record = (Record){0};
   assert_ok(sampler_create(&f->model, DRAWS, &settings, &sampler));
-  assert_ok(sampler_integrate(sampler, state->channels, DRAWS, state->z, state->z_theta, &monitor));
+  assert_ok(sampler_integrate(sampler, &(SamplerCondition){state->channels, NULL}, DRAWS, state->z, state->z_theta,
+                              &monitor));
   assert_ok(sampler_destroy(&sampler));
 }
 
@@ -171,16 +188,18 @@ static void the_published_closing_adds_an_euler_step(void **state)
 static void draws_come_from_keyed_noise_and_normalised_channels(void **state)
 {
   const RandomKey key = {7, STREAM_POSTERIOR, 12};
-  enum { FIRST = 4, COUNT = 2 };
+  enum { FIRST = 4, COUNT = 2, TOLD = SPECTRA };
 
   (void)state;
   for (PetscInt channels = 2; channels <= 5; channels += 3) { /* convergence; E, B and mask */
-    Fixture f = make_model(PETSC_TRUE, channels);
+    Fixture f = make_told_model(channels);
     const size_t pixels = f.map_size / 2, numbers = f.map_size + PARAMETERS;
     float *shown = calloc(f.channel_size, sizeof *shown), *kappa = calloc(COUNT * f.map_size, sizeof *kappa);
     double theta[COUNT * PARAMETERS], *normal = calloc(numbers, sizeof *normal);
     Scalar *normalised = calloc(COUNT * f.channel_size, sizeof *normalised);
     Scalar *z = calloc(COUNT * f.map_size, sizeof *z), z_theta[COUNT * PARAMETERS];
+    Scalar spectra[COUNT * TOLD];
+    Conditioner *conditioner = NULL;
     Sampler *sampler = NULL;
 
     assert_true(shown && kappa && normal && normalised && z);
@@ -197,7 +216,12 @@ static void draws_come_from_keyed_noise_and_normalised_channels(void **state)
       for (size_t p = 0; p < PARAMETERS; p++) z_theta[d * PARAMETERS + p] = (Scalar)normal[f.map_size + p];
     }
     assert_ok(sampler_create(&f.model, COUNT, &all_solvers[channels == 5], &sampler));
-    assert_ok(sampler_integrate(sampler, normalised, COUNT, z, z_theta, NULL));
+    assert_ok(conditioner_create(&f.model.shape, &f.model.normalisation, &conditioner));
+    conditioner_apply(conditioner, shown, normalised, spectra);
+    memcpy(spectra + TOLD, spectra, TOLD * sizeof *spectra);
+    assert_true(fabs((double)spectra[0]) > 0.01);
+    assert_ok(conditioner_destroy(&conditioner));
+    assert_ok(sampler_integrate(sampler, &(SamplerCondition){normalised, spectra}, COUNT, z, z_theta, NULL));
     assert_ok(sampler_draw(sampler, shown, &(SamplerRange){key, FIRST, COUNT}, kappa, theta));
     for (size_t i = 0; i < COUNT * f.map_size; i++)
       assert_within((double)kappa[i], f.model.normalisation.map_std[i / pixels % 2] * (double)z[i], 1e-6);
@@ -283,8 +307,8 @@ static void evaluations_are_counted_for_each_draw(void **state)
     Sampler *sampler = NULL;
 
     assert_ok(sampler_create(&f.model, DRAWS, &all_solvers[solver], &sampler));
-    assert_ok(sampler_integrate(sampler, s.channels, DRAWS, s.z, s.z_theta, NULL));
-    assert_ok(sampler_integrate(sampler, s.channels, 1, s.z, s.z_theta, NULL));
+    assert_ok(sampler_integrate(sampler, &(SamplerCondition){s.channels, NULL}, DRAWS, s.z, s.z_theta, NULL));
+    assert_ok(sampler_integrate(sampler, &(SamplerCondition){s.channels, NULL}, 1, s.z, s.z_theta, NULL));
     if (expected)
       assert_int_equal(sampler_evaluated(sampler), (DRAWS + 1) * expected);
     else
@@ -306,8 +330,8 @@ static void a_diverged_model_is_reported_with_its_step(void **state)
     Sampler *sampler = NULL;
 
     assert_ok(sampler_create(&f.model, DRAWS, &all_solvers[solver], &sampler));
-    assert_fails(sampler_integrate(sampler, s.channels, DRAWS, s.z, s.z_theta, NULL), NEPHRITE_ERR_INTERNAL,
-                 "checkpoint of step 17 has diverged");
+    assert_fails(sampler_integrate(sampler, &(SamplerCondition){s.channels, NULL}, DRAWS, s.z, s.z_theta, NULL),
+                 NEPHRITE_ERR_INTERNAL, "checkpoint of step 17 has diverged");
     assert_ok(sampler_destroy(&sampler));
   }
   state_destroy(&s);
@@ -349,8 +373,8 @@ static void what_does_not_fit_the_sampler_is_refused(void **state)
 
   (void)state;
   assert_ok(sampler_create(&f.model, DRAWS - 1, &settings, &sampler));
-  assert_fails(sampler_integrate(sampler, s.channels, DRAWS, s.z, s.z_theta, NULL), NEPHRITE_ERR_INTERNAL,
-               "room for 1 to 2");
+  assert_fails(sampler_integrate(sampler, &(SamplerCondition){s.channels, NULL}, DRAWS, s.z, s.z_theta, NULL),
+               NEPHRITE_ERR_INTERNAL, "room for 1 to 2");
   assert_ok(sampler_destroy(&sampler));
   f.model.weight_count--;
   assert_fails(sampler_create(&f.model, 1, &settings, &sampler), NEPHRITE_ERR_INPUT, "weights");

@@ -103,7 +103,7 @@ static inline double bfloat16_value(uint16_t bits)
 typedef struct {
   NetworkInput input;
   size_t maps, observed, thetas; /* numbers in the whole batch */
-  Scalar *z, *z_theta, *observation, *t, *x, *theta;
+  Scalar *z, *z_theta, *observation, *spectra, *t, *x, *theta;
   uint64_t dropout[8];
 } Example;
 
@@ -125,6 +125,7 @@ static inline Example example_create(const NetworkShape *shape, PetscInt batch)
   e.z = example_array(1, e.maps);
   e.z_theta = example_array(2, e.thetas);
   e.observation = example_array(3, e.observed);
+  e.spectra = example_array(7, (size_t)(batch * network_spectra_count(shape)));
   e.t = example_array(4, (size_t)batch);
   e.x = example_array(5, e.maps);
   e.theta = example_array(6, e.thetas);
@@ -132,7 +133,8 @@ static inline Example example_create(const NetworkShape *shape, PetscInt batch)
     e.t[b] = (Scalar)(0.1 + 0.8 * b / batch);
     e.dropout[b] = (uint64_t)(100 + 7 * b);
   }
-  e.input = (NetworkInput){.batch = batch, .z = e.z, .z_theta = e.z_theta, .observation = e.observation, .t = e.t};
+  e.input = (NetworkInput){
+      .batch = batch, .z = e.z, .z_theta = e.z_theta, .observation = e.observation, .spectra = e.spectra, .t = e.t};
   return e;
 }
 
@@ -141,6 +143,7 @@ static inline void example_destroy(Example *e)
   free(e->z);
   free(e->z_theta);
   free(e->observation);
+  free(e->spectra);
   free(e->t);
   free(e->x);
   free(e->theta);

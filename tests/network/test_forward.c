@@ -106,6 +106,7 @@ static void inference_gives_what_training_gives_at_times_equal_or_not(void **sta
 
   (void)state;
   shapes[1].config.observation_start = 0;
+  shapes[1].config.spectra = 3;
   shapes[2].config.conditioning = CONDITIONING_CHANNELS;
   for (int i = 0; i < 6; i++) {
     const NetworkShape *shape = &shapes[i / 2];
@@ -129,13 +130,14 @@ static void an_observation_once_given_is_kept(void **state)
   NetworkShape shapes[2] = {example_shape(), example_shape()};
 
   (void)state;
+  shapes[0].config.spectra = 2;
   shapes[1].config.conditioning = CONDITIONING_CHANNELS;
   for (int i = 0; i < 2; i++) {
     Example first = example_create(&shapes[i], 2), second = example_create(&shapes[i], 2);
     Network *network = create(&shapes[i], 2, NETWORK_INFERENCE);
 
     run(network, &first);
-    second.input.observation = NULL;
+    second.input.observation = second.input.spectra = NULL;
     run(network, &second);
     assert_same(first.maps, first.x, second.x);
     example_numbers(91, first.observed, 1, first.observation); /* and another one is not overlooked */
@@ -144,6 +146,75 @@ static void an_observation_once_given_is_kept(void **state)
     assert_ok(network_destroy(&network));
     example_destroy(&first), example_destroy(&second);
   }
+}
+
+/* What cosmology tokens are told is a linear map of it, added to them: so may be the bias that they have anyhow. */
+static void band_powers_shift_the_cosmology_tokens(void **state)
+{
+  enum { TOLD = 4, PAIRS = 3, TOKENS = 3 * 24 };
+  NetworkShape plain = example_shape(), told = example_shape();
+
+  (void)state;
+  told.config.spectra = TOLD;
+  Example a = example_create(&plain, 1), b = example_create(&told, 1);
+  Network *without = create(&plain, 1, NETWORK_INFERENCE), *with = create(&told, 1, NETWORK_INFERENCE);
+  Scalar *bias = NULL, *weight = NULL;
+
+  for (PetscInt i = 0, j = 0; i < network_tensor_count(with); i++) {
+    const NetworkTensor *tensor = network_tensor(with, i);
+
+    if (!strcmp(tensor->name, "cosmology.spectra.weight")) {
+      assert_int_equal(tensor->shape[0], TOKENS);
+      assert_int_equal(tensor->shape[1], PAIRS * TOLD);
+      weight = network_weights(with) + tensor->offset;
+      continue;
+    }
+    Scalar *same = network_weights(without) + network_tensor(without, j)->offset;
+
+    assert_string_equal(tensor->name, network_tensor(without, j++)->name);
+    memcpy(same, network_weights(with) + tensor->offset, tensor->size * sizeof *same);
+    if (!strcmp(tensor->name, "cosmology.embed.bias")) bias = same;
+  }
+  assert_non_null(weight);
+  for (int i = 0; i < TOKENS; i++) {
+    double sum = 0;
+
+    for (int k = 0; k < PAIRS * TOLD; k++) sum += (double)weight[i * PAIRS * TOLD + k] * (double)b.spectra[k];
+    bias[i] += (Scalar)sum;
+  }
+  run(without, &a);
+  run(with, &b);
+  for (size_t i = 0; i < a.maps; i++) assert_within((double)a.x[i], (double)b.x[i], 1e-4);
+  for (size_t i = 0; i < a.thetas; i++) assert_within((double)a.theta[i], (double)b.theta[i], 1e-4);
+  assert_ok(network_destroy(&without));
+  assert_ok(network_destroy(&with));
+  example_destroy(&a), example_destroy(&b);
+}
+
+/* What the heads say is the same; for white noise of unit variance the guess would leave the least. */
+static void a_residual_is_added_to_the_best_linear_guess(void **state)
+{
+  NetworkShape clean = example_shape(), residual = example_shape();
+
+  (void)state;
+  residual.config.output = OUTPUT_RESIDUAL;
+  Example a = example_create(&clean, 3), b = example_create(&residual, 3);
+  Network *says = create(&clean, 3, NETWORK_INFERENCE), *adds = create(&residual, 3, NETWORK_INFERENCE);
+
+  run(says, &a);
+  run(adds, &b);
+  for (size_t sample = 0; sample < 3; sample++) {
+    const double t = (double)a.t[sample], square = t * t + (1 - t) * (1 - t);
+
+    for (size_t i = sample * a.maps / 3; i < (sample + 1) * a.maps / 3; i++)
+      assert_within((double)b.x[i], t / square * (double)a.z[i] + (1 - t) / sqrt(square) * (double)a.x[i], 1e-5);
+    for (size_t i = sample * a.thetas / 3; i < (sample + 1) * a.thetas / 3; i++)
+      assert_within((double)b.theta[i], t / square * (double)a.z_theta[i] + (1 - t) / sqrt(square) * (double)a.theta[i],
+                    1e-5);
+  }
+  assert_ok(network_destroy(&says));
+  assert_ok(network_destroy(&adds));
+  example_destroy(&a), example_destroy(&b);
 }
 
 /* A map of 7 x 9 in patches of 2 is a map of 8 x 10 with zeros at its high ends. */
@@ -291,6 +362,11 @@ static void calls_that_make_no_sense_are_refused(void **state)
   assert_fails(network_activation(network, "block.1x", &count, NULL), NEPHRITE_ERR_INPUT, "block.1x");
   assert_ok(network_destroy(&network));
   assert_ok(network_destroy(&network)); /* of nothing */
+  shape.config.spectra = 1;
+  network = create(&shape, 2, NETWORK_INFERENCE);
+  e.input.spectra = NULL;
+  assert_fails(network_forward(network, &e.input, e.x, e.theta), NEPHRITE_ERR_INTERNAL, "without its band powers");
+  assert_ok(network_destroy(&network));
   example_destroy(&e);
 }
 
@@ -299,6 +375,8 @@ NEPHRITE_TEST_MAIN(cmocka_unit_test(at_the_start_every_block_is_the_identity_and
                    cmocka_unit_test(a_sample_s_answer_does_not_depend_on_the_others_of_its_batch),
                    cmocka_unit_test(inference_gives_what_training_gives_at_times_equal_or_not),
                    cmocka_unit_test(an_observation_once_given_is_kept),
+                   cmocka_unit_test(band_powers_shift_the_cosmology_tokens),
+                   cmocka_unit_test(a_residual_is_added_to_the_best_linear_guess),
                    cmocka_unit_test(padding_is_zeros_at_the_high_ends),
                    cmocka_unit_test(dropout_depends_on_seed_and_sample_and_acts_in_training_only),
                    cmocka_unit_test(dropout_leaves_the_first_and_last_quarter_of_the_blocks_alone),

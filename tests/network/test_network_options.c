@@ -14,7 +14,7 @@ static void the_published_shape_is_accepted(void **state)
 
 static void a_shape_that_no_network_can_have_is_refused_by_the_option_s_name(void **state)
 {
-  NetworkShape bad[15];
+  NetworkShape bad[17];
   const char *words[] = {"network_heads",
                          "network_width is 760",
                          "network_width is 60",
@@ -29,10 +29,12 @@ static void a_shape_that_no_network_can_have_is_refused_by_the_option_s_name(voi
                          "map of 0,128",
                          "network_dropout_last is 12",
                          "network_dropout_first is 10 and network_dropout_last 8",
-                         "network_dropout_first is 3 and network_dropout_last 2"};
+                         "network_dropout_first is 3 and network_dropout_last 2",
+                         "network_spectra is 69; with 5 bins it must lie in [0, 68]",
+                         "network_spectra is -1"};
 
   (void)state;
-  for (int i = 0; i < 15; i++) bad[i] = published_shape();
+  for (int i = 0; i < 17; i++) bad[i] = published_shape();
   bad[0].config.heads = 0;
   bad[1].config.width = 760;
   bad[2].config.width = 60, bad[2].config.heads = 10; /* six numbers per head: no two pairs for each axis */
@@ -48,7 +50,9 @@ static void a_shape_that_no_network_can_have_is_refused_by_the_option_s_name(voi
   bad[12].config.dropout_last = 12;
   bad[13].config.dropout_first = 10; /* the middle half ends with block 8 */
   bad[14].config.dropout_last = 2;
-  for (int i = 0; i < 15; i++) assert_fails(network_shape_check(&bad[i]), NEPHRITE_ERR_CONFIG, words[i]);
+  bad[15].config.spectra = 69;
+  bad[16].config.spectra = -1;
+  for (int i = 0; i < 17; i++) assert_fails(network_shape_check(&bad[i]), NEPHRITE_ERR_CONFIG, words[i]);
 }
 
 static void conditioning_by_channels_asks_nothing_of_the_observation_s_own_options(void **state)

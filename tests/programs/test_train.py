@@ -123,7 +123,7 @@ class TrainTest(TrainCase):
             rows = csv.DictReader(file)
             flops = {row["Event Name"]: float(row["FLOP"]) for row in rows if row["Stage Name"] == "Training"}
         self.assertAlmostEqual(flops["train forward"] / (4 * 6 * per_sample), 1, delta=0.01)
-        self.assertAlmostEqual(flops["train backward"] / flops["train forward"], 2, delta=1e-6)
+        self.assertAlmostEqual(flops["train backward"] / flops["train forward"], 2, delta=2e-5)  # 6 digits
         for part in ("train optimiser", "train objective", "train validation"):
             self.assertGreater(flops[part], 0, part)
         shares = re.search(r"network of rank 0: (.*)", run.out)[1]

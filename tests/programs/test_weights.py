@@ -26,6 +26,9 @@ STAGE_2 = {"network_dropout": 0, "train_learning_rate": 1e-3, "train_final_learn
 INFER = {"infer_observations": 2, "infer_draws": 4, "infer_batch": 4, "infer_evaluations": 5}
 
 
+STATISTICS = ("map_std", "theta_mean", "theta_std", "spectra_mean", "spectra_std")
+
+
 class WeightsCase(TrainCase):
     """With the exported weights of the training of all."""
 
@@ -78,9 +81,10 @@ class Export(WeightsCase):
                 self.assertEqual(file[name].dtype, np.float32)
                 self.assertTrue(file[name].fletcher32)
                 self.assertEqual(file[name][()].tobytes(), tensor[()].tobytes(), name)
-            for name in (*weights_file.ARCHITECTURE, "dropout", "seed", "revision", "configuration"):
+            architecture = (*weights_file.ARCHITECTURE, *weights_file.LATER)
+            for name in (*architecture, "dropout", "seed", "revision", "configuration"):
                 self.assertEqual(file.attrs[name], checkpoint.attrs[name], name)
-            for name in ("map_std", "theta_mean", "theta_std", "step", "position", "trained"):
+            for name in (*STATISTICS, "step", "position", "trained"):
                 np.testing.assert_array_equal(file.attrs[name], checkpoint[name][()])
             self.assertEqual(file.attrs["parameter_names"], b"Omega_c,Omega_b,sigma_8,h,n_s,w_0")
             self.assertEqual((file.attrs["kind"], file.attrs["what"]), (b"weights", b"ema"))
@@ -142,7 +146,7 @@ class Export(WeightsCase):
         self.flip_byte(damaged)
         shutil.copy(self.source, later)
         with h5py.File(later, "r+") as file:
-            file.attrs["format_version"] = 3
+            file.attrs["format_version"] = 4
         truncated = self.root / "truncated.h5"
         truncated.write_bytes(self.source.read_bytes()[:20000])
         self.assertRefused(self.export(damaged, output), INPUT, "flipped.h5", "ema/")
@@ -222,10 +226,10 @@ class Import(WeightsCase):
         with h5py.File(path, "w") as file, h5py.File(self.exported) as exported:
             for name, tensor in model.tensors.items():
                 file[name] = tensor.astype(np.float64)
-            for name in weights_file.ARCHITECTURE:
+            for name in (*weights_file.ARCHITECTURE, *weights_file.LATER):
                 value = exported.attrs[name]
                 file.attrs[name] = value.decode() if isinstance(value, bytes) else value
-            for name in ("map_std", "theta_mean", "theta_std"):
+            for name in STATISTICS:
                 file.attrs[name] = exported.attrs[name]
         folder, run = self.draws(path, "by-hand")
         self.assertEqual(run.code, 0, run.err)
@@ -364,7 +368,8 @@ network.load_state_dict({name: values[at : at + math.prod(size)].view(size) for 
 maps = torch.randn(2, shape["bins"] + shape["observation_channels"], *shape["map"])
 z, observation = maps.split([shape["bins"], shape["observation_channels"]], 1)
 with torch.no_grad():
-    x, theta = network(z, torch.randn(2, shape["parameters"]), observation, torch.tensor([0.2, 0.9]))
+    told = torch.randn(2, shape["told"])
+    x, theta = network(z, torch.randn(2, shape["parameters"]), observation, torch.tensor([0.2, 0.9]), told)
 assert x.shape == z.shape and theta.shape == (2, shape["parameters"])
 assert x.isfinite().all() and theta.isfinite().all() and x.std() > 0
 print("runs")

@@ -253,6 +253,40 @@ static void samples_have_noise_levels_of_their_own_and_are_shown_them(void **sta
   destroy(&f);
 }
 
+/* Those of the observation that is shown: with one band the mean power of its pixels, but for the mean. */
+static void samples_are_told_the_power_of_what_they_are_shown(void **state)
+{
+  const NetworkShape shape = {.ny = SIZE,
+                              .nx = SIZE,
+                              .bins = BINS,
+                              .observation_channels = BINS,
+                              .parameters = PARAMETERS,
+                              .config = {.spectra = 1}};
+  Fixture f = make_with_noise("none", noisy);
+  Normalisation *told = calloc(1, sizeof *told);
+  const Batch *batch = NULL;
+
+  (void)state;
+  assert_ok(feed_destroy(&f.feed));
+  *told = normalisation;
+  told->spectra = 3;
+  for (int i = 0; i < 3; i++) told->spectra_std[i] = 1e-4;
+  assert_ok(feed_create(&shape, &f.survey, &train, told, CAPACITY, &f.feed));
+  assert_ok(feed_training(f.feed, f.source, SEED, 0, CAPACITY, &batch));
+  for (int b = 0; b < CAPACITY; b++)
+    for (int bin = 0; bin < BINS; bin++) {
+      const Scalar *shown = batch->observation + (b * BINS + bin) * SIZE * SIZE;
+      double mean = 0, square = 0;
+
+      for (int i = 0; i < SIZE * SIZE; i++) mean += (double)shown[i] / (SIZE * SIZE);
+      for (int i = 0; i < SIZE * SIZE; i++) square += pow((double)shown[i] - mean, 2);
+      const double power = square * pow(normalisation.map_std[bin], 2) / (SIZE * SIZE - 1); /* modes but the mean */
+      assert_close((double)batch->spectra[b * 3 + 2 * bin], power / 1e-4, 1e-4);
+    }
+  free(told);
+  destroy(&f);
+}
+
 static void a_sample_is_the_same_in_any_batch(void **state)
 {
   Fixture f = make("none");
@@ -318,6 +352,7 @@ NEPHRITE_TEST_MAIN(cmocka_unit_test(samples_are_flipped_maps_normalised_and_each
                    cmocka_unit_test(noise_and_time_are_keyed_by_the_position),
                    cmocka_unit_test(every_sample_has_shape_noise_of_its_own),
                    cmocka_unit_test(samples_have_noise_levels_of_their_own_and_are_shown_them),
+                   cmocka_unit_test(samples_are_told_the_power_of_what_they_are_shown),
                    cmocka_unit_test(a_sample_is_the_same_in_any_batch),
                    cmocka_unit_test(validation_is_not_flipped_repeats_exactly_and_has_noise_of_its_own),
                    cmocka_unit_test(a_network_of_other_observation_channels_is_refused))

@@ -47,6 +47,7 @@ static void backward(Problem *p, size_t first, size_t count, Reducer *reducer)
                               e->z + first * map,
                               e->z_theta + first * theta,
                               e->observation + first * observed,
+                              NULL,
                               e->t + first,
                               e->dropout + first,
                               5};

@@ -6,7 +6,14 @@
 
 enum { SIZE = 16, BINS = 2, PARAMETERS = 6, PIXELS = BINS * SIZE * SIZE, COUNT = 9 };
 
-static const NetworkShape shape = {.ny = SIZE, .nx = SIZE, .bins = BINS, .parameters = PARAMETERS};
+enum { BANDS = 4, SPECTRA = 3 * BANDS, SEED = 3 };
+
+static const NetworkShape shape = {.ny = SIZE,
+                                   .nx = SIZE,
+                                   .bins = BINS,
+                                   .observation_channels = BINS,
+                                   .parameters = PARAMETERS,
+                                   .config = {.spectra = BANDS}};
 static const SurveyConfig survey = {.map_size = {SIZE, SIZE},
                                     .field_of_view_deg = 2,
                                     .field = FIELD_GAUSSIAN,
@@ -23,6 +30,11 @@ typedef struct {
   Prior *prior;
   BatchSource *source;
 } Fixture;
+
+static PetscErrorCode measure(MPI_Comm comm, const Fixture *f, Normalisation *n)
+{
+  return normalisation_measure(comm, &shape, &(NormalisationSample){f->source, COUNT, &survey, SEED}, n);
+}
 
 /* The default prior but for one entry. */
 static Fixture make(const char *name, const char *distribution)
@@ -53,7 +65,7 @@ static void statistics_are_those_of_the_maps_and_parameters(void **state)
   float kappa[PIXELS];
 
   (void)state;
-  assert_ok(normalisation_measure(MPI_COMM_WORLD, f.source, &shape, COUNT, &n));
+  assert_ok(measure(MPI_COMM_WORLD, &f, &n));
   for (int i = 0; i < COUNT; i++) {
     assert_ok(batch_source_get(f.source, i, kappa, theta[i], NULL));
     for (int k = 0; k < PIXELS; k++) square[k / SIZE / SIZE] += (double)kappa[k] * kappa[k] / (COUNT * SIZE * SIZE);
@@ -72,14 +84,53 @@ static void statistics_are_those_of_the_maps_and_parameters(void **state)
   destroy(&f);
 }
 
+/* Observed with the noise of the first training samples, in whose units they have mean 0 and standard deviation 1. */
+static void band_powers_are_those_of_noisy_observations(void **state)
+{
+  Fixture f = make("", "");
+  Normalisation n = {0};
+  double theta[PARAMETERS], mean[SPECTRA] = {0}, square[SPECTRA] = {0};
+  float kappa[PIXELS];
+  const float *channels = NULL;
+  Scalar observation[PIXELS], spectra[SPECTRA];
+  Exposure *exposure = NULL;
+  Conditioner *conditioner = NULL;
+
+  (void)state;
+  assert_ok(measure(MPI_COMM_WORLD, &f, &n));
+  assert_int_equal(n.spectra, SPECTRA);
+  assert_ok(exposure_create(&survey, &exposure));
+  assert_int_equal(exposure_channels(exposure), BINS);
+  assert_ok(conditioner_create(&shape, &n, &conditioner));
+  for (int64_t i = 0; i < COUNT; i++) {
+    assert_ok(batch_source_get(f.source, i, kappa, theta, NULL));
+    assert_ok(exposure_take(exposure, (RandomKey){SEED, STREAM_NOISE, TRAINING_KEY | (uint64_t)i}, kappa, &channels));
+    conditioner_apply(conditioner, channels, observation, spectra);
+    for (int k = 0; k < SPECTRA; k++) {
+      mean[k] += (double)spectra[k] / COUNT;
+      square[k] += (double)spectra[k] * (double)spectra[k] / COUNT;
+    }
+  }
+  for (int k = 0; k < SPECTRA; k++) {
+    assert_within(mean[k], 0, 1e-5);
+    assert_within(square[k], 1, 1e-5);
+  }
+  /* the first bin is nearly all noise, each pixel's of which has power sigma^2; on the Nyquist lines less is seen */
+  assert_close(n.spectra_mean[BANDS - 1], pow(survey_noise_std(&survey), 2), 0.15);
+  assert_ok(exposure_destroy(&exposure));
+  assert_ok(exposure_destroy(&exposure));
+  assert_ok(conditioner_destroy(&conditioner));
+  destroy(&f);
+}
+
 static void all_ranks_together_find_what_one_alone_finds_bit_for_bit(void **state)
 {
   Fixture f = make("", "");
   Normalisation together = {0}, alone = {0};
 
   (void)state;
-  assert_ok(normalisation_measure(MPI_COMM_WORLD, f.source, &shape, COUNT, &together));
-  assert_ok(normalisation_measure(MPI_COMM_SELF, f.source, &shape, COUNT, &alone));
+  assert_ok(measure(MPI_COMM_WORLD, &f, &together));
+  assert_ok(measure(MPI_COMM_SELF, &f, &alone));
   assert_memory_equal(&together, &alone, sizeof alone);
   destroy(&f);
 }
@@ -90,7 +141,7 @@ static void a_fixed_parameter_is_centred_and_not_divided(void **state)
   Normalisation n = {0};
 
   (void)state;
-  assert_ok(normalisation_measure(MPI_COMM_WORLD, f.source, &shape, COUNT, &n));
+  assert_ok(measure(MPI_COMM_WORLD, &f, &n));
   assert_close(n.theta_mean[3], 0.7, 1e-14);
   assert_true(n.theta_std[3] == 1);
   destroy(&f);
@@ -102,12 +153,12 @@ static void maps_that_are_constant_are_refused_naming_the_bin(void **state)
   Normalisation n = {0};
 
   (void)state;
-  assert_fails(normalisation_measure(MPI_COMM_WORLD, f.source, &shape, COUNT, &n), NEPHRITE_ERR_INPUT,
-               "convergence of bin 1");
+  assert_fails(measure(MPI_COMM_WORLD, &f, &n), NEPHRITE_ERR_INPUT, "convergence of bin 1");
   destroy(&f);
 }
 
 NEPHRITE_TEST_MAIN(cmocka_unit_test(statistics_are_those_of_the_maps_and_parameters),
+                   cmocka_unit_test(band_powers_are_those_of_noisy_observations),
                    cmocka_unit_test(all_ranks_together_find_what_one_alone_finds_bit_for_bit),
                    cmocka_unit_test(a_fixed_parameter_is_centred_and_not_divided),
                    cmocka_unit_test(maps_that_are_constant_are_refused_naming_the_bin))

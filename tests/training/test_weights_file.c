@@ -445,6 +445,16 @@ static void from_the_future(hid_t file)
   put_int(file, "format_version", 2);
 }
 
+static void told_too_much(hid_t file)
+{
+  put_int(file, "spectra", 2000);
+}
+
+static void told_in_unknown_units(hid_t file)
+{
+  put_int(file, "spectra", 2);
+}
+
 static void of_another_kind(hid_t file)
 {
   put_text(file, "kind", "shard");
@@ -468,6 +478,8 @@ static void an_attribute_that_cannot_be_is_refused_by_its_name(void **state)
                                  {without_scatter, "at index 1; it must be finite and positive"},
                                  {without_mean, "attribute theta_mean is"},
                                  {before_the_first, "attribute position is -1"},
+                                 {told_too_much, "attribute spectra is 2000; it must lie in [0, 1024]"},
+                                 {told_in_unknown_units, "the root has no attribute spectra_mean"},
                                  {from_the_future, "format version 2 of weights; this build reads up to 1"},
                                  {of_another_kind, "is not a checkpoint of nephrite but a shard"}};
 

@@ -107,21 +107,26 @@ class Network(nn.Module):
         self.shape = shape
         W, p, C, bottleneck = shape["width"], shape["patch"], shape["bins"], shape["bottleneck"]
         values, observed = p * p * C, shape["observation_patch"] ** 2 * shape["observation_channels"]
+        tokens, told = shape["tokens_of_observation"], shape.get("told", 0)
+        seen = values if tokens else values + p * p * shape["observation_channels"]
         K, P, epsilon = shape["cosmology_tokens"], shape["parameters"], shape["rms_epsilon"]
         self.time = part(linear1=nn.Linear(shape["time_frequencies"], W), linear2=nn.Linear(W, W))
         self.cosmology = part(embed=nn.Linear(P, K * W), token=0.02 * torch.randn(K, W))
         self.field = part(
-            embed1=nn.Linear(values, bottleneck, bias=False),
+            embed1=nn.Linear(seen, bottleneck, bias=False),
             embed2=nn.Linear(bottleneck, W),
             position=0.02 * torch.randn(math.prod(shape["grid"]), W),
         )
-        self.observation = part(embed1=nn.Linear(observed, bottleneck, bias=False), embed2=nn.Linear(bottleneck, W))
+        if told:
+            self.cosmology.spectra = nn.Linear(told, K * W, bias=False)
+        if tokens:
+            self.observation = part(embed1=nn.Linear(observed, bottleneck, bias=False), embed2=nn.Linear(bottleneck, W))
         self.block = nn.ModuleList(Block(shape) for _ in range(shape["depth"]))
         self.head = part(
             field=part(norm=Norm(W, epsilon), modulation=nn.Linear(W, 2 * W), linear=nn.Linear(W, values)),
             cosmology=part(norm=Norm(W, epsilon), linear=nn.Linear(W, P)),
         )
-        for name, observation in (("without", False), ("with", True)):
+        for name, observation in (("without", False), ("with", tokens)):
             for table, value in zip(("cos", "sin"), rotation(shape, observation)):
                 self.register_buffer(f"{table}_{name}", value, persistent=False)
 
@@ -142,19 +147,34 @@ class Network(nn.Module):
         theta = cosmology.linear(cosmology.norm(x[:, : shape["cosmology_tokens"]].mean(1)))
         return y.reshape(-1, shape["bins"], rows * p, columns * p), theta
 
-    def forward(self, z, z_theta, observation, t):
+    def complete(self, z, t, answer):
+        """What the heads say, added to the best linear guess from z alone where it is the rest."""
+        if not self.shape.get("residual"):
+            return answer
+        t = t.view(-1, *[1] * (z.ndim - 1))
+        square = t**2 + (1 - t) ** 2
+        return t / square * z + (1 - t) / square.sqrt() * answer
+
+    def forward(self, z, z_theta, observation, t, spectra=None):
         shape, K = self.shape, self.shape["cosmology_tokens"]
         c = F.silu(self.embedded_time(t))
-        cosmology = self.cosmology.embed(z_theta).view(z.shape[0], K, -1) + self.cosmology.token
-        field = self.field.embed2(self.field.embed1(patches(z, shape["patch"]))) + self.field.position
-        observed = patches(observation, shape["observation_patch"])
-        observed = self.observation.embed2(self.observation.embed1(observed))
+        cosmology = self.cosmology.embed(z_theta)
+        if shape.get("told"):
+            cosmology = cosmology + self.cosmology.spectra(spectra)
+        cosmology = cosmology.view(z.shape[0], K, -1) + self.cosmology.token
+        tokens = shape["tokens_of_observation"]
+        field = self.field.embed1(patches(z if tokens else torch.cat([z, observation], 1), shape["patch"]))
+        field = self.field.embed2(field) + self.field.position
+        if tokens:
+            observed = patches(observation, shape["observation_patch"])
+            observed = self.observation.embed2(self.observation.embed1(observed))
         x, cos, sin = torch.cat([cosmology, field], 1), self.cos_without, self.sin_without
         for number, block in enumerate(self.block):
-            if number == shape["observation_start"]:
+            if tokens and number == shape["observation_start"]:
                 x, cos, sin = torch.cat([x[:, :K], observed, x[:, K:]], 1), self.cos_with, self.sin_with
             x = block(x, c, cos, sin)
-        return self.heads(x, c)
+        x, theta = self.heads(x, c)
+        return self.complete(z, t, x), self.complete(z_theta, t, theta)
 
 
 def objective(shape, x, theta, t, x_hat, theta_hat):

@@ -20,7 +20,7 @@ from . import products, weights_file
 from .inspect import faults_of
 
 USAGE, INPUT, IO = 64, 65, 74
-CHECKPOINT_VERSION = 2  # the latest that this reads
+CHECKPOINT_VERSION = 3  # the latest that this reads
 WHAT = {"ema": "exponential average of the weights, for inference", "weights": "weights after the last step"}
 
 
@@ -116,8 +116,10 @@ def parameter_names(configuration):
 def attributes_of(file, what):
     """Everything but the tensors.  Texts of fixed length: one of variable length would lie beyond the checksums."""
     attributes = {name: file.attrs[name] for name in (*weights_file.ARCHITECTURE, "dropout", "seed")}
-    for name in ("map_std", "theta_mean", "theta_std"):
-        attributes[name] = np.asarray(file[name], "<f8")
+    attributes.update({name: file.attrs[name] for name in weights_file.LATER if name in file.attrs})
+    for name in ("map_std", "theta_mean", "theta_std", "spectra_mean", "spectra_std"):
+        if name in file:
+            attributes[name] = np.asarray(file[name], "<f8")
     for name in ("step", "position", "trained"):
         attributes[name] = np.int64(file[name][()])
     names = parameter_names(products.configuration(file))
@@ -125,8 +127,9 @@ def attributes_of(file, what):
         raise Refused(INPUT, f"{file.filename}: its configuration has {len(names)} parameters, its network "
                              f"{int(file.attrs['parameters'])}")  # fmt: skip
     texts = {"kind": weights_file.KIND, "what": what, "parameter_names": ",".join(names)}
-    for name in ("conditioning", "configuration", "version", "revision"):
-        texts[name] = products.text(file.attrs[name])
+    for name in ("conditioning", "output", "configuration", "version", "revision"):
+        if name in file.attrs:
+            texts[name] = products.text(file.attrs[name])
     attributes.update({name: np.bytes_(value.encode()) for name, value in texts.items()})
     return {**attributes, "format_version": np.int64(weights_file.VERSION)}
 

@@ -16,6 +16,7 @@ ARCHITECTURE = (  # what a network is made from; "dropout" may be there too
     *("observation_patch", "observation_start", "cosmology_tokens", "bottleneck", "time_frequencies"),
     *("rms_epsilon", "time_floor", "rope_base", "time_max_period", "conditioning"),
 )
+LATER = ("spectra", "output")  # the same, where they are not there 0 and "clean"
 
 
 def text(value):
@@ -32,6 +33,8 @@ def shape_of(path):
         shape["weights"] = sum(int(tensors[name].size) for name in tensors)
         shape["map"] = [int(n) for n in file.attrs.get("map_size", (shape.get("ny"), shape.get("nx")))]
         conditioning = text(file.attrs.get("conditioning", "tokens"))
+        shape["residual"] = text(file.attrs.get("output", "clean")) == "residual"
+    shape["told"] = shape["bins"] * (shape["bins"] + 1) // 2 * shape.get("spectra", 0)
     shape["tokens_of_observation"] = conditioning == "tokens"
     shape["grid"] = [-(-n // shape["patch"]) for n in shape["map"]]
     shape["observation_grid"] = [-(-n // shape["observation_patch"]) for n in shape["map"]]
@@ -47,13 +50,16 @@ class Weights:
     map_std: np.ndarray  # [bin]: maps are divided by it
     theta_mean: np.ndarray  # [parameter]: subtracted from the parameters
     theta_std: np.ndarray  # [parameter]: which are then divided by it
+    spectra_mean: np.ndarray  # [band power]: the same of what the network is told of the observation; may be empty
+    spectra_std: np.ndarray
     parameters: list  # their names, in order; empty if the file does not tell
 
 
 def read(path):
     """A file of weights, whole."""
     with h5py.File(path) as file:
-        statistics = [np.ravel(file.attrs[name]) for name in ("map_std", "theta_mean", "theta_std")]
+        names = ("map_std", "theta_mean", "theta_std", "spectra_mean", "spectra_std")
+        statistics = [np.ravel(file.attrs.get(name, ())) for name in names]
         names = text(file.attrs.get("parameter_names", "")).split(",")
         tensors = {name: file[name][()] for name in file}
     return Weights(tensors, shape_of(path), *statistics, [name for name in names if name])
