@@ -48,6 +48,8 @@ PetscErrorCode prior_draw(const Prior *prior, uint64_t seed, uint64_t index, Pet
 PetscErrorCode prior_log_density(const Prior *prior, const double *theta, double *log_density); /**< -inf outside */
 /** Is it "fixed"?  Then it is a parameter of theta, but not a random one. */
 PetscBool prior_is_fixed(const Prior *prior, PetscInt parameter);
+/** Where the prior ends on both sides; 0 and 0 for a parameter that has no such bounds, or is fixed. */
+void prior_bounds(const Prior *prior, PetscInt parameter, double *low, double *high);
 /** theta as a function of as many independent standard normals u, each its own: theta_p = F_p^-1(Phi(u_p)), F_p the
  * distribution function before the physical cut.  Where cosmology_is_physical(), the density of u is then that of
  * standard normals.  \param u [prior_count()], not looked at where fixed  \param[out] theta [prior_count()]

@@ -44,10 +44,19 @@ PetscErrorCode train_config_check(const TrainConfig *train, const SimulateConfig
 typedef struct {
   PetscInt bins, parameters;
   double map_std[NEPHRITE_MAX_BINS];
+  double theta_low[NEPHRITE_MAX_PARAMETERS], theta_high[NEPHRITE_MAX_PARAMETERS]; /**< equal: without bounds */
   double theta_mean[NEPHRITE_MAX_PARAMETERS], theta_std[NEPHRITE_MAX_PARAMETERS];
   PetscInt spectra; /**< network_spectra_count() */
   double spectra_mean[NEPHRITE_MAX_SPECTRA], spectra_std[NEPHRITE_MAX_SPECTRA]; /**< of band_powers_of() */
 } Normalisation;
+
+/** Parameters as the network has them, (y - mean)/std: y is the parameter itself, or with bounds the standard normal
+ * below which there is as much as of the interval below the parameter, so that no answer of the network lies outside.
+ * \param theta [parameters]  \param[out] z [parameters]
+ * Errors: NEPHRITE_ERR_INPUT: a parameter outside of its bounds, which are those of another prior then. */
+PetscErrorCode normalise_parameters(const Normalisation *normalisation, const double *theta, Scalar *z);
+/** And back.  \param z [parameters]  \param[out] theta [parameters] */
+void restore_parameters(const Normalisation *normalisation, const Scalar *z, double *theta);
 
 /** What the network is told of an observation, in its own units.  Work space for one thread; create from one thread at
  * a time (FFTW's planner). */

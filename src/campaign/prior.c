@@ -188,6 +188,15 @@ PetscBool prior_is_fixed(const Prior *prior, PetscInt parameter)
   return prior->entry[prior->parameter[parameter]].kind == FIXED ? PETSC_TRUE : PETSC_FALSE;
 }
 
+void prior_bounds(const Prior *prior, PetscInt parameter, double *low, double *high)
+{
+  const Distribution *d = &prior->entry[prior->parameter[parameter]];
+  const PetscBool bounded = d->kind != FIXED && isfinite(d->low) && isfinite(d->high) ? PETSC_TRUE : PETSC_FALSE;
+
+  *low = bounded ? d->low : 0;
+  *high = bounded ? d->high : 0;
+}
+
 /* The value below which there is as much of the distribution as of a standard normal below u.  Shares are counted from
  * the end that is nearer: none is the difference of two numbers next to 1. */
 static double from_normal(const Distribution *d, double u)

@@ -185,7 +185,7 @@ static void to_physical(const Sampler *s, const Scalar *z, const Scalar *z_theta
   const size_t pixels = s->map_size / (size_t)s->model->shape.bins;
 
   for (size_t i = 0; i < s->map_size; i++) kappa[i] = (float)(n->map_std[i / pixels] * z[i]);
-  for (PetscInt p = 0; p < s->parameters; p++) theta[p] = n->theta_mean[p] + n->theta_std[p] * z_theta[p];
+  restore_parameters(n, z_theta, theta);
 }
 
 static PetscErrorCode draw_batch(Sampler *s, const SamplerRange *range, float *kappa, double *theta)

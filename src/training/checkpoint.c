@@ -100,10 +100,15 @@ static PetscErrorCode write_state(ProductWriter *writer, const TrainingState *st
                          "step after which validations count for an early end"));
   PetscCall(write_values(writer, "map_std", H5T_NATIVE_DOUBLE, n->bins, n->map_std,
                          "standard deviation of the convergence per bin, which maps are divided by"));
+  PetscCall(write_values(writer, "theta_low", H5T_NATIVE_DOUBLE, n->parameters, n->theta_low,
+                         "lower bound of each parameter; without bounds that is theta_high"));
+  PetscCall(
+      write_values(writer, "theta_high", H5T_NATIVE_DOUBLE, n->parameters, n->theta_high,
+                   "upper bound of each parameter, which the network has as the normal of its share of the interval"));
   PetscCall(write_values(writer, "theta_mean", H5T_NATIVE_DOUBLE, n->parameters, n->theta_mean,
-                         "mean of each parameter, subtracted"));
+                         "mean of each parameter, or of its normal, subtracted"));
   PetscCall(write_values(writer, "theta_std", H5T_NATIVE_DOUBLE, n->parameters, n->theta_std,
-                         "standard deviation of each parameter, divided by"));
+                         "standard deviation of each parameter, or of its normal, divided by"));
   if (n->spectra) {
     PetscCall(write_values(writer, "spectra_mean", H5T_NATIVE_DOUBLE, n->spectra, n->spectra_mean,
                            "mean of each band power that the network is told, subtracted"));
@@ -143,6 +148,21 @@ static PetscErrorCode read_plan(ProductReader *reader, TrainingState *state)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
+/* Since version 3. */
+static PetscErrorCode read_bounds(ProductReader *reader, const char *path, Normalisation *n)
+{
+  PetscBool has;
+
+  PetscFunctionBeginUser;
+  PetscCall(PetscArrayzero(n->theta_low, n->parameters));
+  PetscCall(PetscArrayzero(n->theta_high, n->parameters));
+  PetscCall(product_has(reader, "theta_low", &has));
+  if (!has) PetscFunctionReturn(PETSC_SUCCESS);
+  PetscCall(read_values(reader, path, "theta_low", n->parameters, n->theta_low));
+  PetscCall(read_values(reader, path, "theta_high", n->parameters, n->theta_high));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
 static PetscErrorCode read_state(ProductReader *reader, const char *path, const NetworkShape *shape,
                                  TrainingState *state)
 {
@@ -156,6 +176,7 @@ static PetscErrorCode read_state(ProductReader *reader, const char *path, const 
   n->bins = shape->bins;
   n->parameters = shape->parameters;
   PetscCall(read_values(reader, path, "map_std", n->bins, n->map_std));
+  PetscCall(read_bounds(reader, path, n));
   PetscCall(read_values(reader, path, "theta_mean", n->parameters, n->theta_mean));
   PetscCall(read_values(reader, path, "theta_std", n->parameters, n->theta_std));
   n->spectra = network_spectra_count(shape);

@@ -207,9 +207,7 @@ static PetscErrorCode prepare(Feed *f, Worker *worker, int64_t seed, PetscBool f
     for (size_t i = bin * plane(shape); i < (bin + 1) * plane(shape); i++)
       f->batch.x[b * size + i] = factor * (Scalar)kappa[i];
   }
-  for (size_t p = 0; p < parameters; p++)
-    f->batch.theta[b * parameters + p] =
-        (Scalar)((f->theta[b * parameters + p] - normalisation->theta_mean[p]) / normalisation->theta_std[p]);
+  PetscCall(normalise_parameters(normalisation, f->theta + b * parameters, f->batch.theta + b * parameters));
   diffuse(f, worker, seed, b);
   PetscFunctionReturn(PETSC_SUCCESS);
 }

@@ -100,6 +100,7 @@ typedef struct {
   int64_t count; /**< its first items */
   const SurveyConfig *survey; /**< observes them, where there are band powers */
   int64_t seed; /**< of its noise, which is that of the first training samples */
+  const Prior *prior; /**< whose bounds the parameters keep */
 } NormalisationSample;
 /** Standard deviation of the maps per bin, mean and standard deviation of parameters and of the observations' band
  * powers.  Collective; the same bit for bit for any number of ranks.
@@ -180,7 +181,7 @@ PetscErrorCode weights_file_load(const char *path, Model *model);
 /* ------------------------------------------------------------------ checkpoints */
 
 #define CHECKPOINT_KIND "checkpoint"
-/* 1 had neither `planned` nor `patience_from`, 2 neither band powers nor residuals. */
+/* 1 had neither `planned` nor `patience_from`, 2 neither band powers nor residuals nor bounds. */
 enum { CHECKPOINT_VERSION = 3 };
 
 /** Where a training stands, beside its arrays. */

@@ -1,11 +1,57 @@
 /** \file normalisation.c  Statistics that bring maps and parameters to unit size for the network.  \ingroup training */
 #include "internal.h"
 
+#include <float.h>
+#include <gsl/gsl_cdf.h>
 #include <math.h>
 
-/* Of one realisation: mean square of the map per bin, the parameters, band powers of an observation.  Every rank fills
- * its rows of the table; their sum over ranks is complete, and the statistics are then taken in one order whatever the
- * number of ranks. */
+/* ---- parameters ---- */
+
+static PetscBool is_bounded(const Normalisation *n, PetscInt p)
+{
+  return n->theta_low[p] < n->theta_high[p] ? PETSC_TRUE : PETSC_FALSE;
+}
+
+/* Shares are counted from the end that is nearer, and even at a bound are not so small that the normal were infinite.
+ */
+static double stretch(const Normalisation *n, PetscInt p, double theta)
+{
+  const double below = theta - n->theta_low[p], above = n->theta_high[p] - theta;
+
+  if (!is_bounded(n, p)) return theta;
+  return below < above ? gsl_cdf_ugaussian_Pinv(fmax(below / (below + above), DBL_EPSILON))
+                       : gsl_cdf_ugaussian_Qinv(fmax(above / (below + above), DBL_EPSILON));
+}
+
+PetscErrorCode normalise_parameters(const Normalisation *n, const double *theta, Scalar *z)
+{
+  PetscFunctionBeginUser;
+  for (PetscInt p = 0; p < n->parameters; p++) {
+    PetscCheck(!is_bounded(n, p) || (theta[p] >= n->theta_low[p] && theta[p] <= n->theta_high[p]), PETSC_COMM_SELF,
+               NEPHRITE_ERR_INPUT,
+               "parameter %d is %.6g; the model that training starts from was trained with a prior in [%.6g, %.6g]",
+               (int)p, theta[p], n->theta_low[p], n->theta_high[p]);
+    z[p] = (Scalar)((stretch(n, p, theta[p]) - n->theta_mean[p]) / n->theta_std[p]);
+  }
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+void restore_parameters(const Normalisation *n, const Scalar *z, double *theta)
+{
+  for (PetscInt p = 0; p < n->parameters; p++) {
+    const double y = n->theta_mean[p] + n->theta_std[p] * (double)z[p], low = n->theta_low[p], high = n->theta_high[p];
+
+    theta[p] = !is_bounded(n, p) ? y
+               : y < 0           ? low + (high - low) * gsl_cdf_ugaussian_P(y)
+                                 : high - (high - low) * gsl_cdf_ugaussian_Q(y);
+  }
+}
+
+/* ---- statistics ---- */
+
+/* Of one realisation: mean square of the map per bin, the parameters as stretched, band powers of an observation. Every
+ * rank fills its rows of the table; their sum over ranks is complete, and the statistics are then taken in one order
+ * whatever the number of ranks. */
 static size_t row_size(const NetworkShape *shape)
 {
   return (size_t)(shape->bins + shape->parameters + network_spectra_count(shape));
@@ -15,15 +61,17 @@ static size_t row_size(const NetworkShape *shape)
 typedef struct {
   const NetworkShape *shape;
   const NormalisationSample *sample;
+  const Normalisation *bounds;
   float *kappa; /* [bins][ny][nx] */
   Exposure *exposure; /* NULL, both, where no band powers are told */
   BandPowers *bands;
 } Measurement;
 
-static PetscErrorCode measurement_create(const NetworkShape *shape, const NormalisationSample *sample, Measurement *m)
+static PetscErrorCode measurement_create(const NetworkShape *shape, const NormalisationSample *sample,
+                                         const Normalisation *bounds, Measurement *m)
 {
   PetscFunctionBeginUser;
-  *m = (Measurement){.shape = shape, .sample = sample};
+  *m = (Measurement){.shape = shape, .sample = sample, .bounds = bounds};
   PetscCall(PetscMalloc1((size_t)(shape->bins * shape->ny * shape->nx), &m->kappa));
   PetscCall(spectra_create(shape, &m->bands));
   if (m->bands) PetscCall(exposure_create(sample->survey, &m->exposure));
@@ -54,6 +102,7 @@ static PetscErrorCode fill_row(Measurement *m, int64_t item, double *row)
     for (size_t i = bin * pixels; i < (bin + 1) * pixels; i++) sum += (double)m->kappa[i] * (double)m->kappa[i];
     row[bin] = sum / (double)pixels;
   }
+  for (PetscInt p = 0; p < shape->parameters; p++) row[shape->bins + p] = stretch(m->bounds, p, row[shape->bins + p]);
   if (!m->bands) PetscFunctionReturn(PETSC_SUCCESS);
   PetscCall(exposure_take(m->exposure, noise, m->kappa, &channels));
   band_powers_of(m->bands, channels, row + shape->bins + shape->parameters);
@@ -64,14 +113,14 @@ static PetscErrorCode fill_row(Measurement *m, int64_t item, double *row)
 enum { AHEAD = 16 };
 
 static PetscErrorCode fill_share(MPI_Comm comm, const NetworkShape *shape, const NormalisationSample *sample,
-                                 double *table)
+                                 const Normalisation *bounds, double *table)
 {
   Measurement measurement;
   int64_t first, mine;
 
   PetscFunctionBeginUser;
   share_of(comm, sample->count, &first, &mine);
-  PetscErrorCode error = measurement_create(shape, sample, &measurement);
+  PetscErrorCode error = measurement_create(shape, sample, bounds, &measurement);
   for (int64_t i = first; i < first + mine && !error; i++) {
     error = batch_source_expect(sample->source, i, PetscMin(AHEAD, first + mine - i));
     if (!error) error = fill_row(&measurement, i, table + (size_t)i * row_size(shape));
@@ -134,7 +183,9 @@ PetscErrorCode normalisation_measure(MPI_Comm comm, const NetworkShape *shape, c
 
   PetscFunctionBeginUser;
   PetscCall(PetscCalloc1(cells, &table));
-  PetscCall(fill_share(comm, shape, sample, table));
+  for (PetscInt p = 0; p < shape->parameters; p++)
+    prior_bounds(sample->prior, p, &normalisation->theta_low[p], &normalisation->theta_high[p]);
+  PetscCall(fill_share(comm, shape, sample, normalisation, table));
   PetscCallMPI(MPI_Allreduce(MPI_IN_PLACE, table, (int)cells, MPI_DOUBLE, MPI_SUM, comm));
   PetscCall(summarise(shape, table, (size_t)sample->count, normalisation));
   PetscCall(PetscFree(table));

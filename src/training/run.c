@@ -179,9 +179,10 @@ static PetscErrorCode measure_normalisation(Training *t)
   const int64_t count = t->setup.train->source == SOURCE_SHARDS && trained < most ? trained : most;
 
   PetscFunctionBeginUser;
-  PetscCall(normalisation_measure(t->comm, &t->shape,
-                                  &(NormalisationSample){t->source, count, t->setup.survey, t->setup.campaign->seed},
-                                  &t->state.normalisation));
+  PetscCall(normalisation_measure(
+      t->comm, &t->shape,
+      &(NormalisationSample){t->source, count, t->setup.survey, t->setup.campaign->seed, t->setup.prior},
+      &t->state.normalisation));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 

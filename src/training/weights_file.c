@@ -82,6 +82,19 @@ static PetscErrorCode read_statistic(const Reading *r, const char *name, PetscIn
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
+/* Without them parameters have none. */
+static PetscErrorCode read_bounds(const Reading *r, Normalisation *n)
+{
+  PetscBool has;
+
+  PetscFunctionBeginUser;
+  PetscCall(product_has_attribute(r->reader, NULL, "theta_low", &has));
+  if (!has) PetscFunctionReturn(PETSC_SUCCESS);
+  PetscCall(read_statistic(r, "theta_low", n->parameters, -INFINITY, n->theta_low));
+  PetscCall(read_statistic(r, "theta_high", n->parameters, -INFINITY, n->theta_high));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
 static PetscErrorCode read_normalisation(const Reading *r)
 {
   Normalisation *n = &r->model->normalisation;
@@ -90,6 +103,7 @@ static PetscErrorCode read_normalisation(const Reading *r)
   n->bins = r->model->shape.bins;
   n->parameters = r->model->shape.parameters;
   PetscCall(read_statistic(r, "map_std", n->bins, 0, n->map_std));
+  PetscCall(read_bounds(r, n));
   PetscCall(read_statistic(r, "theta_mean", n->parameters, -INFINITY, n->theta_mean));
   PetscCall(read_statistic(r, "theta_std", n->parameters, 0, n->theta_std));
   n->spectra = network_spectra_count(&r->model->shape);

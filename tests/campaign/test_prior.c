@@ -15,6 +15,23 @@ static PriorConfig published(void)
   return config;
 }
 
+static void bounds_are_those_of_distributions_that_end_on_both_sides(void **state)
+{
+  PriorConfig config = published();
+  Prior *prior = NULL;
+  double low[6], high[6];
+
+  (void)state;
+  snprintf(config.distribution[H], OPTION_TEXT_SIZE, "uniform:0.5,0.9");
+  snprintf(config.distribution[H + 1], OPTION_TEXT_SIZE, "fixed:1");
+  assert_ok(prior_create(&config, 5, &prior));
+  for (PetscInt p = 0; p < 6; p++) prior_bounds(prior, p, &low[p], &high[p]);
+  assert_true(low[0] == 0 && high[0] == 1 && low[5] == -2 && high[5] == -0.3);
+  assert_true(low[3] == 0.5 && high[3] == 0.9);
+  for (int p = 1; p < 5; p++) assert_true(p == 3 || (low[p] == 0 && high[p] == 0));
+  assert_ok(prior_destroy(&prior));
+}
+
 static void draws_have_the_moments_of_their_distributions(void **state)
 {
   enum { DRAWS = 20000 };
@@ -375,7 +392,8 @@ static void normals_of_what_the_prior_excludes_are_refused(void **state)
   assert_ok(prior_destroy(&prior));
 }
 
-NEPHRITE_TEST_MAIN(cmocka_unit_test(draws_have_the_moments_of_their_distributions),
+NEPHRITE_TEST_MAIN(cmocka_unit_test(bounds_are_those_of_distributions_that_end_on_both_sides),
+                   cmocka_unit_test(draws_have_the_moments_of_their_distributions),
                    cmocka_unit_test(draws_follow_their_distributions),
                    cmocka_unit_test(a_draw_is_that_of_its_index_and_attempt),
                    cmocka_unit_test(moments_are_those_of_the_truncated_distribution),

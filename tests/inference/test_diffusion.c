@@ -13,8 +13,11 @@ enum { BANDS = 2, SPECTRA = 3 * BANDS };
 static Fixture make(PetscBool with_weights, PetscInt observation_channels, PetscInt bands)
 {
   Fixture f = {.model = {.shape = example_shape(),
-                         .normalisation = {.map_std = {0.01, 0.02},
+                         .normalisation = {.parameters = 5,
+                                           .map_std = {0.01, 0.02},
                                            .theta_mean = {0.3, 0.05, 0.8, 0.7, -1},
+                                           .theta_low = {0, 0, 0, 0, -2},
+                                           .theta_high = {0, 0, 0, 0, -0.3},
                                            .theta_std = {0.1, 0.01, 0.2, 0.05, 0.3}},
                          .step = 17}};
   Network *network = NULL;
@@ -225,11 +228,13 @@ static void draws_come_from_keyed_noise_and_normalised_channels(void **state)
     assert_ok(sampler_draw(sampler, shown, &(SamplerRange){key, FIRST, COUNT}, kappa, theta));
     for (size_t i = 0; i < COUNT * f.map_size; i++)
       assert_within((double)kappa[i], f.model.normalisation.map_std[i / pixels % 2] * (double)z[i], 1e-6);
-    for (size_t i = 0; i < COUNT * PARAMETERS; i++)
-      assert_within(theta[i],
-                    f.model.normalisation.theta_mean[i % PARAMETERS] +
-                        f.model.normalisation.theta_std[i % PARAMETERS] * (double)z_theta[i],
-                    1e-5);
+    for (size_t d = 0; d < COUNT; d++) {
+      double expected[PARAMETERS];
+
+      restore_parameters(&f.model.normalisation, z_theta + d * PARAMETERS, expected);
+      for (size_t p = 0; p < PARAMETERS; p++) assert_within(theta[d * PARAMETERS + p], expected[p], 1e-5);
+      assert_true(theta[d * PARAMETERS + 4] > -2 && theta[d * PARAMETERS + 4] < -0.3);
+    }
     assert_ok(sampler_destroy(&sampler));
     free(shown), free(kappa), free(normal), free(normalised), free(z), free(f.model.weights);
   }

@@ -26,7 +26,7 @@ STAGE_2 = {"network_dropout": 0, "train_learning_rate": 1e-3, "train_final_learn
 INFER = {"infer_observations": 2, "infer_draws": 4, "infer_batch": 4, "infer_evaluations": 5}
 
 
-STATISTICS = ("map_std", "theta_mean", "theta_std", "spectra_mean", "spectra_std")
+STATISTICS = weights_file.STATISTICS
 
 
 class WeightsCase(TrainCase):

@@ -54,6 +54,8 @@ static Trained make_training(const NetworkShape *shape, int64_t steps)
   for (PetscInt i = 0; i < shape->parameters; i++) {
     e.state.normalisation.theta_mean[i] = 0.3 + i / 7.;
     e.state.normalisation.theta_std[i] = 0.1 + i / 11.;
+    e.state.normalisation.theta_low[i] = -i / 3.;
+    e.state.normalisation.theta_high[i] = i / 13.;
   }
   e.state.normalisation.spectra = network_spectra_count(shape);
   for (PetscInt i = 0; i < e.state.normalisation.spectra; i++) {

@@ -2,6 +2,7 @@
 #include "../../src/training/internal.h"
 #include "nephrite_test.h"
 
+#include <gsl/gsl_cdf.h>
 #include <stdlib.h>
 
 enum { SIZE = 16, BINS = 2, PARAMETERS = 6, PIXELS = BINS * SIZE * SIZE, COUNT = 9 };
@@ -33,7 +34,7 @@ typedef struct {
 
 static PetscErrorCode measure(MPI_Comm comm, const Fixture *f, Normalisation *n)
 {
-  return normalisation_measure(comm, &shape, &(NormalisationSample){f->source, COUNT, &survey, SEED}, n);
+  return normalisation_measure(comm, &shape, &(NormalisationSample){f->source, COUNT, &survey, SEED, f->prior}, n);
 }
 
 /* The default prior but for one entry. */
@@ -57,6 +58,13 @@ static void destroy(Fixture *f)
   assert_ok(prior_destroy(&f->prior));
 }
 
+/* As the network has it before it is centred: of the default prior Omega_c lies in [0, 1], w_0 in [-2, -0.3]. */
+static double stretched(int p, double theta)
+{
+  if (p == 0) return gsl_cdf_ugaussian_Pinv(theta);
+  return p == 5 ? gsl_cdf_ugaussian_Pinv((theta + 2) / 1.7) : theta;
+}
+
 static void statistics_are_those_of_the_maps_and_parameters(void **state)
 {
   Fixture f = make("", "");
@@ -69,7 +77,7 @@ static void statistics_are_those_of_the_maps_and_parameters(void **state)
   for (int i = 0; i < COUNT; i++) {
     assert_ok(batch_source_get(f.source, i, kappa, theta[i], NULL));
     for (int k = 0; k < PIXELS; k++) square[k / SIZE / SIZE] += (double)kappa[k] * kappa[k] / (COUNT * SIZE * SIZE);
-    for (int p = 0; p < PARAMETERS; p++) mean[p] += theta[i][p] / COUNT;
+    for (int p = 0; p < PARAMETERS; p++) mean[p] += stretched(p, theta[i][p]) / COUNT;
   }
   assert_int_equal(n.bins, BINS);
   assert_int_equal(n.parameters, PARAMETERS);
@@ -77,11 +85,39 @@ static void statistics_are_those_of_the_maps_and_parameters(void **state)
   for (int p = 0; p < PARAMETERS; p++) {
     double variance = 0;
 
-    for (int i = 0; i < COUNT; i++) variance += pow(theta[i][p] - mean[p], 2) / COUNT;
-    assert_close(n.theta_mean[p], mean[p], 1e-12);
+    for (int i = 0; i < COUNT; i++) variance += pow(stretched(p, theta[i][p]) - mean[p], 2) / COUNT;
+    assert_close(n.theta_mean[p], mean[p], 1e-10);
     assert_close(n.theta_std[p], sqrt(variance), 1e-10);
   }
   destroy(&f);
+}
+
+static void parameters_come_back_from_the_network_s_units_and_keep_their_bounds(void **state)
+{
+  static const Normalisation n = {.parameters = 3,
+                                  .theta_low = {0, -2, 0},
+                                  .theta_high = {1, -0.3, 0},
+                                  .theta_mean = {-0.6, 0.2, 0.7},
+                                  .theta_std = {0.5, 0.9, 0.06}};
+  static const double points[][3] = {{0.2, -1, 0.75}, {1e-9, -2 + 1e-9, -3}, {1 - 1e-9, -0.3 - 1e-9, 40}};
+  static const double outside[][3] = {{-1e-9, -1, 0.7}, {0.2, -0.29, 0.7}};
+  double theta[3];
+  Scalar z[3];
+
+  (void)state;
+  for (size_t i = 0; i < 3; i++) {
+    assert_ok(normalise_parameters(&n, points[i], z));
+    assert_close((double)z[0], (gsl_cdf_ugaussian_Pinv(points[i][0]) + 0.6) / 0.5, 1e-6);
+    assert_close((double)z[2], (points[i][2] - 0.7) / 0.06, 1e-6);
+    restore_parameters(&n, z, theta);
+    for (int p = 0; p < 3; p++) assert_within(theta[p], points[i][p], 1e-6 * fabs(points[i][p]));
+  }
+  assert_ok(normalise_parameters(&n, (double[]){0, -0.3, 0.7}, z)); /* even there */
+  assert_true(isfinite((double)z[0]) && isfinite((double)z[1]));
+  restore_parameters(&n, (Scalar[]){-1000, 1000, 1000}, theta);
+  assert_true(theta[0] >= 0 && theta[1] <= -0.3 && theta[2] > 60);
+  for (size_t i = 0; i < 2; i++)
+    assert_fails(normalise_parameters(&n, outside[i], z), NEPHRITE_ERR_INPUT, i ? "[-2, -0.3]" : "[0, 1]");
 }
 
 /* Observed with the noise of the first training samples, in whose units they have mean 0 and standard deviation 1. */
@@ -158,6 +194,7 @@ static void maps_that_are_constant_are_refused_naming_the_bin(void **state)
 }
 
 NEPHRITE_TEST_MAIN(cmocka_unit_test(statistics_are_those_of_the_maps_and_parameters),
+                   cmocka_unit_test(parameters_come_back_from_the_network_s_units_and_keep_their_bounds),
                    cmocka_unit_test(band_powers_are_those_of_noisy_observations),
                    cmocka_unit_test(all_ranks_together_find_what_one_alone_finds_bit_for_bit),
                    cmocka_unit_test(a_fixed_parameter_is_centred_and_not_divided),

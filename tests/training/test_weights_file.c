@@ -445,6 +445,11 @@ static void from_the_future(hid_t file)
   put_int(file, "format_version", 2);
 }
 
+static void without_an_end(hid_t file)
+{
+  put_numbers(file, "theta_low", H5T_NATIVE_DOUBLE, 5, theta_mean);
+}
+
 static void told_too_much(hid_t file)
 {
   put_int(file, "spectra", 2000);
@@ -478,6 +483,7 @@ static void an_attribute_that_cannot_be_is_refused_by_its_name(void **state)
                                  {without_scatter, "at index 1; it must be finite and positive"},
                                  {without_mean, "attribute theta_mean is"},
                                  {before_the_first, "attribute position is -1"},
+                                 {without_an_end, "the root has no attribute theta_high"},
                                  {told_too_much, "attribute spectra is 2000; it must lie in [0, 1024]"},
                                  {told_in_unknown_units, "the root has no attribute spectra_mean"},
                                  {from_the_future, "format version 2 of weights; this build reads up to 1"},

@@ -117,7 +117,7 @@ def attributes_of(file, what):
     """Everything but the tensors.  Texts of fixed length: one of variable length would lie beyond the checksums."""
     attributes = {name: file.attrs[name] for name in (*weights_file.ARCHITECTURE, "dropout", "seed")}
     attributes.update({name: file.attrs[name] for name in weights_file.LATER if name in file.attrs})
-    for name in ("map_std", "theta_mean", "theta_std", "spectra_mean", "spectra_std"):
+    for name in weights_file.STATISTICS:
         if name in file:
             attributes[name] = np.asarray(file[name], "<f8")
     for name in ("step", "position", "trained"):

@@ -16,6 +16,7 @@ ARCHITECTURE = (  # what a network is made from; "dropout" may be there too
     *("observation_patch", "observation_start", "cosmology_tokens", "bottleneck", "time_frequencies"),
     *("rms_epsilon", "time_floor", "rope_base", "time_max_period", "conditioning"),
 )
+STATISTICS = ("map_std", "theta_mean", "theta_std", "theta_low", "theta_high", "spectra_mean", "spectra_std")
 LATER = ("spectra", "output")  # the same, where they are not there 0 and "clean"
 
 
@@ -50,6 +51,8 @@ class Weights:
     map_std: np.ndarray  # [bin]: maps are divided by it
     theta_mean: np.ndarray  # [parameter]: subtracted from the parameters
     theta_std: np.ndarray  # [parameter]: which are then divided by it
+    theta_low: np.ndarray  # [parameter]: bounds, where they differ: the network then has the normal of the share of the interval
+    theta_high: np.ndarray
     spectra_mean: np.ndarray  # [band power]: the same of what the network is told of the observation; may be empty
     spectra_std: np.ndarray
     parameters: list  # their names, in order; empty if the file does not tell
@@ -58,8 +61,7 @@ class Weights:
 def read(path):
     """A file of weights, whole."""
     with h5py.File(path) as file:
-        names = ("map_std", "theta_mean", "theta_std", "spectra_mean", "spectra_std")
-        statistics = [np.ravel(file.attrs.get(name, ())) for name in names]
+        statistics = [np.ravel(file.attrs.get(name, ())) for name in STATISTICS]
         names = text(file.attrs.get("parameter_names", "")).split(",")
         tensors = {name: file[name][()] for name in file}
     return Weights(tensors, shape_of(path), *statistics, [name for name in names if name])
