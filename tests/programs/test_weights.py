@@ -139,6 +139,17 @@ class Export(WeightsCase):
             self.assertEqual(done.returncode, code, done.stdout)
             self.assertIn(word, done.stdout)
 
+    def test_tools_inspect_finds_a_flipped_byte_wherever_it_is(self):
+        """Among the tensors or in what describes them; what HDF5 has no checksum of, room that is not used, says nothing."""
+        damaged, found, size = self.root / "damaged-anywhere.h5", [], self.exported.stat().st_size
+        for byte in range(3, size, size // 50):
+            shutil.copy(self.exported, damaged)
+            self.flip_byte(damaged, byte / size)
+            words = [SOURCE / "tools/inspect", "--verify", damaged]
+            found.append(subprocess.run(words, capture_output=True, text=True, timeout=60).returncode)
+        self.assertLessEqual(set(found), {0, INPUT})
+        self.assertGreater(found.count(INPUT), 25)
+
     def test_what_cannot_be_exported_is_refused_and_nothing_is_written(self):
         output = self.root / "never.h5"
         damaged, later = self.root / "flipped.h5", self.root / "later.h5"

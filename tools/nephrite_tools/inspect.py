@@ -4,6 +4,8 @@ A campaign directory stands for all its products.  Exit code 0 if everything nam
 """
 
 import argparse
+import concurrent.futures
+import multiprocessing
 import pathlib
 import sys
 
@@ -11,7 +13,7 @@ import h5py
 import numpy as np
 import xxhash
 
-from .products import dataset_names, text
+from .products import DAMAGE, dataset_names, text
 
 OK, DAMAGED = 0, 65
 READ_AT_ONCE = 64 << 20  # bytes
@@ -94,11 +96,18 @@ def faults_of(path, file, verify):
             faults.append(f"{name}: no digest")
         try:
             fault = content_fault(file, name)
-        except OSError as error:
+        except DAMAGE as error:
             fault = str(error).splitlines()[0]
         if fault:
             faults.append(f"{name}: {fault}")
     return faults
+
+
+def short(value):
+    """An attribute on one line."""
+    if isinstance(value, np.ndarray) and value.size > 16:
+        return np.array2string(value.ravel(), threshold=8, edgeitems=3) + f" ({value.size} numbers)"
+    return text(value)
 
 
 def describe(path, show_configuration):
@@ -109,7 +118,7 @@ def describe(path, show_configuration):
         kind = text(attributes.pop("kind", "no product of nephrite"))
         version = attributes.pop("format_version", None)
         lines.append(("kind", kind + (f", format version {int(np.ravel(version)[0])}" if version is not None else "")))
-        lines += [(key, text(value)) for key, value in sorted(attributes.items())]
+        lines += [(key, short(value)) for key, value in sorted(attributes.items())]
         rows = [("dataset", "shape", "type", "units", "description")]
         for name in dataset_names(file):
             dataset = file[name]
@@ -128,6 +137,25 @@ def describe(path, show_configuration):
     return printed
 
 
+def examine(path, arguments):
+    """The lines about one product, and its faults; without lines if it cannot be read at all."""
+    try:
+        printed = describe(path, arguments.configuration)
+        with h5py.File(path, "r") as file:
+            return printed, faults_of(path, file, arguments.verify)
+    except DAMAGE as error:
+        return [], [f"cannot be read as HDF5: {str(error).splitlines()[0]}"]
+
+
+def examine_apart(path, arguments):
+    """The same in a process of its own: damage in some places of a file makes HDF5 1.10 abort."""
+    with concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as apart:
+        try:
+            return apart.submit(examine, path, arguments).result()
+        except concurrent.futures.process.BrokenProcessPool:
+            return [], ["cannot be read as HDF5: the library ends the process that tries"]
+
+
 def inspect(path, arguments):
     """Print one product; True if it is whole."""
     print(path)
@@ -137,14 +165,8 @@ def inspect(path, arguments):
     if not path.exists():
         print("  MISSING: there is no such file")
         return False
-    try:
-        printed = describe(path, arguments.configuration)
-        with h5py.File(path, "r") as file:
-            faults = faults_of(path, file, arguments.verify)
-    except OSError as error:
-        print(f"  DAMAGED: cannot be opened as HDF5: {str(error).splitlines()[0]}")
-        return False
-    print("\n".join(printed))
+    printed, faults = examine_apart(path, arguments)
+    print(*printed, sep="\n", end="\n" if printed else "")
     for fault in faults:
         print(f"  DAMAGED: {fault}")
     if not faults:

@@ -18,6 +18,7 @@ METHODS = {
     "map": "most probable map",
     "wiener": "Wiener filter",
 }
+DAMAGE = (OSError, KeyError, RuntimeError, TypeError, ValueError)  # what h5py makes of a damaged file
 WCDM = ["Omega_c", "Omega_b", "sigma_8", "h", "n_s", "w_0"]
 
 

@@ -35,9 +35,6 @@ class Refused(Exception):
 # ---- which checkpoint ----
 
 
-DAMAGE = (OSError, KeyError, RuntimeError, TypeError, ValueError)  # what h5py makes of a damaged file
-
-
 def kind_fault(path, file):
     """None if the file is a checkpoint, else what is wrong.  One of a later version is whole, though not to us."""
     kind, version = products.text(file.attrs.get("kind", "")), int(file.attrs.get("format_version", 0))
@@ -55,7 +52,7 @@ def fault_of(path):
         with h5py.File(path, "r") as file:
             fault = kind_fault(path, file)
             return fault or next(iter(faults_of(path, file, verify=True)), None)
-    except DAMAGE as error:
+    except products.DAMAGE as error:
         return str(error).splitlines()[0]
 
 
@@ -65,7 +62,7 @@ def best_step(path):
         with h5py.File(path, "r") as file:
             fault = kind_fault(path, file)
             theta, step = file["history/validation/theta"][:], file["history/validation/step"][:]
-    except DAMAGE:
+    except products.DAMAGE:
         return None
     return int(step[np.argmin(theta)]) if not fault and len(theta) else None
 
@@ -192,7 +189,7 @@ def export(source, output, what, force):
         raise Refused(USAGE, f"{output}: is the checkpoint itself; name another file")
     try:
         image = image_of(checkpoint, what)
-    except DAMAGE as error:  # it was sound a moment ago: a running training may have removed it
+    except products.DAMAGE as error:  # it was sound a moment ago: a running training may have removed it
         raise Refused(INPUT, f"{checkpoint}: {str(error).splitlines()[0]}") from None
     write(image, output)
     return checkpoint
