@@ -175,7 +175,7 @@ static void tell_all(Sampler *s, const float *channels, PetscInt count)
   conditioner_apply(s->conditioner, channels, s->channels, s->spectra);
   for (size_t d = 1; d < (size_t)count; d++) {
     memcpy(s->channels + d * s->channel_size, s->channels, s->channel_size * sizeof *s->channels);
-    memcpy(s->spectra + d * s->spectra_size, s->spectra, s->spectra_size * sizeof *s->spectra);
+    if (s->spectra_size) memcpy(s->spectra + d * s->spectra_size, s->spectra, s->spectra_size * sizeof *s->spectra);
   }
 }
 
