@@ -50,6 +50,10 @@ PetscErrorCode prior_log_density(const Prior *prior, const double *theta, double
 PetscBool prior_is_fixed(const Prior *prior, PetscInt parameter);
 /** Where the prior ends on both sides; 0 and 0 for a parameter that has no such bounds, or is fixed. */
 void prior_bounds(const Prior *prior, PetscInt parameter, double *low, double *high);
+/** The value below which there is as much of an interval as of a standard normal below \p u. */
+double interval_from_normal(double low, double high, double u);
+/** And back.  \param value within the interval; infinite at its ends */
+double interval_to_normal(double low, double high, double value);
 /** theta as a function of as many independent standard normals u, each its own: theta_p = F_p^-1(Phi(u_p)), F_p the
  * distribution function before the physical cut.  Where cosmology_is_physical(), the density of u is then that of
  * standard normals.  \param u [prior_count()], not looked at where fixed  \param[out] theta [prior_count()]

@@ -197,15 +197,30 @@ void prior_bounds(const Prior *prior, PetscInt parameter, double *low, double *h
   *high = bounded ? d->high : 0;
 }
 
-/* The value below which there is as much of the distribution as of a standard normal below u.  Shares are counted from
- * the end that is nearer: none is the difference of two numbers next to 1. */
+/* Of both ways between values and normals: shares are counted from the end that is nearer, so that none is the
+ * difference of two numbers next to 1. */
+
+double interval_from_normal(double low, double high, double u)
+{
+  return u < 0 ? low + (high - low) * gsl_cdf_ugaussian_P(u) : high - (high - low) * gsl_cdf_ugaussian_Q(u);
+}
+
+static double normal_of_shares(double below, double above)
+{
+  return below < above ? gsl_cdf_ugaussian_Pinv(below) : gsl_cdf_ugaussian_Qinv(above);
+}
+
+double interval_to_normal(double low, double high, double value)
+{
+  return normal_of_shares((value - low) / (high - low), (high - value) / (high - low));
+}
+
+/* The value below which there is as much of the distribution as of a standard normal below u. */
 static double from_normal(const Distribution *d, double u)
 {
   if (d->kind == FIXED) return d->low;
   if (d->kind == NORMAL) return d->mean + d->std * u;
-  if (d->kind == UNIFORM)
-    return u < 0 ? d->low + (d->high - d->low) * gsl_cdf_ugaussian_P(u)
-                 : d->high - (d->high - d->low) * gsl_cdf_ugaussian_Q(u);
+  if (d->kind == UNIFORM) return interval_from_normal(d->low, d->high, u);
   const double low = (d->low - d->mean) / d->std, high = (d->high - d->mean) / d->std, mass = mass_within(d);
   const PetscBool from_above = low > 0 || (high >= 0 && u > 0) ? PETSC_TRUE : PETSC_FALSE;
   const double z = from_above ? gsl_cdf_ugaussian_Qinv(gsl_cdf_ugaussian_Q(high) + mass * gsl_cdf_ugaussian_Q(u))
@@ -237,13 +252,9 @@ static double to_normal(const Distribution *d, double value)
 {
   if (d->kind == FIXED) return 0;
   if (d->kind == NORMAL) return (value - d->mean) / d->std;
-  double below = value - d->low, above = d->high - value, all = d->high - d->low;
-  if (d->kind == TRUNCATED_NORMAL) {
-    below = fabs(tail(d, value) - tail(d, d->low));
-    above = fabs(tail(d, d->high) - tail(d, value));
-    all = mass_within(d);
-  }
-  return below < above ? gsl_cdf_ugaussian_Pinv(below / all) : gsl_cdf_ugaussian_Qinv(above / all);
+  if (d->kind == UNIFORM) return interval_to_normal(d->low, d->high, value);
+  const double here = tail(d, value), all = mass_within(d);
+  return normal_of_shares(fabs(here - tail(d, d->low)) / all, fabs(tail(d, d->high) - here) / all);
 }
 
 PetscErrorCode prior_to_normal(const Prior *prior, const double *theta, double *u)

@@ -139,8 +139,10 @@ static void residual_backward(Network *n, const Scalar *theta_bar)
   }
 }
 
+/* What the answer has of z, where that is wanted. */
 static void guess_backward(const Network *n, size_t size, const Scalar *bar, Scalar *z_bar)
 {
+  if (n->shape.config.output != OUTPUT_RESIDUAL || !z_bar) return;
   for (size_t i = 0; i < n->batch * size; i++) z_bar[i] += n->guess[i / size] * bar[i];
 }
 
@@ -408,10 +410,8 @@ PetscErrorCode network_backward(Network *n, const Scalar *x_bar, const Scalar *t
     PetscCall(announce(&announcer, offset_of(n, n->blocks[block].norm1)));
   }
   embed_backward(n, wanted);
-  if (n->shape.config.output == OUTPUT_RESIDUAL && wanted->z)
-    guess_backward(n, n->dims.bins * n->dims.ny * n->dims.nx, x_bar, wanted->z);
-  if (n->shape.config.output == OUTPUT_RESIDUAL && wanted->z_theta)
-    guess_backward(n, n->dims.P, theta_bar, wanted->z_theta);
+  guess_backward(n, n->dims.bins * n->dims.ny * n->dims.nx, x_bar, wanted->z);
+  guess_backward(n, n->dims.P, theta_bar, wanted->z_theta);
   PetscCall(announce(&announcer, offset_of(n, n->weights.cosmology_embed.weight)));
   time_backward(n, wanted->t);
   lap(n, NETWORK_ENDS);

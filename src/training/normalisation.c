@@ -12,15 +12,13 @@ static PetscBool is_bounded(const Normalisation *n, PetscInt p)
   return n->theta_low[p] < n->theta_high[p] ? PETSC_TRUE : PETSC_FALSE;
 }
 
-/* Shares are counted from the end that is nearer, and even at a bound are not so small that the normal were infinite.
- */
+/* Even at a bound the normal is not infinite: it is that of the least share that can be told from none. */
 static double stretch(const Normalisation *n, PetscInt p, double theta)
 {
-  const double below = theta - n->theta_low[p], above = n->theta_high[p] - theta;
+  const double most = gsl_cdf_ugaussian_Qinv(DBL_EPSILON);
 
   if (!is_bounded(n, p)) return theta;
-  return below < above ? gsl_cdf_ugaussian_Pinv(fmax(below / (below + above), DBL_EPSILON))
-                       : gsl_cdf_ugaussian_Qinv(fmax(above / (below + above), DBL_EPSILON));
+  return fmin(fmax(interval_to_normal(n->theta_low[p], n->theta_high[p], theta), -most), most);
 }
 
 PetscErrorCode normalise_parameters(const Normalisation *n, const double *theta, Scalar *z)
@@ -39,11 +37,9 @@ PetscErrorCode normalise_parameters(const Normalisation *n, const double *theta,
 void restore_parameters(const Normalisation *n, const Scalar *z, double *theta)
 {
   for (PetscInt p = 0; p < n->parameters; p++) {
-    const double y = n->theta_mean[p] + n->theta_std[p] * (double)z[p], low = n->theta_low[p], high = n->theta_high[p];
+    const double y = n->theta_mean[p] + n->theta_std[p] * (double)z[p];
 
-    theta[p] = !is_bounded(n, p) ? y
-               : y < 0           ? low + (high - low) * gsl_cdf_ugaussian_P(y)
-                                 : high - (high - low) * gsl_cdf_ugaussian_Q(y);
+    theta[p] = is_bounded(n, p) ? interval_from_normal(n->theta_low[p], n->theta_high[p], y) : y;
   }
 }
 
