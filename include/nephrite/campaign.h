@@ -16,11 +16,14 @@ typedef struct {
   int64_t seed;
   PetscInt threads;
   char time_limit[OPTION_TEXT_SIZE]; /**< as campaign_time_limit() reads it; empty for none */
+  char share[OPTION_TEXT_SIZE]; /**< as campaign_share() reads it; empty for all */
   PetscBool dry_run;
 } CampaignConfig;
 extern const OptionTable campaign_options;
 /** \param[out] seconds  0 for no limit.  Errors: NEPHRITE_ERR_CONFIG. */
 PetscErrorCode campaign_time_limit(const CampaignConfig *campaign, double *seconds);
+/** What this run does of its stage.  Errors: NEPHRITE_ERR_CONFIG. */
+PetscErrorCode campaign_share(const CampaignConfig *campaign, StageShare *share);
 
 enum { PRIOR_ENTRIES = NEPHRITE_WCDM_PARAMETERS + 3 + 2 * NEPHRITE_MAX_BINS };
 

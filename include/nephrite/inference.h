@@ -394,16 +394,17 @@ typedef struct {
   const PosteriorTally *tally; /**< may be NULL */
 } PosteriorFarm;
 
-/** Draw for every observation that has no file yet, or one drawn with another checkpoint; or estimate its map, where
- * that is the method.  Collective on \p comm.
+/** Draw for every observation of this run's share that has no file yet, or one drawn with another checkpoint; or
+ * estimate its map, where that is the method.  Collective on \p comm.
  *
  * Observation o is held-out realisation simulate_realisations - train_held_out + o with noise keyed by it; its draw d
  * is a function of (seed, realisation, d) alone, up to rounding that depends on the batch it is drawn in, or with the
  * adaptive solver up to its tolerance.  Ranks take blocks of infer_batch draws from a queue; finished blocks are kept
  * by a run that is stopped. Errors: NEPHRITE_ERR_INTERRUPTED if asked to stop; NEPHRITE_ERR_INPUT if there is no sound
  * checkpoint, or it or finished files are of another configuration, or a user's observation does not fit;
- * NEPHRITE_ERR_CONFIG if fewer realisations are held out than observed; NEPHRITE_ERR_IO. */
-PetscErrorCode posterior_farm(MPI_Comm comm, const InferenceSetup *setup, const PosteriorFarm *farm);
+ * NEPHRITE_ERR_CONFIG if fewer realisations are held out than observed; NEPHRITE_ERR_IO.
+ * \param[out] absent  observations of other shares that are not there yet; 0 without shares */
+PetscErrorCode posterior_farm(MPI_Comm comm, const InferenceSetup *setup, const PosteriorFarm *farm, int64_t *absent);
 /** Where a task's files go: `posterior` or `coverage`, with the method's name behind it unless that is diffusion.
  * \param[out] folder [POSTERIOR_FOLDER_SIZE] */
 void posterior_folder(const InferenceSetup *setup, char *folder);

@@ -257,7 +257,7 @@ PetscErrorCode work_queue_destroy(WorkQueue **queue); /**< Collective: waits for
 /* ------------------------------------------------------------------ progress */
 
 /** Lines on standard output of rank 0, at most one every few seconds: "simulate  1024/4096 maps  25%  310.2 maps/s left
- * 0:10". */
+ * 0:10"; the same in the status of the stage (StageLock). */
 typedef struct Progress Progress;
 /** \param already  units done by an earlier run, not counted in the rate */
 PetscErrorCode progress_create(MPI_Comm comm, const char *task, const char *unit, int64_t total, int64_t already,
@@ -268,6 +268,11 @@ PetscErrorCode progress_update(Progress *progress, int64_t done, const char *not
 /** Print the closing line (total time, mean rate).  Not collective. */
 PetscErrorCode progress_finish(Progress *progress, int64_t done);
 PetscErrorCode progress_destroy(Progress **progress);
+
+/** Tell the most memory that ranks ever had, on standard output and in the status of the stage.  Collective. */
+PetscErrorCode status_memory(MPI_Comm comm);
+/** Say in the status of the stage how the run ended.  \param error  agreed, with its message.  Not collective. */
+void status_end(PetscErrorCode error);
 
 /* ------------------------------------------------------------------ interrupts */
 
@@ -478,10 +483,18 @@ PetscErrorCode product_exists(MPI_Comm comm, const char *path, PetscBool *exists
 /** Digest of a file's bytes.  \param[in,out] digest  of what came before, 0 at first  Errors: NEPHRITE_ERR_INPUT. */
 PetscErrorCode file_digest(const char *path, uint64_t *digest);
 
-/** A lock on a stage of a campaign, so that it is not run twice at once: a file with host, process and job id.
- * Collective.  Errors: NEPHRITE_ERR_INTERRUPTED if another live process holds it. */
+/** What a job does of a stage that several jobs share: the units of work number - 1, number - 1 + count, … */
+typedef struct {
+  PetscInt number, count; /**< share number of count, from 1; count 1: all of it */
+} StageShare;
+int64_t stage_share_of(StageShare share, int64_t units); /**< How many of so many units it has. */
+
+/** A lock on a stage of a campaign or a share of it: a file with host, process and job id.  Another share of the same
+ * count is free beside it, and nothing else of the stage.  With the first lock of a run begins the status of its stage,
+ * <directory>/status/<stage>.json.  Collective.  Errors: NEPHRITE_ERR_INTERRUPTED if another live process holds it. */
 typedef struct StageLock StageLock;
-PetscErrorCode stage_lock_create(MPI_Comm comm, const char *directory, const char *stage, StageLock **lock);
+PetscErrorCode stage_lock_create(MPI_Comm comm, const char *directory, const char *stage, StageShare share,
+                                 StageLock **lock);
 PetscErrorCode stage_lock_destroy(StageLock **lock);
 
 #endif

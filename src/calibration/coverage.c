@@ -274,8 +274,11 @@ PetscErrorCode coverage_run(MPI_Comm comm, const InferenceSetup *setup, const Ca
                 .parameters = prior_count(setup->prior),
                 .map_size = (int64_t)survey->bins * survey_ny(survey) * survey_nx(survey)};
   const PosteriorTally tally = {(size_t)(COMPARISONS * (c.centres + 1)), &c, add_draws, write_counts};
-  char folder[POSTERIOR_FOLDER_SIZE];
+  char folder[POSTERIOR_FOLDER_SIZE], stage[POSTERIOR_FOLDER_SIZE + 8];
   const PosteriorFarm farm = {folder, setup->infer->keep_maps, &tally};
+  const StageShare whole = {1, 1};
+  StageLock *lock = NULL;
+  int64_t absent;
   PetscMPIInt rank;
   PetscErrorCode error;
 
@@ -287,8 +290,11 @@ PetscErrorCode coverage_run(MPI_Comm comm, const InferenceSetup *setup, const Ca
              "-task coverage is of draws; -infer_method wiener and ks make a map alone, with -task posterior");
   PetscCall(grid_check(setup->prior, calibrate));
   posterior_folder(setup, folder);
-  error = posterior_farm(comm, setup, &farm);
-  if (!error) error = group_agree(comm, rank == 0 ? conclude(setup, calibrate) : PETSC_SUCCESS);
+  snprintf(stage, sizeof stage, "calibrate%s", folder + strlen("coverage"));
+  error = posterior_farm(comm, setup, &farm, &absent);
+  if (!error && !absent) error = stage_lock_create(comm, setup->campaign->campaign, stage, whole, &lock);
+  if (!error && !absent) error = group_agree(comm, rank == 0 ? conclude(setup, calibrate) : PETSC_SUCCESS);
+  PetscCall(stage_lock_destroy(&lock));
   PetscCall(coverage_clear(&c));
   PetscFunctionReturn(error);
 }

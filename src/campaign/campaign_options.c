@@ -17,6 +17,9 @@ static const OptionSpec specs[] = {
      "time from the program's start, in seconds or [days-]hours:minutes:seconds, before which it ends, with its "
      "progress "
      "saved and exit code 75; empty for none"},
+    {"share", VALUE_TEXT, offsetof(CampaignConfig, share), "", "", 0, 0, NULL, SCOPE_RUN,
+     "which share of its stage this run does, \"3/8\" for the third of eight that as many jobs do at the same time: of "
+     "nephrite-simulate and nephrite-infer; empty for all of it"},
     {"dry_run", VALUE_FLAG, offsetof(CampaignConfig, dry_run), "", "false", 0, 0, NULL, SCOPE_RUN,
      "check the configuration, say what the run would need, and end"},
 };
@@ -61,5 +64,21 @@ PetscErrorCode campaign_time_limit(const CampaignConfig *campaign, double *secon
   PetscCheck(!campaign->time_limit[0] || read_time(campaign->time_limit, seconds), PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
              "time_limit is %s; it must be a number of seconds, or [days-]hours:minutes:seconds, and more than 0",
              campaign->time_limit);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode campaign_share(const CampaignConfig *campaign, StageShare *share)
+{
+  const char *const text = campaign->share;
+  int64_t number, count;
+
+  PetscFunctionBeginUser;
+  *share = (StageShare){1, 1};
+  if (!text[0]) PetscFunctionReturn(PETSC_SUCCESS);
+  const char *at = read_number(text, &number);
+  at = at && *at == '/' ? read_number(at + 1, &count) : NULL;
+  PetscCheck(at && !*at && number >= 1 && number <= count, PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
+             "share is %s; it must be NUMBER/COUNT with NUMBER from 1 to COUNT, such as 3/8", text);
+  *share = (StageShare){(PetscInt)number, (PetscInt)count};
   PetscFunctionReturn(PETSC_SUCCESS);
 }

@@ -64,6 +64,7 @@ typedef struct {
   const ShardLayout *layout;
   const ShardRecipe *recipe;
   PetscInt compression;
+  StageShare share; /**< of all shards */
   ShardGroups groups;
   Simulator *simulator; /* or */
   MapFile *map_file;

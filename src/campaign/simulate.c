@@ -80,18 +80,20 @@ static PetscErrorCode shard_is_done(const ShardMaker *maker, PetscInt shard, con
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-/* Shards rank, rank + size, …, every byte of them: reading a campaign is work to share.  \param[in,out] there [shards]
- */
-static PetscErrorCode find_share(MPI_Comm comm, const ShardMaker *maker, const Options *options, int *there)
+/* Of this run's shards those that are this rank's to look at, every byte of them: reading a campaign is work to divide.
+ * \param[in,out] there [shards] */
+static PetscErrorCode find_part(MPI_Comm comm, const ShardMaker *maker, const Options *options, int *there)
 {
   PetscMPIInt rank, size;
 
   PetscFunctionBeginUser;
   PetscCallMPI(MPI_Comm_rank(comm, &rank));
   PetscCallMPI(MPI_Comm_size(comm, &size));
-  for (PetscInt shard = rank; shard < maker->layout->shards; shard += size) {
+  for (PetscInt i = rank;; i += size) {
+    const PetscInt shard = maker->share.number - 1 + i * maker->share.count;
     PetscBool done = PETSC_FALSE;
 
+    if (shard >= maker->layout->shards) break;
     PetscCheck(!interrupt_seen(), PETSC_COMM_SELF, NEPHRITE_ERR_INTERRUPTED,
                "%s/sims: interrupted while the shards there were verified; run again to go on",
                maker->layout->directory);
@@ -101,7 +103,7 @@ static PetscErrorCode find_share(MPI_Comm comm, const ShardMaker *maker, const O
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-/* \param[out] missing [shards]  \param[out] count of them  \param[out] present maps there */
+/* Of this run's shards.  \param[out] missing [shards]  \param[out] count of them  \param[out] present maps there */
 static PetscErrorCode find_missing(MPI_Comm comm, const ShardMaker *maker, const Options *options, int *missing,
                                    int *count, int64_t *present)
 {
@@ -112,9 +114,9 @@ static PetscErrorCode find_missing(MPI_Comm comm, const ShardMaker *maker, const
   *count = 0;
   *present = 0;
   PetscCall(PetscArrayzero(there, layout->shards));
-  PetscCall(group_agree(comm, find_share(comm, maker, options, there)));
+  PetscCall(group_agree(comm, find_part(comm, maker, options, there)));
   PetscCallMPI(MPI_Allreduce(MPI_IN_PLACE, there, (PetscMPIInt)layout->shards, MPI_INT, MPI_MAX, comm));
-  for (PetscInt shard = 0; shard < layout->shards; shard++)
+  for (PetscInt shard = maker->share.number - 1; shard < layout->shards; shard += maker->share.count)
     if (there[shard])
       *present += shard_rows(layout, shard);
     else
@@ -292,14 +294,23 @@ static PetscErrorCode dissolve_groups(ShardGroups *groups)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-static PetscErrorCode simulate_locked(MPI_Comm comm, const Options *options, const SimulateConfig *simulate,
-                                      const ShardLayout *layout, const ShardRecipe *recipe)
+/* Maps of this run's shards. */
+static int64_t share_maps(const ShardLayout *layout, StageShare share)
 {
-  ShardMaker maker = {.layout = layout,
-                      .recipe = recipe,
-                      .compression = simulate->compression,
-                      .report_every = shard_report_every(recipe->survey, layout->shard_size)};
-  int *missing = NULL, count = 0, made = 0;
+  int64_t maps = 0;
+
+  for (PetscInt shard = share.number - 1; shard < layout->shards; shard += share.count)
+    maps += shard_rows(layout, shard);
+  return maps;
+}
+
+/* \param[out] made shards */
+static PetscErrorCode make_share(MPI_Comm comm, const Options *options, const SimulateConfig *simulate,
+                                 ShardMaker *maker, int *made)
+{
+  const ShardLayout *layout = maker->layout;
+  const int64_t maps = share_maps(layout, maker->share);
+  int *missing = NULL, count = 0;
   int64_t present = 0;
   PetscMPIInt rank;
   PetscErrorCode error;
@@ -307,22 +318,64 @@ static PetscErrorCode simulate_locked(MPI_Comm comm, const Options *options, con
   PetscFunctionBeginUser;
   PetscCallMPI(MPI_Comm_rank(comm, &rank));
   PetscCall(PetscMalloc1(layout->shards, &missing));
-  error = find_missing(comm, &maker, options, missing, &count, &present);
-  maker.maps = layout->realisations - present;
+  error = find_missing(comm, maker, options, missing, &count, &present);
+  maker->maps = maps - present;
   if (!error && rank == 0 && present && count)
-    printf("simulate  going on: %" PRId64 " of %" PRId64 " maps are there\n", present, layout->realisations);
+    printf("simulate  going on: %" PRId64 " of %" PRId64 " maps are there\n", present, maps);
   if (!error && count) {
-    PetscCall(form_groups(comm, simulate->group_size, &maker.groups));
-    error = make_missing(comm, &maker, missing, count, &made);
-    PetscCall(dissolve_groups(&maker.groups));
+    PetscCall(form_groups(comm, simulate->group_size, &maker->groups));
+    error = make_missing(comm, maker, missing, count, made);
+    PetscCall(dissolve_groups(&maker->groups));
   }
   PetscCall(PetscFree(missing));
+  const int shards = (int)stage_share_of(maker->share, layout->shards);
   PetscCheck(error != NEPHRITE_ERR_INTERRUPTED || !count, PETSC_COMM_SELF, NEPHRITE_ERR_INTERRUPTED,
              "%s/sims: interrupted with %d of %d shards finished, which are kept; run again to go on",
-             layout->directory, (int)layout->shards - count + made, (int)layout->shards);
-  PetscCall(error);
-  PetscCall(group_agree(comm, rank == 0 ? complete_index(layout, recipe, options, count) : PETSC_SUCCESS));
+             layout->directory, shards - count + *made, shards);
+  PetscFunctionReturn(error);
+}
+
+/* Shards that are not there, or not as they should be; it is for other shares to say why. */
+static PetscErrorCode count_absent(const ShardLayout *layout, PetscInt *absent)
+{
+  PetscFunctionBeginUser;
+  for (PetscInt shard = *absent = 0; shard < layout->shards; shard++) {
+    ProductReader *reader = NULL;
+    hsize_t shape[PRODUCT_MAX_RANK] = {0};
+    PetscErrorCode error = shard_open(layout, shard, &reader);
+
+    if (!error) error = product_shape(reader, "kappa", NULL, shape);
+    PetscCall(product_close(&reader));
+    if (error || shape[0] != (hsize_t)shard_rows(layout, shard)) (*absent)++;
+  }
+  if (*absent) error_clear();
   PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* The last of several shares to end finds all shards there. */
+static PetscErrorCode complete(MPI_Comm comm, const Options *options, const ShardMaker *maker, int made)
+{
+  const ShardLayout *layout = maker->layout;
+  const StageShare share = maker->share;
+  PetscInt absent = 0;
+  StageLock *lock = NULL;
+  PetscMPIInt rank;
+  PetscErrorCode error = PETSC_SUCCESS;
+
+  PetscFunctionBeginUser;
+  PetscCallMPI(MPI_Comm_rank(comm, &rank));
+  if (rank == 0 && share.count > 1) error = count_absent(layout, &absent);
+  PetscCall(group_agree(comm, error));
+  PetscCallMPI(MPI_Bcast(&absent, 1, MPIU_INT, 0, comm));
+  if (absent && rank == 0)
+    printf("simulate  share %d of %d complete; %d of %d shards are still to come from other shares\n",
+           (int)share.number, (int)share.count, (int)absent, (int)layout->shards);
+  if (absent) PetscFunctionReturn(PETSC_SUCCESS);
+  error = stage_lock_create(comm, layout->directory, "index", (StageShare){1, 1}, &lock);
+  if (!error)
+    error = group_agree(comm, rank == 0 ? complete_index(layout, maker->recipe, options, made) : PETSC_SUCCESS);
+  PetscCall(stage_lock_destroy(&lock));
+  PetscFunctionReturn(error);
 }
 
 /* \param[out] digest  of the contents of the files that the survey names, 0 where it names none */
@@ -348,21 +401,26 @@ PetscErrorCode campaign_simulate(MPI_Comm comm, const Options *options, const Ca
 {
   ShardLayout layout;
   ShardRecipe recipe = {.survey = survey, .prior = prior, .seed = campaign->seed, .maps = simulate->maps};
+  ShardMaker maker = {.layout = &layout, .recipe = &recipe, .compression = simulate->compression};
   StageLock *lock = NULL;
   char *yaml = NULL, sims[PETSC_MAX_PATH_LEN];
+  int made = 0;
   PetscErrorCode error;
 
   PetscFunctionBeginUser;
+  PetscCall(campaign_share(campaign, &maker.share));
   PetscCall(simulate_check_groups(comm, survey, simulate));
   PetscCall(digest_tables(comm, survey, simulate->maps, &recipe.tables));
   PetscCall(shard_layout(campaign->campaign, simulate->realisations, simulate->shard_size, &layout));
+  maker.report_every = shard_report_every(survey, layout.shard_size);
   snprintf(sims, sizeof sims, "%.*s/sims", PETSC_MAX_PATH_LEN - 8, campaign->campaign);
   PetscCall(product_directory(comm, sims));
   PetscCall(options_yaml(options, SCOPE_SIMULATION, &yaml));
   recipe.configuration = yaml;
-  error = stage_lock_create(comm, campaign->campaign, "simulate", &lock);
-  if (!error) error = simulate_locked(comm, options, simulate, &layout, &recipe);
+  error = stage_lock_create(comm, campaign->campaign, "simulate", maker.share, &lock);
+  if (!error) error = make_share(comm, options, simulate, &maker, &made);
   PetscCall(stage_lock_destroy(&lock));
+  if (!error) error = complete(comm, options, &maker, made);
   PetscCall(PetscFree(yaml));
   PetscFunctionReturn(error);
 }

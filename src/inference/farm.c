@@ -1,7 +1,6 @@
 /** \file farm.c  Observations and blocks of draws, taken from a queue by whoever is free.  \ingroup inference */
 #include "inference/internal.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <unistd.h>
 
@@ -13,10 +12,16 @@ typedef struct {
   int64_t units, kept; /* kept: steps of these that chains which were stopped have made */
 } Todo;
 
+/* Observations of this run. */
+static int64_t share_observations(const Worker *w)
+{
+  return stage_share_of(w->share, posterior_count(w->setup));
+}
+
 static PetscErrorCode list_observations(Worker *w, Todo *todo)
 {
   PetscFunctionBeginUser;
-  for (int64_t o = 0; o < posterior_count(w->setup); o++) {
+  for (int64_t o = w->share.number - 1; o < posterior_count(w->setup); o += w->share.count) {
     PetscBool done;
 
     PetscCall(posterior_is_done(w, o, &done));
@@ -169,7 +174,7 @@ static PetscErrorCode work_off_and_tell(MPI_Comm comm, Worker *w, const Todo *to
 
 static PetscErrorCode draw_blocks(MPI_Comm comm, Worker *w, Todo *todo)
 {
-  const int64_t blocks = posterior_count(w->setup) * w->blocks;
+  const int64_t blocks = share_observations(w) * w->blocks;
   int64_t total = 0;
   PetscMPIInt rank;
 
@@ -208,22 +213,48 @@ static PetscErrorCode draw_and_join(MPI_Comm comm, Worker *w, Todo *todo)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-/* All are joined.  A run that was killed between a file and the removal of its blocks has left some. */
-static PetscErrorCode remove_parts(const Worker *w)
+/* All of this run are joined.  A run that was killed between a file and the removal of its blocks has left some. */
+static PetscErrorCode remove_parts(const Worker *w, int64_t absent)
 {
   char parts[PETSC_MAX_PATH_LEN];
 
   PetscFunctionBeginUser;
   parts_folder(w, parts);
-  if (!rmdir(parts) || errno == ENOENT) PetscFunctionReturn(PETSC_SUCCESS);
-  for (int64_t o = 0; o < posterior_count(w->setup); o++) PetscCall(part_remove(w, o));
-  rmdir(parts); /* unless it holds blocks of other observations */
+  if (access(parts, F_OK)) PetscFunctionReturn(PETSC_SUCCESS);
+  for (int64_t o = w->share.number - 1; o < posterior_count(w->setup); o += w->share.count)
+    PetscCall(part_remove(w, o));
+  if (!absent) rmdir(parts); /* unless it holds blocks of other observations */
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* Observations that other shares have still to make. */
+static PetscErrorCode count_absent(Worker *w, int64_t *absent)
+{
+  PetscFunctionBeginUser;
+  *absent = 0;
+  for (int64_t o = 0; o < posterior_count(w->setup) && w->share.count > 1; o++) {
+    PetscBool done;
+
+    PetscCall(posterior_is_done(w, o, &done));
+    if (!done) (*absent)++;
+  }
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode clear_away(Worker *w, int64_t *absent)
+{
+  PetscFunctionBeginUser;
+  PetscCall(count_absent(w, absent));
+  PetscCall(remove_parts(w, *absent));
+  if (*absent)
+    printf("%-9s share %d of %d complete; %" PRId64 " observations are still to come from other shares\n",
+           w->farm->folder, (int)w->share.number, (int)w->share.count, *absent);
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
 static PetscErrorCode estimate_all(MPI_Comm comm, Worker *w, const Todo *todo)
 {
-  const int64_t total = posterior_count(w->setup);
+  const int64_t total = share_observations(w);
   const Team each = {join_unit, PETSC_COMM_SELF, comm};
 
   PetscFunctionBeginUser;
@@ -233,28 +264,31 @@ static PetscErrorCode estimate_all(MPI_Comm comm, Worker *w, const Todo *todo)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-static PetscErrorCode farm_locked(MPI_Comm comm, Worker *w, Todo *todo)
+static PetscErrorCode farm_locked(MPI_Comm comm, Worker *w, Todo *todo, int64_t *absent)
 {
   const InferenceSetup *setup = w->setup;
-  const int64_t count = posterior_count(setup);
-  char draws[64] = "";
+  const int64_t count = share_observations(w);
+  char draws[64] = "", part[64] = "";
   PetscMPIInt rank;
 
   PetscFunctionBeginUser;
   PetscCallMPI(MPI_Comm_rank(comm, &rank));
   if (w->blocks) snprintf(draws, sizeof draws, " of %d draws", (int)setup->infer->draws);
+  if (w->share.count > 1) snprintf(part, sizeof part, " (share %d of %d)", (int)w->share.number, (int)w->share.count);
   PetscCall(PetscMalloc1((size_t)count, &todo->observation));
   PetscCall(
       share(comm, rank == 0 ? list_observations(w, todo) : PETSC_SUCCESS, todo->observation, &todo->observations));
   if (todo->observations) PetscCall(w->blocks ? draw_and_join(comm, w, todo) : estimate_all(comm, w, todo));
-  if (rank == 0) PetscCall(remove_parts(w));
   if (rank == 0)
-    printf("%-9s %s/%s: %" PRId64 " observation%s%s, %s\n", w->farm->folder, setup->campaign->campaign, w->farm->folder,
-           count, count == 1 ? "" : "s", draws, todo->observations ? "complete" : "complete already");
+    printf("%-9s %s/%s: %" PRId64 " observation%s%s%s, %s\n", w->farm->folder, setup->campaign->campaign,
+           w->farm->folder, count, count == 1 ? "" : "s", draws, part,
+           todo->observations ? "complete" : "complete already");
+  PetscCall(group_agree(comm, rank == 0 ? clear_away(w, absent) : PETSC_SUCCESS));
+  PetscCallMPI(MPI_Bcast(absent, 1, MPI_INT64_T, 0, comm));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-static PetscErrorCode run_farm(MPI_Comm comm, Worker *w)
+static PetscErrorCode run_farm(MPI_Comm comm, Worker *w, int64_t *absent)
 {
   const InferenceSetup *setup = w->setup;
   char folder[PETSC_MAX_PATH_LEN];
@@ -265,15 +299,15 @@ static PetscErrorCode run_farm(MPI_Comm comm, Worker *w)
   PetscFunctionBeginUser;
   snprintf(folder, sizeof folder, "%.*s/%s", PETSC_MAX_PATH_LEN / 2, setup->campaign->campaign, w->farm->folder);
   PetscCall(product_directory(comm, folder));
-  error = stage_lock_create(comm, setup->campaign->campaign, w->farm->folder, &lock);
-  if (!error) error = farm_locked(comm, w, &todo);
+  error = stage_lock_create(comm, setup->campaign->campaign, w->farm->folder, w->share, &lock);
+  if (!error) error = farm_locked(comm, w, &todo, absent);
   PetscCall(stage_lock_destroy(&lock));
   PetscCall(PetscFree(todo.observation));
   PetscCall(PetscFree(todo.unit));
   PetscFunctionReturn(error);
 }
 
-PetscErrorCode posterior_farm(MPI_Comm comm, const InferenceSetup *setup, const PosteriorFarm *farm)
+PetscErrorCode posterior_farm(MPI_Comm comm, const InferenceSetup *setup, const PosteriorFarm *farm, int64_t *absent)
 {
   Worker worker = {0};
   char *yaml = NULL;
@@ -286,7 +320,7 @@ PetscErrorCode posterior_farm(MPI_Comm comm, const InferenceSetup *setup, const 
   if (!error && setup->infer->observation[0]) error = worker_observe(&worker, 0);
   error = group_agree(comm, error);
   if (!error) error = worker_form_group(comm, &worker);
-  if (!error) error = run_farm(comm, &worker);
+  if (!error) error = run_farm(comm, &worker, absent);
   PetscCall(worker_destroy(&worker));
   PetscCall(PetscFree(yaml));
   PetscFunctionReturn(error);

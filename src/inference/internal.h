@@ -48,6 +48,7 @@ struct Worker {
   MPI_Comm group; /**< ranks that draw a block together; this one alone but for infer_group_size */
   MPI_Comm leaders; /**< the first ranks of all groups; MPI_COMM_NULL on others */
   PetscBool leads; /**< is this rank the first of its group?  It alone has blocks and files */
+  StageShare share; /**< of the observations */
   PetscInt blocks; /**< of an observation; 0 for an estimate */
   PetscInt block_draws; /**< of each of them, the last may have fewer */
   PetscInt warmup, thinning; /**< of a traced chain: steps before the first draw's, and of each draw */

@@ -85,6 +85,7 @@ PetscErrorCode worker_create(const InferenceSetup *setup, const PosteriorFarm *f
   w->method = method_of(infer);
   w->group = w->leaders = MPI_COMM_NULL;
   w->observation = -1;
+  PetscCall(campaign_share(setup->campaign, &w->share));
   PetscCall(cut_draws(w));
   PetscCall(observer_create(setup->survey, &w->observer));
   PetscCall(allocate(w));

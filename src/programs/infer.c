@@ -18,13 +18,14 @@ static PetscErrorCode run_task(MPI_Comm comm, const InferenceSetup *setup, const
 {
   char folder[POSTERIOR_FOLDER_SIZE];
   const PosteriorFarm all_maps = {folder, setup->infer->observations, NULL};
+  int64_t absent;
 
   PetscFunctionBeginUser;
   posterior_folder(setup, folder);
   if (setup->infer->task == TASK_COVERAGE)
     PetscCall(coverage_run(comm, setup, calibrate));
   else
-    PetscCall(posterior_farm(comm, setup, &all_maps));
+    PetscCall(posterior_farm(comm, setup, &all_maps, &absent));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 

@@ -198,14 +198,15 @@ static int finish(MPI_Comm comm, const Program *program, PetscErrorCode error)
 {
   int rank = 0, lowest = 0, mine, code;
 
-  const PetscErrorCode flushed = flush_output();
-  if (!error) error = flushed;
   wait_for_all(comm, program, error);
+  const PetscErrorCode measured = status_memory(comm), flushed = flush_output();
+  if (!error) error = measured ? measured : flushed;
   MPI_Comm_rank(comm, &rank);
   mine = error ? rank : INT_MAX;
   MPI_Allreduce(&mine, &lowest, 1, MPI_INT, MPI_MIN, comm);
   error = group_agree(comm, error);
   code = error_exit_code(error);
+  status_end(error);
   if (error && rank == lowest) print_failure(program, error);
   if (error && hdf5_is_in_doubt(comm)) {
     fflush(NULL);

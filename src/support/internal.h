@@ -28,6 +28,30 @@ PetscErrorCode options_refuse_repeated(const Options *options, const char *path,
 /** A whole text file.  \param[out] text  ends with '\0'; free with PetscFree()  Errors: NEPHRITE_ERR_INPUT. */
 PetscErrorCode file_read_text(const char *path, char **text, int *length);
 
+/* ---- what a stage is at ---- */
+
+/** The process that is at a stage. */
+typedef struct {
+  char host[256], job[64]; /* job: of SLURM; "none" */
+  long pid;
+} StageHolder;
+
+StageHolder stage_holder(void); /**< This process. */
+
+/** How far it is. */
+typedef struct {
+  const char *unit; /* of what is counted, "maps"; borrowed during a call */
+  int64_t done, total;
+  double rate, seconds_left; /* rate: per second; not finite: not known */
+} StatusProgress;
+
+/** Say from now on in <directory>/status/<stage>.json what this process is at, until status_end(); what begins in
+ * between is part of it.  One process of a run calls this and the next.  Where the file cannot be written, this is said
+ * once, and the run goes on without. */
+PetscErrorCode status_begin(const char *directory, const char *stage, int ranks);
+/** Renew the file.  \param note  more words, may be NULL */
+void status_progress(const StatusProgress *progress, const char *note);
+
 /* ---- products ---- */
 
 #define PRODUCT_DIGEST_GROUP "digest"

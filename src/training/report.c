@@ -3,7 +3,6 @@
 
 #include <stdarg.h>
 #include <string.h>
-#include <sys/resource.h>
 
 static const char *const part_names[PARTS] = {"data",   "forward",   "objective",  "backward",
                                               "reduce", "optimiser", "validation", "checkpoint"};
@@ -86,7 +85,6 @@ PetscErrorCode training_say_costs(const Training *t)
 {
   const char *names[NETWORK_PARTS];
   double seconds[NETWORK_PARTS];
-  struct rusage usage;
   char text[256];
 
   PetscFunctionBeginUser;
@@ -98,7 +96,5 @@ PetscErrorCode training_say_costs(const Training *t)
   }
   list_shares(NETWORK_PARTS, names, seconds, sizeof text, text);
   PetscCall(training_say(t, "network of rank 0: %s", text));
-  if (!getrusage(RUSAGE_SELF, &usage)) /* in KiB on Linux */
-    PetscCall(training_say(t, "memory of rank 0: %.3f GB at most", (double)usage.ru_maxrss * 1024 / 1e9));
   PetscFunctionReturn(PETSC_SUCCESS);
 }

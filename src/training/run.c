@@ -453,6 +453,8 @@ PetscErrorCode training_run(MPI_Comm comm, const TrainingSetup *setup)
   Roles roles;
 
   PetscFunctionBeginUser;
+  PetscCheck(!setup->campaign->share[0], PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
+             "share is %s; a training is not divided into shares: give it more ranks", setup->campaign->share);
   PetscCheck(snprintf(folder, sizeof folder, "%s/checkpoints", setup->campaign->campaign) < (int)sizeof folder,
              PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG, "%s: the name of the campaign directory is too long",
              setup->campaign->campaign);
@@ -460,7 +462,7 @@ PetscErrorCode training_run(MPI_Comm comm, const TrainingSetup *setup)
   /* Nodes may differ. */
   PetscCall(group_agree(comm, roles.trains ? network_mode_check(training_mode(setup->train)) : PETSC_SUCCESS));
   PetscCall(product_directory(comm, folder));
-  PetscCall(stage_lock_create(comm, setup->campaign->campaign, "train", &lock));
+  PetscCall(stage_lock_create(comm, setup->campaign->campaign, "train", (StageShare){1, 1}, &lock));
   const PetscErrorCode error = roles.trains ? train(&roles, setup) : simulate(&roles, setup);
   PetscCall(stage_lock_destroy(&lock));
   PetscCall(roles_destroy(&roles));

@@ -83,7 +83,7 @@ class KillCase(unittest.TestCase):
 
     def fell_in(self, campaign, before):
         """Names of what a kill fell in; `before` is what look() saw before the run.  May assert what has to hold then."""
-        return [WRITING] if any(campaign.rglob("*.part")) else []
+        return [WRITING] if any(campaign.rglob("*.h5.part")) else []
 
     def kill_at_random_times(self, check, wanted={}, kills=KILLS):
         """Kill runs until there have been so many kills, and so many in each that `wanted` names of what fell_in() does;

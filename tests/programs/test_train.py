@@ -128,7 +128,7 @@ class TrainTest(TrainCase):
             self.assertGreater(flops[part], 0, part)
         shares = re.search(r"network of rank 0: (.*)", run.out)[1]
         self.assertAlmostEqual(sum(map(float, re.findall(r"([\d.]+)%", shares))), 100, delta=0.5)
-        self.assertRegex(run.out, r"memory of rank 0: [\d.]+ GB at most")
+        self.assertRegex(run.out, r"train     memory per rank: at most \d+ MB \(rank [01]\), mean \d+ MB")
 
     def test_what_each_checkpoint_cost_is_said_and_told_by_the_history_across_restarts(self):
         campaign = self.new_campaign("costs")

@@ -6,8 +6,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static char folder[256], lock_path[300];
+static char folder[256], lock_path[300], status_path[300];
 static PetscMPIInt rank;
+static const StageShare whole = {1, 1};
 
 static int begin(void **state)
 {
@@ -18,6 +19,7 @@ static int begin(void **state)
   MPI_Bcast(&number, 1, MPI_LONG, 0, PETSC_COMM_WORLD);
   snprintf(folder, sizeof folder, "/tmp/nephrite-test-lock-%ld", number);
   snprintf(lock_path, sizeof lock_path, "%s/train.lock", folder);
+  snprintf(status_path, sizeof status_path, "%s/status/train.json", folder); /* test_status.c looks into it */
   unsetenv("SLURM_JOB_ID");
   return product_directory(PETSC_COMM_WORLD, folder) ? -1 : 0;
 }
@@ -28,6 +30,9 @@ static int end(void **state)
   MPI_Barrier(PETSC_COMM_WORLD);
   if (rank == 0) {
     unlink(lock_path);
+    unlink(status_path);
+    *strrchr(status_path, '/') = '\0';
+    rmdir(status_path);
     if (rmdir(folder)) return -1; /* nothing else may be left there */
   }
   MPI_Barrier(PETSC_COMM_WORLD);
@@ -79,7 +84,7 @@ static void expect_taken(void)
 {
   StageLock *lock = NULL;
 
-  assert_ok(stage_lock_create(PETSC_COMM_WORLD, folder, "train", &lock));
+  assert_ok(stage_lock_create(PETSC_COMM_WORLD, folder, "train", whole, &lock));
   if (rank == 0) {
     char host[256] = "", expected[64];
     long pid = 0;
@@ -102,7 +107,7 @@ static void expect_refused(const char *text)
 {
   StageLock *lock = NULL;
 
-  assert_fails(stage_lock_create(PETSC_COMM_WORLD, folder, "train", &lock), NEPHRITE_ERR_INTERRUPTED, text);
+  assert_fails(stage_lock_create(PETSC_COMM_WORLD, folder, "train", whole, &lock), NEPHRITE_ERR_INTERRUPTED, text);
   assert_ok(stage_lock_destroy(&lock));
   MPI_Barrier(PETSC_COMM_WORLD);
   assert_int_equal(access(lock_path, F_OK), 0); /* another one's lock stays */
@@ -169,12 +174,71 @@ static void a_lock_that_says_nothing_is_respected(void **state)
   expect_refused("unknown");
 }
 
+/* Another process, which lives, has this lock: then ours is had, or not. */
+static void beside(const char *name, StageShare share, PetscBool had)
+{
+  StageLock *lock = NULL;
+
+  snprintf(lock_path, sizeof lock_path, "%s/%s", folder, name);
+  write_lock(this_host(), (long)getppid(), "none");
+  if (had) {
+    assert_ok(stage_lock_create(PETSC_COMM_WORLD, folder, "train", share, &lock));
+  } else
+    assert_fails(stage_lock_create(PETSC_COMM_WORLD, folder, "train", share, &lock), NEPHRITE_ERR_INTERRUPTED,
+                 lock_path);
+  assert_ok(stage_lock_destroy(&lock));
+  MPI_Barrier(PETSC_COMM_WORLD);
+  if (rank == 0) assert_int_equal(unlink(lock_path), 0);
+  MPI_Barrier(PETSC_COMM_WORLD);
+}
+
+static void shares_of_one_count_go_beside_each_other_and_nothing_else_does(void **state)
+{
+  const StageShare third = {3, 8};
+
+  (void)state;
+  beside("train-1of8.lock", third, PETSC_TRUE);
+  beside("train-3of8.lock", third, PETSC_FALSE);
+  beside("train-3of4.lock", third, PETSC_FALSE);
+  beside("train.lock", third, PETSC_FALSE);
+  beside("train-3of8.lock", whole, PETSC_FALSE);
+  beside("trainer.lock", third, PETSC_TRUE); /* other stages */
+  beside("train-3of4.lock.old", third, PETSC_TRUE);
+  beside("train-gaussian-3of4.lock", whole, PETSC_TRUE);
+  write_lock(this_host(), rank == 0 ? dead_process() : 0, "none"); /* whose share of another count is no more */
+  beside("train-1of8.lock", third, PETSC_TRUE);
+  if (rank == 0) {
+    snprintf(lock_path, sizeof lock_path, "%s/train-gaussian-3of4.lock", folder);
+    assert_int_equal(unlink(lock_path), 0);
+  }
+}
+
+static void units_are_dealt_to_shares_once_each(void **state)
+{
+  (void)state;
+  for (PetscInt count = 1; count <= 5; count++)
+    for (int64_t units = 0; units <= 11; units++) {
+      int64_t dealt = 0;
+
+      for (PetscInt number = 1; number <= count; number++) {
+        const StageShare share = {number, count};
+        int64_t mine = 0;
+
+        for (int64_t unit = number - 1; unit < units; unit += count) mine++;
+        assert_int_equal(stage_share_of(share, units), mine);
+        dealt += mine;
+      }
+      assert_int_equal(dealt, units);
+    }
+}
+
 static void a_folder_that_is_none_is_refused(void **state)
 {
   StageLock *lock = NULL;
 
   (void)state;
-  assert_fails(stage_lock_create(PETSC_COMM_WORLD, "/dev/null/x", "train", &lock), NEPHRITE_ERR_IO, "/dev/null/x");
+  assert_fails(stage_lock_create(PETSC_COMM_WORLD, "/dev/null/x", "train", whole, &lock), NEPHRITE_ERR_IO,
+               "/dev/null/x");
   assert_ok(stage_lock_destroy(&lock));
 }
 
@@ -206,5 +270,7 @@ static void folders_are_made_with_their_parents(void **state)
 NEPHRITE_TEST_MAIN(TEST(a_free_stage_is_locked_and_given_back), TEST(a_lock_of_a_living_process_is_respected),
                    TEST(a_lock_of_a_dead_process_of_this_host_is_taken_over), TEST(a_lock_of_a_zombie_is_taken_over),
                    TEST(a_lock_of_another_host_is_respected_unless_it_is_this_job),
-                   TEST(a_lock_that_says_nothing_is_respected), TEST(a_folder_that_is_none_is_refused),
+                   TEST(a_lock_that_says_nothing_is_respected),
+                   TEST(shares_of_one_count_go_beside_each_other_and_nothing_else_does),
+                   TEST(units_are_dealt_to_shares_once_each), TEST(a_folder_that_is_none_is_refused),
                    TEST(folders_are_made_with_their_parents))

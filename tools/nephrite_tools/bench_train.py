@@ -98,7 +98,7 @@ def train(arguments, folder, batch, column):
         "seconds": {name: percent / 100 * seconds for name, percent in of_step.items()},
         "time": shares(text, "time"),
         "model GFLOP/s": step_flops(log) / steps / seconds / 1e9,
-        "GB per rank": float(re.search(r"memory of rank 0: ([\d.]+)", text)[1]),
+        "GB per rank": float(re.search(r"memory per rank: at most (\d+) MB", text)[1]) / 1e3,
         "step": of_step,
         "network": shares(text, "network"),
         "shape": shape,
