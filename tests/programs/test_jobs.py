@@ -1,13 +1,11 @@
 #!/usr/bin/env python3
-"""The batch scripts of jobs/, run as SLURM runs them: what is warned is queued again, and goes on to the end."""
+"""jobs/scaling.sbatch, run as SLURM runs it."""
 
 import os
 import pathlib
 import shutil
-import signal
 import subprocess
 import tempfile
-import time
 import unittest
 
 SOURCE = pathlib.Path(os.environ.get("NEPHRITE_SOURCE", pathlib.Path(__file__).resolve().parents[2]))
@@ -30,15 +28,10 @@ class Job(unittest.TestCase):
         (self.root / "build").mkdir()
         (self.root / "build/release").symlink_to(BUILD)
         (self.root / "tools").symlink_to(SOURCE / "tools")
-        (self.root / "bin").mkdir()
-        scontrol = self.root / "bin/scontrol"
-        scontrol.write_text(f'#!/bin/sh\necho "$@" >>{self.root}/asked\n')
-        scontrol.chmod(0o755)
 
     def submit(self, script, *options):
         job = {"SLURM_SUBMIT_DIR": self.root, "SLURM_NTASKS": 2, "SLURM_JOB_ID": 17}
-        path = f"{self.root}/bin:{os.environ['PATH']}"
-        environment = {**os.environ, **{name: str(value) for name, value in job.items()}, "PATH": path}
+        environment = {**os.environ, **{name: str(value) for name, value in job.items()}}
         shutil.copy(SOURCE / "jobs" / script, self.root / "slurm_script")  # which runs from its spool
         words = [self.root / "slurm_script", *options]
         return subprocess.Popen(
@@ -50,38 +43,6 @@ class Job(unittest.TestCase):
             text=True,
             start_new_session=True,
         )
-
-
-class Campaign(Job):
-    def start(self, *options):
-        return self.submit("campaign.sbatch", self.root / "my.yaml", *options)
-
-    def asked(self):
-        return (self.root / "asked").read_text().splitlines() if (self.root / "asked").exists() else []
-
-    def test_a_warned_job_is_queued_again_and_goes_on_to_the_report(self):
-        job = self.start()
-        while not [*self.root.glob("campaigns/my/checkpoints/step-*.h5")]:
-            self.assertIsNone(job.poll(), "ended before it could be warned")
-            time.sleep(0.02)
-        job.send_signal(signal.SIGUSR1)
-        output, _ = job.communicate(timeout=120)
-        self.assertEqual(job.returncode, 75, output)
-        self.assertEqual(self.asked(), ["requeue 17"])
-        self.assertFalse((self.root / "campaigns/my/calibration.h5").exists())
-        job = self.start()
-        output, _ = job.communicate(timeout=300)
-        self.assertEqual(job.returncode, 0, output)
-        self.assertIn("goes on from step", output)
-        self.assertTrue((self.root / "campaigns/my/report/index.html").exists())
-        self.assertEqual(self.asked(), ["requeue 17"])
-
-    def test_an_error_ends_the_job_with_its_code_and_is_not_queued_again(self):
-        job = self.start("-survey_bins", "99")
-        output, _ = job.communicate(timeout=60)
-        self.assertEqual(job.returncode, 64, output)
-        self.assertIn("survey_bins", output)
-        self.assertEqual(self.asked(), [])
 
 
 class Scaling(Job):

@@ -42,7 +42,11 @@ case $task in
 esac
 if [ "$task" = "${WAITS:-}" ]; then trap 'exit 75' USR1; : >"$campaign/waiting"; while :; do sleep 0.05; done; fi
 if [ "$task" = "${FAILS:-}" ]; then exit "$WITH"; fi
-if [ ! -e "$campaign/$product" ]; then mkdir -p "$(dirname "$campaign/$product")"; echo x >"$campaign/$product"; fi
+if [ ! -e "$campaign/$product" ]; then
+  mkdir -p "$(dirname "$campaign/$product")" "$campaign/status"
+  echo x >"$campaign/$product"
+  echo x >"$campaign/status/$task.json"
+fi
 """
 
 
