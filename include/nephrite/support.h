@@ -491,7 +491,7 @@ int64_t stage_share_of(StageShare share, int64_t units); /**< How many of so man
 
 /** A lock on a stage of a campaign or a share of it: a file with host, process and job id.  Another share of the same
  * count is free beside it, and nothing else of the stage.  With the first lock of a run begins the status of its stage,
- * <directory>/status/<stage>.json.  Collective.  Errors: NEPHRITE_ERR_INTERRUPTED if another live process holds it. */
+ * `status/STAGE.json`.  Collective.  Errors: NEPHRITE_ERR_INTERRUPTED if another live process holds it. */
 typedef struct StageLock StageLock;
 PetscErrorCode stage_lock_create(MPI_Comm comm, const char *directory, const char *stage, StageShare share,
                                  StageLock **lock);
