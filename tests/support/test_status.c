@@ -1,25 +1,18 @@
 /* nephrite-test: mpi */
-#include "nephrite_test.h"
+#include "support/stage_fixture.h"
 
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-static char folder[256], path[300];
-static PetscMPIInt rank;
-static const StageShare whole = {1, 1};
+static char path[300];
 
 static int begin(void **state)
 {
-  long number = (long)getpid();
+  const int failed = make_folder("status");
 
   (void)state;
-  MPI_Comm_rank(PETSC_COMM_WORLD, &rank);
-  MPI_Bcast(&number, 1, MPI_LONG, 0, PETSC_COMM_WORLD);
-  snprintf(folder, sizeof folder, "/tmp/nephrite-test-status-%ld", number);
   snprintf(path, sizeof path, "%s/status/train.json", folder);
-  unsetenv("SLURM_JOB_ID");
-  return product_directory(PETSC_COMM_WORLD, folder) ? -1 : 0;
+  return failed;
 }
 
 static int end(void **state)
