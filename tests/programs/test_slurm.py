@@ -131,9 +131,8 @@ class Campaign(SlurmCase):
     def test_an_error_ends_the_job_and_those_that_wait_for_it_and_is_told(self):
         campaign = self.root / "broken"
         self.submit("--campaign", campaign, "--tasks-per-node", 2)
-        job = self.job_of(campaign, "train")
         self.wait(lambda: (campaign / "sims/campaign.h5").exists(), campaign, "maps")
-        self.call("scancel", job, self.job_of(campaign, "simulate"))
+        self.call(SOURCE / "jobs/cancel", campaign)
         self.wait(lambda: self.status(campaign)[1] == 1, campaign, "the end of all jobs")
         shard = campaign / "sims/shard-00000.h5"
         shard.write_bytes(shard.read_bytes()[:-1])
