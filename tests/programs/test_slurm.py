@@ -143,7 +143,8 @@ class Campaign(SlurmCase):
             text, r"simulate +failed .*FAILED\n +simulate: exit code 65: .*shard-00000.h5: .*\n +log: .*log\n"
         )
         self.assertEqual(self.job(self.job_of(campaign, "simulate"))[0]["ExitCode"], "65:0")
-        self.assertEqual(self.job(self.job_of(campaign, "report"))[0]["JobState"], "CANCELLED")
+        report = self.job_of(campaign, "report")  # SLURM takes a moment to see that it waits in vain
+        self.wait(lambda: self.job(report)[0]["JobState"] == "CANCELLED", campaign, "the end of the last job", 60)
 
     def test_what_no_program_knows_is_refused_before_anything_is_submitted(self):
         told = self.submit("--", "-train_stepz", "5", expect=64)
