@@ -30,17 +30,17 @@ enum {
   NEPHRITE_ERR_INTERRUPTED = 1075, /**< asked to stop; progress is saved, run again */
 };
 
-/** Make all parts of the work known to PETSc's -log_view.  Once, after PetscInitialize(). */
+/** Make all stages and parts of the work known to PETSc's -log_view.  Once, after PetscInitialize(). */
 PetscErrorCode log_install(void);
 /** A part of the work by its name (src/support/log.c lists them).  Bracket it with PetscLogEventBegin() and
  * PetscLogEventEnd().  Errors: NEPHRITE_ERR_INTERNAL: no such part. */
 PetscErrorCode log_event(const char *name, PetscLogEvent *event);
+/** Count time to a stage of log.c until PetscLogStagePop().  Errors: NEPHRITE_ERR_INTERNAL: no such stage. */
+PetscErrorCode log_stage(const char *name);
 
-/** Route PETSc's errors into the record that error_message() reads, printing nothing.  Once, after PetscInitialize().
- */
+/** Route PETSc's errors into the record that error_message() reads, printing nothing.  After PetscInitialize(). */
 PetscErrorCode error_install(void);
-/** The message of the most recent failure of this rank, one line; "" if there was none.  Valid until the next failure.
- */
+/** The message of the latest failure of this rank, one line; "" if there was none.  Valid until the next failure. */
 const char *error_message(void);
 /** Replace the recorded message (agreement between ranks uses it). */
 void error_set_message(const char *message);

@@ -147,6 +147,7 @@ static PetscErrorCode work(WorkQueue *queue, ShardMaker *maker, const int *missi
 
   PetscFunctionBeginUser;
   error = create_source(maker);
+  PetscCall(log_stage("Simulation"));
   while (!error) {
     error = work_queue_take_together(members, queue, &unit);
     if (error || unit < 0) break;
@@ -154,6 +155,8 @@ static PetscErrorCode work(WorkQueue *queue, ShardMaker *maker, const int *missi
     if (!error && queue) (*finished)++;
   }
   while (queue && unit >= 0) PetscCall(work_queue_take(queue, &unit));
+  PetscCall(PetscLogStagePop());
+  PetscCall(log_stage("Ending"));
   PetscCall(simulator_destroy(&maker->simulator));
   PetscCall(map_file_close(&maker->map_file));
   PetscFunctionReturn(error);

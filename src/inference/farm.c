@@ -123,7 +123,8 @@ typedef struct {
   MPI_Comm members, takers; /* takers: MPI_COMM_NULL on the others */
 } Team;
 
-/* Take units until none is left.  A rank that fails or is asked to stop takes the rest, so that the others stop too. */
+/* Take units until none is left.  A rank that fails or is asked to stop takes the rest, so that the others stop too.
+ * Waiting for the last of them is part of the stage: joining goes on from there. */
 static PetscErrorCode work_off(MPI_Comm comm, Worker *w, const Todo *todo, int64_t units, const Team *team)
 {
   WorkQueue *queue = NULL;
@@ -132,6 +133,7 @@ static PetscErrorCode work_off(MPI_Comm comm, Worker *w, const Todo *todo, int64
 
   PetscFunctionBeginUser;
   if (team->takers != MPI_COMM_NULL) PetscCall(work_queue_create(team->takers, units, &queue));
+  PetscCall(log_stage("Inference"));
   while (!error) {
     error = work_queue_take_together(team->members, queue, &unit);
     if (error || unit < 0) break;
@@ -139,8 +141,9 @@ static PetscErrorCode work_off(MPI_Comm comm, Worker *w, const Todo *todo, int64
   }
   while (queue && unit >= 0) PetscCall(work_queue_take(queue, &unit));
   PetscCall(work_queue_destroy(&queue));
-  PetscCall(group_agree(comm, error));
-  PetscFunctionReturn(PETSC_SUCCESS);
+  error = group_agree(comm, error);
+  PetscCall(PetscLogStagePop());
+  PetscFunctionReturn(error);
 }
 
 /* Of the blocks on the list. */
@@ -279,6 +282,7 @@ static PetscErrorCode farm_locked(MPI_Comm comm, Worker *w, Todo *todo, int64_t 
   PetscCall(
       share(comm, rank == 0 ? list_observations(w, todo) : PETSC_SUCCESS, todo->observation, &todo->observations));
   if (todo->observations) PetscCall(w->blocks ? draw_and_join(comm, w, todo) : estimate_all(comm, w, todo));
+  PetscCall(log_stage("Ending"));
   if (rank == 0)
     printf("%-9s %s/%s: %" PRId64 " observation%s%s%s, %s\n", w->farm->folder, setup->campaign->campaign,
            w->farm->folder, count, count == 1 ? "" : "s", draws, part,

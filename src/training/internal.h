@@ -265,7 +265,6 @@ typedef enum {
 /** Where the time goes: PETSc events for -log_view, and sums for the record of a step and the closing lines.  A part
  * may lie within another, whose time is then without it. */
 typedef struct {
-  PetscLogStage stage;
   PetscLogEvent event[PARTS];
   double begun[PARTS], seconds[PARTS];
   double within, around[PARTS]; /* time of the parts within the present one; of those before a part in its outer one */

@@ -13,7 +13,6 @@ PetscErrorCode clock_create(TrainingClock *clock)
 
   PetscFunctionBeginUser;
   *clock = (TrainingClock){0};
-  PetscCall(PetscLogStageRegister("Training", &clock->stage));
   for (int part = 0; part < PARTS; part++) {
     snprintf(name, sizeof name, "train %s", part_names[part]);
     PetscCall(log_event(name, &clock->event[part]));

@@ -328,9 +328,10 @@ static PetscErrorCode all_steps(Training *t)
   PetscCall(group_agree(t->comm, error));
   PetscCall(progress_create(t->comm, "train", "samples", train->steps * train->batch, t->state.step * train->batch,
                             &progress));
-  PetscCall(PetscLogStagePush(t->clock.stage));
+  PetscCall(log_stage("Training"));
   error = steps(t, progress);
   PetscCall(PetscLogStagePop());
+  PetscCall(log_stage("Ending"));
   PetscCall(progress_destroy(&progress));
   PetscCall(training_say_costs(t));
   PetscFunctionReturn(error);
@@ -436,13 +437,11 @@ static PetscErrorCode train(const Roles *roles, const TrainingSetup *setup)
 /* On a rank that makes maps for those that train. */
 static PetscErrorCode simulate(const Roles *roles, const TrainingSetup *setup)
 {
-  TrainingClock clock; /* PETSc wants every rank to know the same stages */
-
   PetscFunctionBeginUser;
-  PetscCall(clock_create(&clock));
-  PetscCall(PetscLogStagePush(clock.stage));
+  PetscCall(log_stage("Training"));
   const PetscErrorCode error = simulation_serve(roles->others, setup->survey, setup->prior, setup->campaign->seed);
   PetscCall(PetscLogStagePop());
+  PetscCall(log_stage("Ending"));
   PetscFunctionReturn(error);
 }
 

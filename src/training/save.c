@@ -130,11 +130,13 @@ PetscErrorCode training_save(Training *training)
   const double begun = MPI_Wtime();
 
   PetscFunctionBeginUser;
+  PetscCall(log_stage("Checkpoint"));
   PetscCall(clock_begin(&training->clock, PART_CHECKPOINT));
   PetscCall(check_agreement(training));
   PetscCall(write_checkpoint(training, begun));
   training->saved = training->state.step;
   PetscCall(clock_end(&training->clock, PART_CHECKPOINT));
+  PetscCall(PetscLogStagePop());
   training->longest.checkpoint = PetscMax(training->longest.checkpoint, MPI_Wtime() - begun);
   PetscFunctionReturn(PETSC_SUCCESS);
 }

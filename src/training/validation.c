@@ -71,6 +71,7 @@ PetscErrorCode training_validate(Training *training, PetscBool *best)
   Loss loss = {0};
 
   PetscFunctionBeginUser;
+  PetscCall(log_stage("Validation"));
   PetscCall(clock_begin(&training->clock, PART_VALIDATION));
   PetscCall(training_whole(training, ARRAY_EMA, &average));
   swap(count, weights, average);
@@ -85,6 +86,7 @@ PetscErrorCode training_validate(Training *training, PetscBool *best)
   PetscCall(keep_record(training, &record, best));
   PetscCall(training_find_end(training));
   PetscCall(clock_end(&training->clock, PART_VALIDATION));
+  PetscCall(PetscLogStagePop());
   training->longest.validation = PetscMax(training->longest.validation, MPI_Wtime() - begun);
   PetscCall(training_say(training, "step %" PRId64 "  validation  loss %.5f  field %.5f  theta %.5f%s", record.step,
                          record.loss, record.field, record.theta, *best ? "  best" : ""));
