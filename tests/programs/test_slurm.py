@@ -173,6 +173,28 @@ class TwoNodes(SlurmCase):
         self.wait(lambda: self.status(campaign)[1] == 0, campaign, "the report")
         self.assertIn("ranks 4,", (campaign / f"logs/train-{self.job_of(campaign, 'train')}.log").read_text())
 
+    def test_a_study_of_scaling_is_a_job_for_each_number_of_ranks_and_one_for_the_report(self):
+        study = self.root / "scaling/my"
+        words = [
+            SOURCE / "jobs/scaling",
+            "my.yaml",
+            "--site",
+            self.root / "site",
+            "--program",
+            "simulate",
+            "--mode",
+            "strong",
+        ]
+        words += ["--ranks", "1,2", "--tasks-per-node", 1, "--work", 16, "--repeats", 1, "--extrapolate", 8, "--submit"]
+        told = self.call(*words)
+        self.assertEqual(re.findall(r"simulate-strong-(\w+) +job \d+\n", told), ["1", "2", "report"])
+        self.assertIn("is in the queue", self.call(*words, expect=75))
+        self.wait(lambda: (study / "report/index.html").exists(), study, "the report")
+        rows = [line.split(",")[:5] for line in (study / "simulate-strong.csv").read_text().splitlines()[1:]]
+        self.assertEqual(rows, [["1", "1", "1", "1", "16"], ["2", "1", "1", "2", "16"]])  # nodes: the last but one
+        self.assertIn("8 ranks, extrapolated", (study / "report/index.html").read_text())
+        self.call(SOURCE / "jobs/cancel", study)  # which knows the jobs, though they have ended
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -1,8 +1,6 @@
 """Put a report together: figures, the table of numbers, provenance."""
 
 import datetime
-import tempfile
-import pathlib
 
 import h5py
 import numpy as np
@@ -25,12 +23,10 @@ BONFERRONI = 0.01  # a set of ranks is called inconsistent below this p-value, o
 
 
 def report(directory, output):
-    """Write output/index.html with its figures and numbers.  Files appear under their names when they are whole."""
+    """Write output/index.html with its figures and numbers."""
     campaign = products.Campaign(directory)
     style.apply()
-    output.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=output, prefix=".making-") as scratch:
-        making = pathlib.Path(scratch)
+    with page.making(output) as making:
         contents = Contents(campaign, making)
         contents.collect()
         subtitle = f"made {datetime.datetime.now().astimezone():%Y-%m-%d %H:%M %Z} from {campaign.directory.resolve()}"
@@ -43,8 +39,6 @@ def report(directory, output):
             provenance(campaign),
             stored_configuration(campaign),
         )
-        for path in sorted(making.iterdir(), key=lambda p: p.name == "index.html"):  # the page last
-            path.replace(output / path.name)
 
 
 class Contents:

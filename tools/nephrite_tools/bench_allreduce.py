@@ -88,14 +88,18 @@ def bucket_of(text):
     return int(re.search(r"buckets of (\d+) bytes", text)[1])
 
 
+def read_sums(text):
+    """(bytes of a bucket, [(bytes, seconds as one message, in buckets, gathered)]), as nephrite-allreduce prints them."""
+    rows = re.findall(r"^ +(\d+) +(\S+) +(\S+) +(\S+)$", text, re.M)
+    return bucket_of(text), [(int(size), *map(float, times)) for size, *times in rows]
+
+
 def sums(arguments, planned):
-    """(bytes of a bucket, [(bytes, seconds as one message, in buckets, gathered)])."""
+    """What read_sums() makes of them, measured here."""
     environment = {**os.environ, "OMPI_MCA_coll_libnbc_iallreduce_algorithm": OPEN_MPI[arguments.algorithm]}
     words = ["mpirun", "-n", max(arguments.ranks), arguments.build / "nephrite-allreduce"]
     words += ["-repeats", arguments.repeats, "-gradient", 4 * planned["weights"]]
-    text = execute(words, environment)
-    rows = re.findall(r"^ +(\d+) +(\S+) +(\S+) +(\S+)$", text, re.M)
-    return bucket_of(text), [(int(size), *map(float, times)) for size, *times in rows]
+    return read_sums(execute(words, environment))
 
 
 def step_of_one_rank(arguments, folder, planned):

@@ -1,6 +1,9 @@
 """The report as one HTML page: a table of numbers, then the figures."""
 
+import contextlib
 import html
+import pathlib
+import tempfile
 
 STYLE = """
 :root { color-scheme: light; }
@@ -44,6 +47,17 @@ class Verdict:
     @property
     def markup(self):
         return f'<span class="{"holds" if self.holds else "fails"}">{html.escape(self.words)}</span>'
+
+
+@contextlib.contextmanager
+def making(output):
+    """A folder for the files of a page, which appear in `output` when all are whole; the page last."""
+    output.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=output, prefix=".making-") as scratch:
+        folder = pathlib.Path(scratch)
+        yield folder
+        for path in sorted(folder.iterdir(), key=lambda path: path.name == "index.html"):
+            path.replace(output / path.name)
 
 
 def write(path, title, subtitle, summary, figures, provenance, configuration):
