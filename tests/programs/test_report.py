@@ -190,7 +190,7 @@ class Comparison(unittest.TestCase):
             self.assertGreater(page.stat().st_mtime_ns, before)
         self.assertRegex(
             text,
-            r"parameters beside exact posterior</td><td[^>]*>Omega_c 0.40 σ.*over 3 observations; 0.29 σ by chance",
+            r"parameters beside exact posterior</td><td[^>]*>Omega_c 0.40 σ.*over 3 observations; 0.23 σ by chance",
         )
         (values,) = re.findall(r"errors of map means beside exact posterior</td><td[^>]*>([^<]*)<", text)
         expected = np.sqrt(np.mean(squares[0], 0) / np.mean(squares[1], 0))
@@ -200,7 +200,7 @@ class Comparison(unittest.TestCase):
     def test_shift_and_width_are_in_units_of_the_reference(self):
         shifts, _ = self.row("parameters beside Hamiltonian Monte Carlo")
         for name in ("Omega_c", "sigma_8", "w_0"):
-            self.assertIn(f"{name} 0.22 σ", shifts)  # 0.3 and 0.1
+            self.assertIn(f"{name} 0.20 σ", shifts)  # 0.3 and 0.1
         self.assertIn("S8", shifts)
         widths, _ = self.row("widths beside Hamiltonian Monte Carlo")
         self.assertIn("Omega_c 0.65", widths)  # 1/2 and 1/1.25

@@ -164,13 +164,13 @@ class Contents:
         title = pairs[0][1].title
         each = [figures_comparison.parameters(one, other, self.options) for one, other in pairs]
         shifts, ratios = (np.array([[row[k] for row in rows] for rows in each]) for k in (1, 2))
-        rms, ratio = np.sqrt((shifts**2).mean(0)), ratios.mean(0)
+        shift, ratio = np.abs(shifts).mean(0), ratios.mean(0)
         names = [name for name, _, _ in each[0]]
         over = f"over {len(pairs)} observation{'s' if len(pairs) > 1 else ''}"
         self.row(
             f"parameters beside {title}",
-            ", ".join(f"{name} {value:.2f} σ" for name, value in zip(names, rms)),
-            f"rms shift of the posterior mean {over}; {self.by_chance(pairs):.2f} σ by chance, if draws are independent",
+            ", ".join(f"{name} {value:.2f} σ" for name, value in zip(names, shift)),
+            f"mean distance of posterior means {over}; {self.by_chance(pairs):.2f} σ by chance, if draws are independent",
         )
         self.row(
             f"widths beside {title}",
@@ -199,8 +199,8 @@ class Contents:
 
     @staticmethod
     def by_chance(pairs):
-        """rms shift of means of so many draws in standard deviations of the posterior."""
-        return np.sqrt(np.mean([sum(1 / len(posterior.theta) for posterior in pair) for pair in pairs]))
+        """Mean distance of two means of so many draws of one posterior, in its standard deviations."""
+        return np.sqrt(2 / np.pi * np.mean([sum(1 / len(posterior.theta) for posterior in pair) for pair in pairs]))
 
     def population(self, found):
         """What draws have on average, beside the truths."""
