@@ -438,8 +438,7 @@ PetscBool product_write_failed(void);
 typedef struct ProductReader ProductReader;
 
 /** Open a product for reading.  Not collective: each rank may open what it needs.
- * Errors: NEPHRITE_ERR_INPUT if it is missing, no HDF5 file, truncated, of another kind or of a newer format version.
- */
+ * Errors: NEPHRITE_ERR_INPUT if it is missing, no HDF5 file, truncated, of another kind or a newer format version. */
 PetscErrorCode product_open(const char *path, const char *kind, int format_version, ProductReader **reader);
 /** \param[out] rank, shape may be NULL.  Errors: NEPHRITE_ERR_INPUT if there is no such dataset. */
 PetscErrorCode product_shape(ProductReader *reader, const char *name, int *rank, hsize_t shape[PRODUCT_MAX_RANK]);
@@ -459,14 +458,16 @@ void product_shape_text(int rank, const hsize_t *shape, char *text, size_t size)
  * read).  Errors: NEPHRITE_ERR_INPUT naming file, dataset and row. */
 PetscErrorCode product_read(ProductReader *reader, const char *name, hid_t type, hsize_t first, hsize_t count,
                             void *values);
+/** All of a dataset that must have this shape, or there is no room for it.  Errors: as product_read(); both shapes. */
+PetscErrorCode product_read_all(ProductReader *reader, const char *name, hid_t type, int rank, const hsize_t *shape,
+                                void *values);
 PetscErrorCode product_has_attribute(ProductReader *reader, const char *object, const char *name, PetscBool *has);
 PetscErrorCode product_read_attribute_text(ProductReader *reader, const char *object, const char *name, char **text);
 PetscErrorCode product_read_attribute_real(ProductReader *reader, const char *object, const char *name, int count,
                                            double *values);
 PetscErrorCode product_read_attribute_int(ProductReader *reader, const char *object, const char *name, int count,
                                           int64_t *values);
-/** The digest of all datasets together, from the stored row digests (product_verify() checks those against the data).
- */
+/** The digest of all datasets together, from the stored ones (product_verify() checks those against the data). */
 PetscErrorCode product_digest(ProductReader *reader, uint64_t *digest);
 /** Read everything and verify every digest.  Errors: NEPHRITE_ERR_INPUT naming file, dataset and row. */
 PetscErrorCode product_verify(ProductReader *reader);

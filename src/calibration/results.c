@@ -43,7 +43,7 @@ static PetscErrorCode read_counts(Results *r, ProductReader *file, const char *p
                "%s: holds counts of %llu centres; calibrate_centres is %" PRId64
                " (remove the folder to draw again with another number)",
                path, (unsigned long long)shape[0], r->centres);
-    PetscCall(product_read(file, name, H5T_NATIVE_INT64, 0, shape[0], r->count[comparison] + t * r->centres));
+    PetscCall(product_read_all(file, name, H5T_NATIVE_INT64, 1, shape, r->count[comparison] + t * r->centres));
     PetscCall(product_read_attribute_int(file, name, "ties", 1, &ties));
     r->ties += ties;
   }
@@ -57,8 +57,9 @@ static PetscErrorCode read_scalars(Results *r, ProductReader *file, int64_t t, d
   double truth[NEPHRITE_MAX_PARAMETERS];
 
   PetscFunctionBeginUser;
-  PetscCall(product_read(file, "theta", H5T_NATIVE_DOUBLE, 0, (hsize_t)r->draws, theta));
-  PetscCall(product_read(file, "truth/theta", H5T_NATIVE_DOUBLE, 0, (hsize_t)parameters, truth));
+  PetscCall(product_read_all(file, "theta", H5T_NATIVE_DOUBLE, 2, (hsize_t[]){(hsize_t)r->draws, (hsize_t)parameters},
+                             theta));
+  PetscCall(product_read_all(file, "truth/theta", H5T_NATIVE_DOUBLE, 1, (hsize_t[]){(hsize_t)parameters}, truth));
   for (PetscInt i = 0; i < scalars; i++) {
     for (int64_t d = 0; d < r->draws; d++) value[d] = scalar_value(&r->scalars, i, theta + d * parameters);
     r->truth[t * scalars + i] = scalar_value(&r->scalars, i, truth);
@@ -88,16 +89,17 @@ static PetscErrorCode read_maps(Results *r, ProductReader *file, int64_t t, floa
 {
   const SurveyConfig *survey = r->setup->survey;
   const size_t pixels = (size_t)(survey_ny(survey) * survey_nx(survey)), bins = (size_t)r->bins;
+  const hsize_t shape[] = {(hsize_t)r->bins, (hsize_t)survey_ny(survey), (hsize_t)survey_nx(survey)};
   float *other = map + bins * pixels;
 
   PetscFunctionBeginUser;
-  PetscCall(product_read(file, "truth/kappa", H5T_NATIVE_FLOAT, 0, bins, map));
-  PetscCall(product_read(file, "mean/kappa", H5T_NATIVE_FLOAT, 0, bins, other));
+  PetscCall(product_read_all(file, "truth/kappa", H5T_NATIVE_FLOAT, 3, shape, map));
+  PetscCall(product_read_all(file, "mean/kappa", H5T_NATIVE_FLOAT, 3, shape, other));
   for (size_t b = 0; b < bins; b++)
     r->mean_correlation[(size_t)t * bins + b] = correlation(pixels, map + b * pixels, other + b * pixels);
   PetscCall(product_has(file, "wiener/kappa", &r->has_wiener)); /* in all files or in none: the survey has a mask */
   if (!r->has_wiener) PetscFunctionReturn(PETSC_SUCCESS);
-  PetscCall(product_read(file, "wiener/kappa", H5T_NATIVE_FLOAT, 0, bins, other));
+  PetscCall(product_read_all(file, "wiener/kappa", H5T_NATIVE_FLOAT, 3, shape, other));
   for (size_t b = 0; b < bins; b++)
     r->wiener_correlation[(size_t)t * bins + b] = correlation(pixels, map + b * pixels, other + b * pixels);
   PetscFunctionReturn(PETSC_SUCCESS);

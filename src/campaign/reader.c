@@ -7,6 +7,8 @@
 /* Open shards at once: far below any limit of open files. */
 enum { OPEN_SHARDS = 64 };
 
+enum { MAP_RANK = 4, THETA_RANK = 2 };
+
 struct CampaignReader {
   ShardLayout layout;
   hsize_t map[PRODUCT_MAX_RANK], theta[PRODUCT_MAX_RANK]; /* shapes of kappa and theta in the index */
@@ -27,9 +29,38 @@ static PetscErrorCode advise(PetscErrorCode error)
   SETERRQ(PETSC_COMM_SELF, error, "%s; remove it if it is there, and nephrite-simulate makes it anew", message);
 }
 
+/* Maps and parameters as the index joins them: of this survey and prior, since callers have room for those.
+ * \param options  NULL: no maps are asked for */
+static PetscErrorCode read_shapes(ProductReader *index, const Options *options, const char *path, CampaignReader *r)
+{
+  SurveyConfig survey;
+  PriorConfig config;
+  Prior *prior = NULL;
+  int ranks[2];
+
+  PetscFunctionBeginUser;
+  PetscCall(product_shape(index, "kappa", &ranks[0], r->map));
+  PetscCall(product_shape(index, "theta", &ranks[1], r->theta));
+  PetscCheck(ranks[0] == MAP_RANK && ranks[1] == THETA_RANK, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
+             "%s: is damaged: kappa and theta have %d and %d axes", path, ranks[0], ranks[1]);
+  if (!options) PetscFunctionReturn(PETSC_SUCCESS);
+  PetscCall(options_fill(options, &survey_options, &survey));
+  PetscCall(options_fill(options, &prior_options, &config));
+  PetscErrorCode error = prior_create(&config, survey.bins, &prior);
+  const hsize_t parameters = error ? 0 : (hsize_t)prior_count(prior);
+  PetscCall(prior_destroy(&prior));
+  PetscCall(error);
+  PetscCheck(r->map[1] == (hsize_t)survey.bins && r->map[2] == (hsize_t)survey_ny(&survey) &&
+                 r->map[3] == (hsize_t)survey_nx(&survey) && r->theta[1] == parameters,
+             PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
+             "%s: is damaged: kappa or theta has not the shape of its configuration", path);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
 static PetscErrorCode read_index(const char *path, const char *directory, const Options *options, ProductReader *index,
                                  CampaignReader *r)
 {
+  const int64_t most = (int64_t)1 << 62;
   char *configuration = NULL;
   int64_t realisations, shard_size;
   hsize_t shape[PRODUCT_MAX_RANK];
@@ -43,11 +74,11 @@ static PetscErrorCode read_index(const char *path, const char *directory, const 
   PetscCall(error);
   PetscCall(product_read_attribute_int(index, NULL, "realisations", 1, &realisations));
   PetscCall(product_read_attribute_int(index, NULL, "shard_size", 1, &shard_size));
-  PetscCheck(realisations > 0 && shard_size > 0, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT, "%s: is damaged: %lld maps", path,
-             (long long)realisations);
+  PetscCheck(realisations > 0 && realisations < most && shard_size > 0 && shard_size <= PETSC_MAX_INT, PETSC_COMM_SELF,
+             NEPHRITE_ERR_INPUT, "%s: is damaged: %lld maps, %lld in a shard", path, (long long)realisations,
+             (long long)shard_size);
   PetscCall(shard_layout(directory, realisations, (PetscInt)shard_size, &r->layout));
-  PetscCall(product_shape(index, "kappa", NULL, r->map));
-  PetscCall(product_shape(index, "theta", NULL, r->theta));
+  PetscCall(read_shapes(index, options, path, r));
   PetscCall(product_read_attribute_int(index, NULL, "redrawn", 1, &r->counts.redrawn));
   PetscCall(product_read_attribute_int(index, NULL, "without_nonlinear_scale", 1, &r->counts.linear_redshifts));
   PetscCall(product_shape(index, "shard_digest", &rank, shape));
@@ -97,15 +128,17 @@ void campaign_reader_counts(const CampaignReader *reader, SimulatorCounts *count
   *counts = reader->counts;
 }
 
-static PetscErrorCode check_shape(ProductReader *shard, const char *name, const hsize_t *joined, hsize_t rows,
+/* \param joined [rank] its shape in the index */
+static PetscErrorCode check_shape(ProductReader *shard, const char *name, int rank, const hsize_t *joined, hsize_t rows,
                                   const char *path)
 {
   hsize_t shape[PRODUCT_MAX_RANK];
-  int rank;
+  int found;
 
   PetscFunctionBeginUser;
-  PetscCall(product_shape(shard, name, &rank, shape));
-  const PetscBool fits = shape[0] == rows && !memcmp(shape + 1, joined + 1, (size_t)(rank - 1) * sizeof *shape);
+  PetscCall(product_shape(shard, name, &found, shape));
+  const PetscBool fits =
+      found == rank && shape[0] == rows && !memcmp(shape + 1, joined + 1, (size_t)(rank - 1) * sizeof *shape);
   PetscCheck(fits, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT, "%s: dataset %s has not the shape that sims/campaign.h5 lists",
              path, name);
   PetscFunctionReturn(PETSC_SUCCESS);
@@ -121,8 +154,8 @@ static PetscErrorCode check_shard(const CampaignReader *r, PetscInt shard, const
   PetscCall(product_digest(r->reader[shard], &digest));
   PetscCheck(digest == r->digest[shard], PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
              "%s: is not the shard that sims/campaign.h5 lists; delete both and run nephrite-simulate again", path);
-  PetscCall(check_shape(r->reader[shard], "kappa", r->map, rows, path));
-  PetscCall(check_shape(r->reader[shard], "theta", r->theta, rows, path));
+  PetscCall(check_shape(r->reader[shard], "kappa", MAP_RANK, r->map, rows, path));
+  PetscCall(check_shape(r->reader[shard], "theta", THETA_RANK, r->theta, rows, path));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 

@@ -233,7 +233,7 @@ static PetscErrorCode read_datasets(Worker *w, int64_t observation, ProductReade
   for (int i = 0; i < count; i++) {
     const ProductDataset *d = &list[i].dataset;
 
-    PetscCall(product_read(reader, d->name, d->type, 0, d->shape[0], list[i].values));
+    PetscCall(product_read_all(reader, d->name, d->type, d->rank, d->shape, list[i].values));
   }
   PetscFunctionReturn(PETSC_SUCCESS);
 }

@@ -3,7 +3,8 @@
 
 #include <math.h>
 
-enum { AXES = 3 };
+/* Of a file that claims more it is not even worth asking for the memory. */
+enum { AXES = 3, MOST_NODES = 1 << 20 };
 static const char *const axis_names[AXES] = {"Omega_m", "sigma_8", "w_0"};
 
 struct ShiftTable {
@@ -25,10 +26,13 @@ static PetscErrorCode read_axis(ProductReader *reader, const char *path, int a, 
   table->count[a] = (PetscInt)shape[0];
   PetscCall(PetscMalloc1(shape[0], &table->axis[a]));
   PetscCall(product_read(reader, axis_names[a], H5T_NATIVE_DOUBLE, 0, shape[0], table->axis[a]));
-  for (PetscInt k = 1; k < table->count[a]; k++)
+  for (PetscInt k = 1; k < table->count[a]; k++) /* NaN neither */
     PetscCheck(table->axis[a][k] > table->axis[a][k - 1], PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
                "%s: axis %s has %.6g after %.6g; it must increase", path, axis_names[a], table->axis[a][k],
                table->axis[a][k - 1]);
+  PetscCheck(isfinite(table->axis[a][0]) && isfinite(table->axis[a][table->count[a] - 1]), PETSC_COMM_SELF,
+             NEPHRITE_ERR_INPUT, "%s: axis %s goes from %.6g to %.6g; it must be finite", path, axis_names[a],
+             table->axis[a][0], table->axis[a][table->count[a] - 1]);
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -43,6 +47,9 @@ static PetscErrorCode read_table(ProductReader *reader, const char *path, ShiftT
     PetscCall(read_axis(reader, path, a, table));
     nodes *= (size_t)table->count[a];
   }
+  PetscCheck(nodes <= MOST_NODES, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
+             "%s: its axes have %d x %d x %d values; %d nodes are enough of functions as smooth as these", path,
+             (int)table->count[0], (int)table->count[1], (int)table->count[2], MOST_NODES);
   PetscCall(product_shape(reader, "shift", &rank, shape));
   PetscCheck(rank == 1 + AXES && shape[1] == (hsize_t)table->count[0] && shape[2] == (hsize_t)table->count[1] &&
                  shape[3] == (hsize_t)table->count[2],
@@ -65,8 +72,8 @@ PetscErrorCode shift_table_create(const char *path, PetscInt bins, ShiftTable **
   PetscFunctionBeginUser;
   PetscCall(PetscNew(table));
   (*table)->bins = bins;
-  PetscCall(product_open_foreign(path, &reader));
-  error = read_table(reader, path, *table);
+  error = product_open_foreign(path, &reader);
+  if (!error) error = read_table(reader, path, *table);
   PetscCall(product_close(&reader));
   PetscCall(error);
   PetscFunctionReturn(PETSC_SUCCESS);

@@ -189,6 +189,8 @@ static PetscErrorCode smail_bins(const SurveyConfig *survey, SourceBins **bins)
 
 /* ------------------------------------------------------------------ a user's file */
 
+enum { MOST_REDSHIFTS = 1 << 20 };
+
 static PetscErrorCode read_bins(ProductReader *reader, const SurveyConfig *survey, SourceBins **bins)
 {
   int z_rank, n_rank;
@@ -197,9 +199,9 @@ static PetscErrorCode read_bins(ProductReader *reader, const SurveyConfig *surve
   PetscFunctionBeginUser;
   PetscCall(product_shape(reader, "z", &z_rank, z_shape));
   PetscCall(product_shape(reader, "n_of_z", &n_rank, n_shape));
-  PetscCheck(z_rank == 1 && n_rank == 2 && n_shape[1] == z_shape[0] && z_shape[0] < PETSC_MAX_INT / NEPHRITE_MAX_BINS,
-             PETSC_COMM_SELF, NEPHRITE_ERR_INPUT, "%s: z and n_of_z must have shapes [count] and [bins][count]",
-             survey->n_of_z);
+  PetscCheck(z_rank == 1 && n_rank == 2 && n_shape[1] == z_shape[0] && z_shape[0] <= MOST_REDSHIFTS, PETSC_COMM_SELF,
+             NEPHRITE_ERR_INPUT, "%s: z and n_of_z must have shapes [count] and [bins][count], of at most %d redshifts",
+             survey->n_of_z, MOST_REDSHIFTS);
   PetscCheck(n_shape[0] == (hsize_t)survey->bins, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
              "%s: n_of_z has %d bins, survey_bins is %d", survey->n_of_z, (int)n_shape[0], (int)survey->bins);
   PetscCall(allocate(survey->bins, (PetscInt)z_shape[0], bins));
@@ -215,8 +217,8 @@ static PetscErrorCode bins_from_file(const SurveyConfig *survey, SourceBins **bi
   PetscErrorCode error;
 
   PetscFunctionBeginUser;
-  PetscCall(product_open_foreign(survey->n_of_z, &reader));
-  error = read_bins(reader, survey, bins);
+  error = product_open_foreign(survey->n_of_z, &reader);
+  if (!error) error = read_bins(reader, survey, bins);
   PetscCall(product_close(&reader));
   PetscCall(error);
   PetscFunctionReturn(PETSC_SUCCESS);

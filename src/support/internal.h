@@ -129,6 +129,9 @@ PetscErrorCode product_reader_create(const char *path, PetscBool foreign, Produc
 PetscErrorCode product_find(ProductReader *reader, const char *name, OpenedDataset **found);
 /** Learn which products a dataset joins; none, and NULL, if it is not virtual. */
 PetscErrorCode product_sources_find(const ProductReader *reader, OpenedDataset *dataset);
+/** Of a file of others, whose joins HDF5 reads itself: with zeros for a file that is not there, and without end a join
+ * of itself.  Errors: NEPHRITE_ERR_INPUT if a dataset that it joins is not there or virtual itself. */
+PetscErrorCode product_sources_check(const ProductReader *reader, const OpenedDataset *dataset);
 /** Read rows from where they are, verified there: HDF5 itself would give zeros for a missing file. */
 PetscErrorCode product_sources_read(OpenedDataset *dataset, hid_t type, hsize_t first, hsize_t count, void *values);
 PetscErrorCode product_sources_destroy(ProductSources **sources);

@@ -161,26 +161,58 @@ static PetscErrorCode read_file(MPI_Comm comm, const char *path, char **text)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-/* PETSc does not say where its YAML parser gave up: in the first line from which on every beginning of the text is bad.
- */
-static PetscErrorCode refuse_yaml(const char *path, char *text)
+static PetscErrorCode try_yaml(char *text, size_t length, PetscBool *sound)
 {
-  PetscErrorCode error = PETSC_ERR_FILE_UNEXPECTED;
-  int line = 1;
+  PetscOptions database = NULL;
+  const char kept = text[length];
 
   PetscFunctionBeginUser;
-  for (char *end = text + strlen(text); error && end > text;) {
-    PetscOptions database = NULL;
+  text[length] = '\0';
+  PetscCall(PetscOptionsCreate(&database));
+  *sound = PetscOptionsInsertStringYAML(database, text) ? PETSC_FALSE : PETSC_TRUE;
+  PetscCall(PetscOptionsDestroy(&database));
+  text[length] = kept;
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
 
-    while (end > text && end[-1] == '\n') *--end = '\0';
-    while (end > text && end[-1] != '\n') *--end = '\0'; /* a line less */
-    PetscCall(PetscOptionsCreate(&database));
-    error = PetscOptionsInsertStringYAML(database, text);
-    PetscCall(PetscOptionsDestroy(&database));
+/* Go back from a bad beginning of the text, in steps that double, to one that is sound.
+ * \param[in,out] good, bad  lines of beginnings that are; there are none in between at the end */
+static PetscErrorCode go_back(char *text, const size_t *end, int *good, int *bad)
+{
+  const int from = *bad;
+  PetscBool sound = PETSC_FALSE;
+
+  PetscFunctionBeginUser;
+  for (int step = 1, at; !sound; step *= 2) {
+    at = PetscMax(from - step, *good);
+    if (at == *good) PetscFunctionReturn(PETSC_SUCCESS);
+    PetscCall(try_yaml(text, end[at], &sound));
+    *(sound ? good : bad) = at;
   }
-  for (const char *c = text; *c; c++) line += *c == '\n';
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* PETSc does not say where its YAML parser gave up: in a line with which a sound beginning of the text becomes bad, if
+ * there are several, one near the end, since what stands in braces over several lines is bad until they close. */
+static PetscErrorCode refuse_yaml(const char *path, char *text)
+{
+  int lines = 0, good = 0, bad;
+  size_t *end = NULL; /* [lines + 1] of each line; before the first, 0 */
+
+  PetscFunctionBeginUser;
+  for (const char *c = text; *c; c++) lines += *c == '\n' || !c[1];
+  PetscCall(PetscCalloc1((size_t)lines + 1, &end));
+  for (int line = 1; line <= lines; line++) {
+    end[line] = end[line - 1] + strcspn(text + end[line - 1], "\n");
+    end[line] += text[end[line]] == '\n';
+  }
+  bad = lines;
+  PetscErrorCode error = PETSC_SUCCESS;
+  while (bad - good > 1 && !error) error = go_back(text, end, &good, &bad);
+  PetscCall(PetscFree(end));
+  PetscCall(error);
   SETERRQ(PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG, "%s: line %d, or what it begins, is no \"name: value\" of YAML", path,
-          line);
+          bad);
 }
 
 static PetscErrorCode take_file(MPI_Comm comm, Options *options, const char *path)

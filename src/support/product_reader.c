@@ -82,23 +82,84 @@ PetscErrorCode product_close(ProductReader **reader)
 
 /* ---- datasets ---- */
 
+/* Of what it is given deflate makes 1/1032 at least. */
+enum { SMALLEST_PART = 1100 };
+
+/* \param stored  the type as it is in the file */
+static PetscErrorCode describe_type(const ProductReader *r, hid_t stored, OpenedDataset *d)
+{
+  const H5T_class_t class = H5Tget_class(stored);
+
+  PetscFunctionBeginUser;
+  NEPHRITE_HDF5_READ(stored, r->path);
+  PetscCheck(r->foreign || class == H5T_INTEGER || class == H5T_FLOAT, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
+             "%s: dataset %s holds no numbers", r->path, d->name);
+  d->type = H5Tget_native_type(stored, H5T_DIR_ASCEND);
+  NEPHRITE_HDF5_READ(d->type, r->path);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode describe_shape(const ProductReader *r, hid_t space, OpenedDataset *d)
+{
+  size_t bytes = H5Tget_size(d->type);
+
+  PetscFunctionBeginUser;
+  NEPHRITE_HDF5_READ(space, r->path);
+  d->rank = H5Sget_simple_extent_ndims(space);
+  PetscCheck(d->rank >= 0 && d->rank <= PRODUCT_MAX_RANK, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
+             "%s: dataset %s has %d axes; at most %d are read", r->path, d->name, d->rank, PRODUCT_MAX_RANK);
+  NEPHRITE_HDF5_READ(H5Sget_simple_extent_dims(space, d->shape, NULL), r->path);
+  for (int axis = d->rank - 1; axis >= 0; axis--) {
+    if (axis == 0) d->row_bytes = bytes;
+    PetscCheck(!bytes || d->shape[axis] <= PTRDIFF_MAX / bytes, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
+               "%s: dataset %s is larger than any memory", r->path, d->name);
+    bytes *= d->shape[axis];
+  }
+  if (!d->rank) d->row_bytes = bytes;
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
 static PetscErrorCode describe(const ProductReader *r, OpenedDataset *d)
 {
   const hid_t stored = H5Dget_type(d->id), space = H5Dget_space(d->id);
 
   PetscFunctionBeginUser;
-  NEPHRITE_HDF5_READ(stored, r->path);
-  NEPHRITE_HDF5_READ(space, r->path);
-  d->type = H5Tget_native_type(stored, H5T_DIR_ASCEND);
-  NEPHRITE_HDF5_READ(d->type, r->path);
-  d->rank = H5Sget_simple_extent_ndims(space);
-  PetscCheck(d->rank >= 0 && d->rank <= PRODUCT_MAX_RANK, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
-             "%s: dataset %s has %d axes; at most %d are read", r->path, d->name, d->rank, PRODUCT_MAX_RANK);
-  NEPHRITE_HDF5_READ(H5Sget_simple_extent_dims(space, d->shape, NULL), r->path);
+  PetscErrorCode error = describe_type(r, stored, d);
+  if (!error) error = describe_shape(r, space, d);
   H5Tclose(stored);
   H5Sclose(space);
-  d->row_bytes = H5Tget_size(d->type);
-  for (int axis = 1; axis < d->rank; axis++) d->row_bytes *= d->shape[axis];
+  PetscFunctionReturn(error);
+}
+
+/* A dataset that was never written takes no room, whatever its size; of a product, all was written.  HDF5 could tell
+ * the room of a dataset, but asks every chunk that there might be. \param least  bytes that the file has if it holds
+ * the dataset */
+static PetscErrorCode check_held(const ProductReader *r, const OpenedDataset *d, hsize_t least)
+{
+  hsize_t held = 0;
+
+  PetscFunctionBeginUser;
+  NEPHRITE_HDF5_READ(H5Fget_filesize(r->file, &held), r->path);
+  PetscCheck(least <= held, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
+             "%s: has %llu bytes, and cannot hold all of dataset %s: it is damaged", r->path, (unsigned long long)held,
+             d->name);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode read_digests(const ProductReader *r, hid_t dataset, OpenedDataset *d)
+{
+  const hid_t space = H5Dget_space(dataset);
+  const hsize_t rows = d->rank ? d->shape[0] : 1;
+
+  PetscFunctionBeginUser;
+  const int axes = H5Sget_simple_extent_ndims(space); /* of more than one axis HDF5's count may overflow */
+  d->digests = axes == 1 ? (size_t)H5Sget_simple_extent_npoints(space) : 0;
+  H5Sclose(space);
+  PetscCheck(d->digests == 1 || d->digests == rows, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
+             "%s: dataset %s has %zu digests for %llu rows", r->path, d->name, d->digests, (unsigned long long)rows);
+  PetscCall(check_held(r, d, d->digests)); /* which are not compressed */
+  PetscCall(PetscMalloc1(d->digests, &d->digest));
+  NEPHRITE_HDF5_READ(H5Dread(dataset, H5T_NATIVE_UINT64, H5S_ALL, H5S_ALL, H5P_DEFAULT, d->digest), r->path);
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -106,27 +167,17 @@ static PetscErrorCode describe(const ProductReader *r, OpenedDataset *d)
 static PetscErrorCode load_digests(ProductReader *r, OpenedDataset *d)
 {
   char name[160];
-  hid_t dataset, space;
 
   PetscFunctionBeginUser;
+  PetscCall(check_held(r, d, d->row_bytes * (d->rank ? d->shape[0] : 1) / SMALLEST_PART));
   snprintf(name, sizeof name, PRODUCT_DIGEST_GROUP "/%s", d->name);
   if (H5Lexists(r->file, PRODUCT_DIGEST_GROUP, H5P_DEFAULT) <= 0 || H5Lexists(r->file, name, H5P_DEFAULT) <= 0)
     SETERRQ(PETSC_COMM_SELF, NEPHRITE_ERR_INPUT, "%s: dataset %s has no digest", r->path, d->name);
-  dataset = H5Dopen2(r->file, name, H5P_DEFAULT);
+  const hid_t dataset = H5Dopen2(r->file, name, H5P_DEFAULT);
   NEPHRITE_HDF5_READ(dataset, r->path);
-  space = H5Dget_space(dataset);
-  d->digests = (size_t)H5Sget_simple_extent_npoints(space);
-  H5Sclose(space);
-  PetscCall(PetscMalloc1(d->digests, &d->digest));
-  PetscErrorCode error = PETSC_SUCCESS;
-  if (H5Dread(dataset, H5T_NATIVE_UINT64, H5S_ALL, H5S_ALL, H5P_DEFAULT, d->digest) < 0)
-    error = error_from_hdf5(NEPHRITE_ERR_INPUT, "H5Dread()", r->path);
+  const PetscErrorCode error = read_digests(r, dataset, d);
   H5Dclose(dataset);
-  PetscCall(error);
-  PetscCheck(d->digests == 1 || d->digests == d->shape[0], PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
-             "%s: dataset %s has %zu digests for %llu rows", r->path, d->name, d->digests,
-             (unsigned long long)d->shape[0]);
-  PetscFunctionReturn(PETSC_SUCCESS);
+  PetscFunctionReturn(error);
 }
 
 PetscErrorCode product_find(ProductReader *r, const char *name, OpenedDataset **found)
@@ -148,7 +199,7 @@ PetscErrorCode product_find(ProductReader *r, const char *name, OpenedDataset **
   }
   PetscCall(PetscStrncpy(d->name, name, sizeof d->name));
   PetscErrorCode error = describe(r, d);
-  if (!error && !r->foreign) error = product_sources_find(r, d);
+  if (!error) error = r->foreign ? product_sources_check(r, d) : product_sources_find(r, d);
   if (!error && !r->foreign && !d->sources) error = load_digests(r, d);
   if (error) d->name[0] = '\0';
   *found = d;
@@ -257,10 +308,27 @@ PetscErrorCode product_read(ProductReader *r, const char *name, hid_t type, hsiz
     void *stored = NULL;
 
     PetscCall(PetscMalloc(count * d->row_bytes, &stored));
-    PetscCall(read_rows(r, d, d->type, range, stored));
-    PetscCall(check_digests(r, d, first, count, stored));
+    PetscErrorCode error = read_rows(r, d, d->type, range, stored);
+    if (!error) error = check_digests(r, d, first, count, stored);
     PetscCall(PetscFree(stored));
+    PetscCall(error);
   }
   PetscCall(read_rows(r, d, type, range, values));
   PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+PetscErrorCode product_read_all(ProductReader *r, const char *name, hid_t type, int rank, const hsize_t *shape,
+                                void *values)
+{
+  OpenedDataset *d = NULL;
+  char found[128], wanted[128];
+
+  PetscFunctionBeginUser;
+  PetscCall(product_find(r, name, &d));
+  if (d->rank == rank && (!rank || !memcmp(d->shape, shape, (size_t)rank * sizeof *shape)))
+    PetscFunctionReturn(product_read(r, name, type, 0, rank ? shape[0] : 1, values));
+  product_shape_text(d->rank, d->shape, found, sizeof found);
+  product_shape_text(rank, shape, wanted, sizeof wanted);
+  SETERRQ(PETSC_COMM_SELF, NEPHRITE_ERR_INPUT, "%s: dataset %s has shape %s; it must have %s", r->path, name, found,
+          wanted);
 }

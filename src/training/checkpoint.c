@@ -21,7 +21,6 @@ struct CheckpointWriter {
 
 struct CheckpointReader {
   const Network *network;
-  char path[PETSC_MAX_PATH_LEN];
   ProductReader *product;
 };
 
@@ -44,23 +43,16 @@ static PetscErrorCode write_tensor(ProductWriter *writer, const Group *group, co
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-static PetscErrorCode read_tensor(ProductReader *reader, const char *path, const Group *group,
-                                  const NetworkTensor *tensor, Scalar *values)
+static PetscErrorCode read_tensor(ProductReader *reader, const Group *group, const NetworkTensor *tensor,
+                                  Scalar *values)
 {
   char name[128];
-  int rank;
   hsize_t shape[PRODUCT_MAX_RANK];
 
   PetscFunctionBeginUser;
   snprintf(name, sizeof name, "%s/%s", group->group, tensor->name);
-  PetscCall(product_shape(reader, name, &rank, shape));
-  PetscBool same = rank == tensor->rank ? PETSC_TRUE : PETSC_FALSE;
-  for (int axis = 0; same && axis < rank; axis++)
-    if (shape[axis] != (hsize_t)tensor->shape[axis]) same = PETSC_FALSE;
-  PetscCheck(same, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
-             "%s: tensor %s has %d axes, the first of length %llu; the network has %d, the first of length %d", path,
-             name, rank, rank ? (unsigned long long)shape[0] : 0, tensor->rank, (int)tensor->shape[0]);
-  PetscCall(product_read(reader, name, NEPHRITE_H5_SCALAR, 0, shape[0], values + tensor->offset));
+  for (int axis = 0; axis < tensor->rank; axis++) shape[axis] = (hsize_t)tensor->shape[axis];
+  PetscCall(product_read_all(reader, name, NEPHRITE_H5_SCALAR, tensor->rank, shape, values + tensor->offset));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -119,18 +111,19 @@ static PetscErrorCode write_state(ProductWriter *writer, const TrainingState *st
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-static PetscErrorCode read_values(ProductReader *reader, const char *path, const char *name, PetscInt count,
-                                  double *values)
+static PetscErrorCode read_values(ProductReader *reader, const char *name, PetscInt count, double *values)
 {
-  int rank;
-  hsize_t shape[PRODUCT_MAX_RANK] = {0};
+  const hsize_t shape = (hsize_t)count;
 
   PetscFunctionBeginUser;
-  PetscCall(product_shape(reader, name, &rank, shape));
-  PetscCheck(rank == 1 && shape[0] == (hsize_t)count, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
-             "%s: dataset %s has %d axes and %llu values; it must have 1 and %d", path, name, rank,
-             (unsigned long long)shape[0], (int)count);
-  PetscCall(product_read(reader, name, H5T_NATIVE_DOUBLE, 0, shape[0], values));
+  PetscCall(product_read_all(reader, name, H5T_NATIVE_DOUBLE, 1, &shape, values));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode read_number(ProductReader *reader, const char *name, int64_t *number)
+{
+  PetscFunctionBeginUser;
+  PetscCall(product_read_all(reader, name, H5T_NATIVE_INT64, 0, NULL, number));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -143,13 +136,13 @@ static PetscErrorCode read_plan(ProductReader *reader, TrainingState *state)
   state->planned = state->patience_from = 0;
   PetscCall(product_has(reader, "planned", &has));
   if (!has) PetscFunctionReturn(PETSC_SUCCESS);
-  PetscCall(product_read(reader, "planned", H5T_NATIVE_INT64, 0, 1, &state->planned));
-  PetscCall(product_read(reader, "patience_from", H5T_NATIVE_INT64, 0, 1, &state->patience_from));
+  PetscCall(read_number(reader, "planned", &state->planned));
+  PetscCall(read_number(reader, "patience_from", &state->patience_from));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
 /* Since version 3. */
-static PetscErrorCode read_bounds(ProductReader *reader, const char *path, Normalisation *n)
+static PetscErrorCode read_bounds(ProductReader *reader, Normalisation *n)
 {
   PetscBool has;
 
@@ -158,31 +151,30 @@ static PetscErrorCode read_bounds(ProductReader *reader, const char *path, Norma
   PetscCall(PetscArrayzero(n->theta_high, n->parameters));
   PetscCall(product_has(reader, "theta_low", &has));
   if (!has) PetscFunctionReturn(PETSC_SUCCESS);
-  PetscCall(read_values(reader, path, "theta_low", n->parameters, n->theta_low));
-  PetscCall(read_values(reader, path, "theta_high", n->parameters, n->theta_high));
+  PetscCall(read_values(reader, "theta_low", n->parameters, n->theta_low));
+  PetscCall(read_values(reader, "theta_high", n->parameters, n->theta_high));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-static PetscErrorCode read_state(ProductReader *reader, const char *path, const NetworkShape *shape,
-                                 TrainingState *state)
+static PetscErrorCode read_state(ProductReader *reader, const NetworkShape *shape, TrainingState *state)
 {
   Normalisation *n = &state->normalisation;
 
   PetscFunctionBeginUser;
-  PetscCall(product_read(reader, "step", H5T_NATIVE_INT64, 0, 1, &state->step));
-  PetscCall(product_read(reader, "position", H5T_NATIVE_INT64, 0, 1, &state->position));
-  PetscCall(product_read(reader, "trained", H5T_NATIVE_INT64, 0, 1, &state->trained));
+  PetscCall(read_number(reader, "step", &state->step));
+  PetscCall(read_number(reader, "position", &state->position));
+  PetscCall(read_number(reader, "trained", &state->trained));
   PetscCall(read_plan(reader, state));
   n->bins = shape->bins;
   n->parameters = shape->parameters;
-  PetscCall(read_values(reader, path, "map_std", n->bins, n->map_std));
-  PetscCall(read_bounds(reader, path, n));
-  PetscCall(read_values(reader, path, "theta_mean", n->parameters, n->theta_mean));
-  PetscCall(read_values(reader, path, "theta_std", n->parameters, n->theta_std));
+  PetscCall(read_values(reader, "map_std", n->bins, n->map_std));
+  PetscCall(read_bounds(reader, n));
+  PetscCall(read_values(reader, "theta_mean", n->parameters, n->theta_mean));
+  PetscCall(read_values(reader, "theta_std", n->parameters, n->theta_std));
   n->spectra = network_spectra_count(shape);
   if (n->spectra) {
-    PetscCall(read_values(reader, path, "spectra_mean", n->spectra, n->spectra_mean));
-    PetscCall(read_values(reader, path, "spectra_std", n->spectra, n->spectra_std));
+    PetscCall(read_values(reader, "spectra_mean", n->spectra, n->spectra_mean));
+    PetscCall(read_values(reader, "spectra_std", n->spectra, n->spectra_std));
   }
   PetscCall(history_read(reader, "history/", &state->history));
   PetscFunctionReturn(PETSC_SUCCESS);
@@ -263,7 +255,6 @@ PetscErrorCode checkpoint_open(const char *path, const Network *network, Checkpo
   PetscCall(PetscNew(&r));
   *reader = r;
   r->network = network;
-  PetscCall(PetscStrncpy(r->path, path, sizeof r->path));
   PetscCall(product_open(path, CHECKPOINT_KIND, CHECKPOINT_VERSION, &r->product));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
@@ -271,7 +262,7 @@ PetscErrorCode checkpoint_open(const char *path, const Network *network, Checkpo
 PetscErrorCode checkpoint_get_state(CheckpointReader *reader, TrainingState *state)
 {
   PetscFunctionBeginUser;
-  PetscCall(read_state(reader->product, reader->path, network_shape(reader->network), state));
+  PetscCall(read_state(reader->product, network_shape(reader->network), state));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -279,7 +270,7 @@ PetscErrorCode checkpoint_get(CheckpointReader *reader, TrainingArray array, Sca
 {
   PetscFunctionBeginUser;
   for (PetscInt i = 0; i < network_tensor_count(reader->network); i++)
-    PetscCall(read_tensor(reader->product, reader->path, &groups[array], network_tensor(reader->network, i), values));
+    PetscCall(read_tensor(reader->product, &groups[array], network_tensor(reader->network, i), values));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 

@@ -192,6 +192,8 @@ static PetscErrorCode prepare(Feed *f, Worker *worker, int64_t seed, PetscBool f
   const RandomKey shape_noise = {(uint64_t)seed, STREAM_NOISE, f->keys[b]};
   const float *kappa = f->kappa + b * size;
   const float *channels = NULL;
+  const size_t told = (size_t)network_spectra_count(shape);
+  Scalar *spectra = told ? f->batch.spectra + b * told : NULL;
 
   PetscFunctionBeginUser;
   if (flipped) {
@@ -199,8 +201,7 @@ static PetscErrorCode prepare(Feed *f, Worker *worker, int64_t seed, PetscBool f
     kappa = worker->kappa;
   }
   PetscCall(exposure_take(worker->exposure, shape_noise, kappa, &channels));
-  conditioner_apply(worker->conditioner, channels, f->batch.observation + b * observation_size(shape),
-                    f->batch.spectra + b * (size_t)network_spectra_count(shape));
+  conditioner_apply(worker->conditioner, channels, f->batch.observation + b * observation_size(shape), spectra);
   for (size_t bin = 0; bin < (size_t)shape->bins; bin++) {
     const Scalar factor = (Scalar)(1 / normalisation->map_std[bin]);
 

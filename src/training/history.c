@@ -180,7 +180,7 @@ static PetscErrorCode read_column(const Table *table, const Column *column, cons
   PetscFunctionBeginUser;
   if (column->later) PetscCall(product_has(reader, name, &has));
   if (!has) PetscFunctionReturn(PETSC_SUCCESS); /* the records begin as 0 */
-  PetscCall(product_read(reader, name, column_type(column), 0, (hsize_t)table->rows, values));
+  PetscCall(product_read_all(reader, name, column_type(column), 1, &(hsize_t){(hsize_t)table->rows}, values));
   for (int64_t i = 0; i < table->rows; i++) memcpy(cell(table, column, i), values + i * MEMBER_SIZE, MEMBER_SIZE);
   PetscFunctionReturn(PETSC_SUCCESS);
 }
@@ -193,15 +193,14 @@ static PetscErrorCode transfer(const Table *table, const char *prefix, ProductWr
   PetscFunctionBeginUser;
   if (!table->rows) PetscFunctionReturn(PETSC_SUCCESS);
   PetscCall(PetscMalloc1((size_t)table->rows * MEMBER_SIZE, &values));
-  for (size_t c = 0; c < table->column_count; c++) {
+  PetscErrorCode error = PETSC_SUCCESS;
+  for (size_t c = 0; c < table->column_count && !error; c++) {
     snprintf(name, sizeof name, "%s%s", prefix, table->columns[c].name);
-    if (writer)
-      PetscCall(write_column(table, &table->columns[c], name, values, writer));
-    else
-      PetscCall(read_column(table, &table->columns[c], name, values, reader));
+    error = writer ? write_column(table, &table->columns[c], name, values, writer)
+                   : read_column(table, &table->columns[c], name, values, reader);
   }
   PetscCall(PetscFree(values));
-  PetscFunctionReturn(PETSC_SUCCESS);
+  PetscFunctionReturn(error);
 }
 
 PetscErrorCode history_write(const History *history, const char *prefix, ProductWriter *writer)

@@ -172,6 +172,34 @@ static void maps_of_other_options_are_refused_naming_them(void **state)
   setting_destroy(s);
 }
 
+/* Whoever asks for maps has room for those of the survey. */
+static void maps_of_another_size_are_refused_whatever_their_configuration_says(void **state)
+{
+  static const char *const other[] = {"-survey_map_size", "24", NULL};
+  Setting *s = setting_create(PETSC_COMM_SELF, folder, NULL), *larger;
+  char directory[80], index[128];
+  CampaignReader *reader = NULL;
+  char *yaml = NULL;
+
+  (void)state;
+  snprintf(directory, sizeof directory, "%s/other", folder);
+  larger = setting_create(PETSC_COMM_SELF, directory, other);
+  assert_ok(setting_simulate(PETSC_COMM_SELF, larger));
+  setting_destroy(larger);
+  assert_ok(options_yaml(s->options, SCOPE_SIMULATION, &yaml));
+  snprintf(index, sizeof index, "%s/sims/campaign.h5", directory);
+  const hid_t file = H5Fopen(index, H5F_ACC_RDWR, H5P_DEFAULT), space = H5Screate(H5S_SCALAR), type = H5Tcopy(H5T_C_S1);
+  assert_true(H5Tset_size(type, strlen(yaml) + 1) >= 0 && H5Adelete(file, "configuration") >= 0);
+  const hid_t attribute = H5Acreate2(file, "configuration", type, space, H5P_DEFAULT, H5P_DEFAULT);
+  assert_true(H5Awrite(attribute, type, yaml) >= 0);
+  assert_true(H5Aclose(attribute) >= 0 && H5Tclose(type) >= 0 && H5Sclose(space) >= 0 && H5Fclose(file) >= 0);
+  assert_ok(PetscFree(yaml));
+  assert_fails(campaign_reader_open(directory, s->options, &reader), NEPHRITE_ERR_INPUT,
+               "kappa or theta has not the shape of its configuration");
+  assert_ok(campaign_reader_close(&reader));
+  setting_destroy(s);
+}
+
 static void a_campaign_without_an_index_is_refused_by_name(void **state)
 {
   CampaignReader *reader = NULL;
@@ -219,5 +247,6 @@ NEPHRITE_TEST_MAIN(TEST(maps_come_back_as_they_were_made_in_any_order),
                    TEST(a_changed_bit_is_found_with_file_and_dataset), TEST(a_shard_of_another_campaign_is_refused),
                    TEST(a_shard_under_the_name_of_another_is_refused),
                    TEST(maps_of_other_options_are_refused_naming_them),
+                   TEST(maps_of_another_size_are_refused_whatever_their_configuration_says),
                    TEST(a_campaign_without_an_index_is_refused_by_name),
                    TEST(the_index_joins_the_shards_and_can_be_moved_with_them))

@@ -297,6 +297,8 @@ static void a_file_that_is_missing_or_no_yaml_is_refused_by_name(void **state)
   expect_file_refused("survey:\n  bins: 3\n width: 4\n", NEPHRITE_ERR_CONFIG, "line 3,");
   expect_file_refused("just a sentence\n", NEPHRITE_ERR_CONFIG, "line 1,");
   expect_file_refused("- seed\n- 3\n", NEPHRITE_ERR_CONFIG, "line 1,");
+  expect_file_refused("survey: {\n\n\n\n\n\n bins: 3}\n#\n#\n#\n#\nseed: }\n#\n#\n#\n#\n#\n#\n#\n", NEPHRITE_ERR_CONFIG,
+                      "line 12,");
 }
 
 static void an_option_that_a_file_gives_twice_is_refused(void **state)

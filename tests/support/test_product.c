@@ -230,6 +230,30 @@ static void datasets_and_rows_that_are_not_there_are_refused(void **state)
   assert_ok(product_close(&reader));
 }
 
+static void all_of_a_dataset_is_read_in_the_shape_that_is_wanted_and_in_no_other(void **state)
+{
+  const hsize_t shape[] = {ROWS, PARAMETERS}, other[] = {PARAMETERS, ROWS};
+  ProductReader *reader = NULL;
+  double theta[ROWS][PARAMETERS], expected[ROWS][PARAMETERS];
+  int64_t step;
+
+  (void)state;
+  fill_theta(expected);
+  make_product(PETSC_COMM_WORLD, in_folder("a.h5"), NULL);
+  assert_ok(product_open(in_folder("a.h5"), "shard", 2, &reader));
+  assert_ok(product_read_all(reader, "truth/theta", H5T_NATIVE_DOUBLE, 2, shape, theta));
+  assert_memory_equal(theta, expected, sizeof theta);
+  assert_ok(product_read_all(reader, "truth-step", H5T_NATIVE_INT64, 0, NULL, &step));
+  assert_true(step == 4711);
+  assert_fails(product_read_all(reader, "truth/theta", H5T_NATIVE_DOUBLE, 2, other, theta), NEPHRITE_ERR_INPUT,
+               "a.h5: dataset truth/theta has shape [24, 3]; it must have [3, 24]");
+  assert_fails(product_read_all(reader, "truth/theta", H5T_NATIVE_DOUBLE, 1, shape, theta), NEPHRITE_ERR_INPUT,
+               "it must have [24]");
+  assert_fails(product_read_all(reader, "truth/theta", H5T_NATIVE_DOUBLE, 0, NULL, theta), NEPHRITE_ERR_INPUT,
+               "it must have []");
+  assert_ok(product_close(&reader));
+}
+
 static void a_file_of_others_is_read_with_the_same_calls(void **state)
 {
   ProductReader *reader = NULL;
@@ -413,6 +437,33 @@ static void a_missing_part_of_a_joined_dataset_is_refused_not_zero(void **state)
   assert_ok(product_close(&reader));
 }
 
+/* A user may join files as well; HDF5, which then reads them, gives zeros for one that is not there. */
+static void a_join_of_others_is_read_if_all_that_it_joins_is_there(void **state)
+{
+  static float kappa[COLUMNS], expected[COLUMNS];
+  ProductReader *reader = NULL;
+
+  (void)state;
+  make_join();
+  assert_ok(product_open_foreign(in_folder("join.h5"), &reader));
+  assert_ok(product_read(reader, "kappa", H5T_NATIVE_FLOAT, ROWS, 1, kappa));
+  fill_kappa(0, 1, expected);
+  assert_memory_equal(kappa, expected, sizeof kappa);
+  assert_ok(product_close(&reader));
+  MPI_Barrier(PETSC_COMM_WORLD);
+  if (world_rank() == 0) rename(in_folder("join.h5"), in_folder("b.h5")); /* which joins itself now */
+  MPI_Barrier(PETSC_COMM_WORLD);
+  assert_ok(product_open_foreign(in_folder("b.h5"), &reader));
+  assert_fails(product_shape(reader, "kappa", NULL, NULL), NEPHRITE_ERR_INPUT, "joins others itself");
+  assert_ok(product_close(&reader));
+  MPI_Barrier(PETSC_COMM_WORLD);
+  if (world_rank() == 0) unlink(in_folder("a.h5"));
+  MPI_Barrier(PETSC_COMM_WORLD);
+  assert_ok(product_open_foreign(in_folder("b.h5"), &reader));
+  assert_fails(product_shape(reader, "kappa", NULL, NULL), NEPHRITE_ERR_INPUT, "a.h5");
+  assert_ok(product_close(&reader));
+}
+
 NEPHRITE_TEST_MAIN(FOLDER_TEST(what_was_written_is_read_back), FOLDER_TEST(attributes_are_read_back),
                    FOLDER_TEST(equal_content_is_an_equal_file_whatever_the_number_of_ranks),
                    FOLDER_TEST(the_digest_read_is_the_one_written_and_belongs_to_the_content),
@@ -420,9 +471,11 @@ NEPHRITE_TEST_MAIN(FOLDER_TEST(what_was_written_is_read_back), FOLDER_TEST(attri
                    FOLDER_TEST(a_place_that_cannot_be_written_or_has_no_room_is_refused),
                    FOLDER_TEST(another_kind_or_a_newer_format_is_refused),
                    FOLDER_TEST(datasets_and_rows_that_are_not_there_are_refused),
+                   FOLDER_TEST(all_of_a_dataset_is_read_in_the_shape_that_is_wanted_and_in_no_other),
                    FOLDER_TEST(a_file_of_others_is_read_with_the_same_calls),
                    FOLDER_TEST(no_rows_at_all_are_written_and_read),
                    FOLDER_TEST(a_row_larger_than_a_chunk_is_written_and_read),
                    FOLDER_TEST(what_a_product_is_not_to_hold_is_refused),
                    FOLDER_TEST(a_joined_dataset_is_read_from_the_products_it_joins),
-                   FOLDER_TEST(a_missing_part_of_a_joined_dataset_is_refused_not_zero))
+                   FOLDER_TEST(a_missing_part_of_a_joined_dataset_is_refused_not_zero),
+                   FOLDER_TEST(a_join_of_others_is_read_if_all_that_it_joins_is_there))

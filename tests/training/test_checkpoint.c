@@ -237,7 +237,7 @@ static void a_checkpoint_of_a_network_of_another_width_is_refused(void **state)
   shape.config.width = 48;
   Trained wide = make_training(&shape, 1);
   assert_ok(checkpoint_path(directory, 1, path));
-  assert_fails(read_path(path, &wide), NEPHRITE_ERR_INPUT, "of length 24");
+  assert_fails(read_path(path, &wide), NEPHRITE_ERR_INPUT, "has shape [24, ");
   free_training(&narrow);
   free_training(&wide);
   remove_directory(directory);
