@@ -8,6 +8,7 @@ makes the campaign's shards and index from it, checked and digested like those o
 import argparse
 import contextlib
 import csv
+import math
 import os
 import pathlib
 import re
@@ -19,14 +20,28 @@ import numpy as np
 WCDM = ["Omega_c", "Omega_b", "sigma_8", "h", "n_s", "w_0"]
 OPTIONAL = ["w_a", "A_IA", "eta_IA", *(f"{name}_{bin}" for name in ("delta_z", "m") for bin in range(1, 17))]
 AXES = {2: "yx", 3: "byx", 4: "nbyx"}
+LARGEST_MAP = 1 << 30  # values; HDF5 has no chunk of 4 GiB
 
 
 class Refused(Exception):
     """An input that cannot be used: what, where, and what would be right."""
 
 
+@contextlib.contextmanager
+def reading(path):
+    """What a library cannot read is the file's fault, whatever the library calls it; the system's own errors are not."""
+    try:
+        yield
+    except Refused:
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno:
+            raise
+        raise Refused(f"{path}: cannot be read: {' '.join(str(error).split()) or type(error).__name__}") from None
+
+
 def natural(path):
-    return [int(word) if word.isdigit() else word for word in re.split(r"(\d+)", str(path))]
+    return [int(word) if word.isdecimal() else word for word in re.split(r"(\d+)", str(path))]
 
 
 def fits():
@@ -80,7 +95,7 @@ def opened(path, dataset, side):
             names = []
             file.visititems(lambda name, o: names.append(name) if isinstance(o, h5py.Dataset) and o.ndim > 1 else None)
             name = dataset or only(names, "datasets", path, "--dataset")
-            if name not in file:
+            if not isinstance(file.get(name), h5py.Dataset):
                 raise Refused(f"{path}: has no dataset {name}; there are {', '.join(names)}")
             check_side(path, file, name, side)
             yield file[name]
@@ -109,31 +124,50 @@ def in_order(array, axes, path):
 
 def maps_of(path, options):
     """The maps of a file, one at a time, [bin][y][x] float32."""
-    with opened(path, options.dataset, options.field_of_view) as data:
+    with reading(path), opened(path, options.dataset, options.field_of_view) as data:
         axes = options.axes or AXES.get(data.ndim, "")
         stacked = axes.startswith("n") and len(axes) == data.ndim
+        if data.dtype.kind not in "fiub":
+            raise Refused(f"{path}: its maps are of the type {data.dtype}; they must be real numbers")
+        if not 0 < math.prod(data.shape[1:] if stacked else data.shape) <= LARGEST_MAP:
+            raise Refused(f"{path}: a map has the shape {data.shape}; it must have 1 to {LARGEST_MAP} values")
         for first in range(data.shape[0] if stacked else 1):
             piece = in_order(data[first : first + 1] if stacked else data, axes, path)
             for number, kappa in enumerate(piece):
-                kappa = np.asarray(kappa, np.float64) * options.scale
+                with np.errstate(over="ignore"):
+                    kappa = (np.asarray(kappa, np.float64) * options.scale).astype(np.float32)
                 if not np.isfinite(kappa).all():
                     b, y, x = np.argwhere(~np.isfinite(kappa))[0]
                     raise Refused(f"{path}: map {first + number} is {kappa[b, y, x]} in bin {b} at y {y}, x {x}")
-                yield kappa.astype(np.float32)
+                yield kappa
 
 
 # ---- parameters ----
 
 
+def csv_columns(path):
+    with open(path, newline="") as file:
+        rows = list(csv.reader(line for line in file if line.strip() and not line.startswith("#")))
+    names = [name.strip() for name in (rows[0] if rows else [])]
+    try:
+        return dict(zip(names, np.array([[float(cell) for cell in row] for row in rows[1:]]).reshape(-1, len(names)).T))
+    except ValueError as error:
+        raise Refused(f"{path}: {error}; every row must have a number in every column") from None
+
+
+def named_columns(path, data, names):
+    """Of an array [row][parameter]."""
+    if data.ndim != 2 or data.shape[1] != len(names):
+        raise Refused(
+            f"{path}: the table has the shape {data.shape}; its attribute parameters names {len(names)} columns"
+        )
+    return dict(zip(names, np.array(data, float).T))
+
+
 def columns_of(path, dataset):
     """{name: [row]} of a table."""
     if path.suffix in (".csv", ".txt"):
-        with open(path, newline="") as file:
-            rows = list(csv.DictReader(line for line in file if line.strip() and not line.startswith("#")))
-        try:
-            return {name.strip(): np.array([float(row[name]) for row in rows]) for name in (rows[0] if rows else {})}
-        except (TypeError, ValueError) as error:
-            raise Refused(f"{path}: {error}; every row must have a number in every column") from None
+        return csv_columns(path)
     if path.suffix in (".fits", ".fit"):
         with fits().open(path) as file:
             tables = [i for i, unit in enumerate(file) if not unit.is_image]
@@ -145,8 +179,7 @@ def columns_of(path, dataset):
             if data.dtype.names:
                 return {name: np.array(data[name], float) for name in data.dtype.names}
             names = data.attrs.get("parameters", "")
-            names = (names.decode() if isinstance(names, bytes) else str(names)).split(",")
-            return dict(zip(names, np.array(data, float).T))
+            return named_columns(path, data, (names.decode() if isinstance(names, bytes) else str(names)).split(","))
     if path.suffix == ".npy":
         data = np.load(path)
         if not data.dtype.names:
@@ -157,7 +190,8 @@ def columns_of(path, dataset):
 
 def parameters(path, dataset, rename):
     """(names, [map][parameter]): the six of wCDM, then whichever optional ones vary."""
-    columns = columns_of(path, dataset)
+    with reading(path):
+        columns = columns_of(path, dataset)
     for old, name in (pair.split("=", 1) for pair in rename):
         if old not in columns:
             raise Refused(f"{path}: has no column {old}, which --rename names; it has {', '.join(columns)}")
@@ -165,6 +199,10 @@ def parameters(path, dataset, rename):
     missing = [name for name in WCDM if name not in columns]
     if missing:
         raise Refused(f"{path}: has no column {', '.join(missing)}; it has {', '.join(columns)}")
+    if any(column.ndim != 1 or not len(column) for column in columns.values()):
+        raise Refused(
+            f"{path}: has no rows, or several numbers in a cell; every row must have a number in every column"
+        )
     names = WCDM + [name for name in OPTIONAL if name in columns and np.ptp(columns[name]) > 0]
     for name in names:
         if not np.isfinite(columns[name]).all():
@@ -253,6 +291,10 @@ def main():
         options = parser.parse_args()
         if any("=" not in pair for pair in options.rename):
             parser.error("--rename takes COLUMN=NAME")
+        if not (math.isfinite(options.field_of_view) and options.field_of_view > 0 and math.isfinite(options.scale)):
+            parser.error("--field-of-view takes a positive number, --scale a number")
+        if not 0 <= options.seed < 1 << 128:
+            parser.error("--seed takes a whole number from 0 up to 2^128")
         if options.together and options.keep_order:
             parser.error("--together shuffles, and --keep-order does not")
     except SystemExit as stop:
