@@ -59,11 +59,6 @@ PetscErrorCode error_from_errno(int number, const char *action, const char *what
   do {                                                                                                                 \
     if ((expression) < 0) PetscCall(error_from_hdf5(NEPHRITE_ERR_IO, #expression, what));                              \
   } while (0)
-/** Call HDF5 where a failure is the file's (reading). */
-#define NEPHRITE_HDF5_READ(expression, what)                                                                           \
-  do {                                                                                                                 \
-    if ((expression) < 0) PetscCall(error_from_hdf5(NEPHRITE_ERR_INPUT, #expression, what));                           \
-  } while (0)
 /** Call GSL (with its abort handler off: error_install() sees to that). */
 #define NEPHRITE_GSL(expression, what)                                                                                 \
   do {                                                                                                                 \
@@ -469,7 +464,9 @@ PetscErrorCode product_read_attribute_int(ProductReader *reader, const char *obj
                                           int64_t *values);
 /** The digest of all datasets together, from the stored ones (product_verify() checks those against the data). */
 PetscErrorCode product_digest(ProductReader *reader, uint64_t *digest);
-/** Read everything and verify every digest.  Errors: NEPHRITE_ERR_INPUT naming file, dataset and row. */
+/** Do its datasets belong together?  Errors: NEPHRITE_ERR_INPUT if one was put there from another product. */
+PetscErrorCode product_check(ProductReader *reader);
+/** The same, and read everything and verify every digest.  Errors: NEPHRITE_ERR_INPUT naming file, dataset and row. */
 PetscErrorCode product_verify(ProductReader *reader);
 PetscErrorCode product_close(ProductReader **reader);
 

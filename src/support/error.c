@@ -1,5 +1,5 @@
 /** \file error.c  Error classes, the record of the last message, and wrappers of library calls.  \ingroup support */
-#include "nephrite/support.h"
+#include "support/internal.h"
 
 #include <errno.h>
 #include <gsl/gsl_errno.h>
@@ -38,6 +38,7 @@ PetscErrorCode error_install(void)
   gsl_set_error_handler_off();
   PetscCheck(H5Eset_auto2(H5E_DEFAULT, NULL, NULL) >= 0, PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL,
              "HDF5's own error printing cannot be switched off");
+  PetscCall(crash_install());
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -100,9 +101,9 @@ PetscErrorCode error_from_hdf5(PetscErrorCode error_class, const char *expressio
   H5Ewalk2(H5E_DEFAULT, H5E_WALK_DOWNWARD, innermost, cause); /* ends with the innermost */
   H5Eclear2(H5E_DEFAULT);
   shorten(cause);
-  if (strchr(expression, '(')) /* a call, not the handle that it gave */
-    SETERRQ(PETSC_COMM_SELF, error_class, "%s: HDF5 says \"%s\" (%.*s)", what, cause, (int)strcspn(expression, "("),
-            expression);
+  const char *const assigned = strstr(expression, " = "), *const call = assigned ? assigned + 3 : expression;
+  if (strchr(call, '(')) /* a call, not the handle that it gave */
+    SETERRQ(PETSC_COMM_SELF, error_class, "%s: HDF5 says \"%s\" (%.*s)", what, cause, (int)strcspn(call, "("), call);
   SETERRQ(PETSC_COMM_SELF, error_class, "%s: HDF5 says \"%s\"", what, cause);
 }
 

@@ -28,6 +28,23 @@ PetscErrorCode options_refuse_repeated(const Options *options, const char *path,
 /** A whole text file.  \param[out] text  ends with '\0'; free with PetscFree()  Errors: NEPHRITE_ERR_INPUT. */
 PetscErrorCode file_read_text(const char *path, char **text, int *length);
 
+/* ---- reading files that may be damaged ---- */
+
+/** See to it that a crash between crash_begin() and crash_end() ends the program as damaged input does, naming the
+ * file. Once, after PetscInitialize(). */
+PetscErrorCode crash_install(void);
+/** HDF5 is about to read this file.  \param path  borrowed until crash_end() */
+void crash_begin(const char *path);
+void crash_end(void);
+/** Call HDF5 where a failure is the file's.  \p call may be an assignment of what it gives. */
+#define NEPHRITE_HDF5_READ(call, path)                                                                                 \
+  do {                                                                                                                 \
+    crash_begin(path);                                                                                                 \
+    const PetscBool failed_ = (call) < 0 ? PETSC_TRUE : PETSC_FALSE;                                                   \
+    crash_end();                                                                                                       \
+    if (failed_) PetscCall(error_from_hdf5(NEPHRITE_ERR_INPUT, #call, path));                                          \
+  } while (0)
+
 /* ---- what a stage is at ---- */
 
 /** The process that is at a stage. */

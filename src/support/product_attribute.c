@@ -72,7 +72,9 @@ PetscErrorCode product_attribute_int(ProductWriter *w, const char *object, const
 PetscErrorCode product_has_attribute(ProductReader *r, const char *object, const char *name, PetscBool *has)
 {
   PetscFunctionBeginUser;
+  crash_begin(r->path);
   *has = H5Aexists_by_name(r->file, object ? object : "/", name, H5P_DEFAULT) > 0 ? PETSC_TRUE : PETSC_FALSE;
+  crash_end();
   H5Eclear2(H5E_DEFAULT);
   PetscFunctionReturn(PETSC_SUCCESS);
 }
@@ -80,7 +82,9 @@ PetscErrorCode product_has_attribute(ProductReader *r, const char *object, const
 static PetscErrorCode open_attribute(ProductReader *r, const char *object, const char *name, hid_t *attribute)
 {
   PetscFunctionBeginUser;
+  crash_begin(r->path);
   *attribute = H5Aopen_by_name(r->file, object ? object : "/", name, H5P_DEFAULT, H5P_DEFAULT);
+  crash_end();
   if (*attribute < 0) {
     H5Eclear2(H5E_DEFAULT);
     SETERRQ(PETSC_COMM_SELF, NEPHRITE_ERR_INPUT, "%s: %s has no attribute %s", r->path, object ? object : "the root",
@@ -100,7 +104,10 @@ static PetscErrorCode read_text(ProductReader *r, const char *name, hid_t attrib
 
     H5Tset_size(memory, H5T_VARIABLE);
     H5Tset_cset(memory, H5Tget_cset(type));
-    if (H5Aread(attribute, memory, &value) < 0)
+    crash_begin(r->path);
+    const herr_t status = H5Aread(attribute, memory, &value);
+    crash_end();
+    if (status < 0)
       error = error_from_hdf5(NEPHRITE_ERR_INPUT, "H5Aread()", r->path);
     else
       error = PetscStrallocpy(value ? value : "", text);
@@ -142,6 +149,7 @@ static PetscErrorCode read_numbers(ProductReader *r, const char *object, const c
 {
   hid_t attribute, space;
   hssize_t points;
+  herr_t status = 0;
   char where[PETSC_MAX_PATH_LEN + 64];
   PetscErrorCode error = PETSC_SUCCESS;
 
@@ -150,8 +158,10 @@ static PetscErrorCode read_numbers(ProductReader *r, const char *object, const c
   space = H5Aget_space(attribute);
   points = H5Sget_simple_extent_npoints(space);
   snprintf(where, sizeof where, "%s: attribute %.48s", r->path, name);
-  if (points == count && H5Aread(attribute, type, values) < 0)
-    error = error_from_hdf5(NEPHRITE_ERR_INPUT, "H5Aread()", where);
+  crash_begin(r->path);
+  if (points == count) status = H5Aread(attribute, type, values);
+  crash_end();
+  if (status < 0) error = error_from_hdf5(NEPHRITE_ERR_INPUT, "H5Aread()", where);
   H5Sclose(space);
   H5Aclose(attribute);
   PetscCheck(points == count, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT, "%s: attribute %s has %d values, not %d", r->path,

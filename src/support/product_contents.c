@@ -56,8 +56,8 @@ PetscErrorCode product_type(ProductReader *reader, const char *name, char *text,
 
   PetscFunctionBeginUser;
   PetscCall(product_find(reader, name, &d));
-  const hid_t stored = H5Dget_type(d->id); /* the native counterpart of a float16 would be a float32 */
-  NEPHRITE_HDF5_READ(stored, reader->path);
+  hid_t stored; /* the native counterpart of a float16 would be a float32 */
+  NEPHRITE_HDF5_READ(stored = H5Dget_type(d->id), reader->path);
   const H5T_class_t class = H5Tget_class(stored);
   if (class == H5T_FLOAT || class == H5T_INTEGER)
     snprintf(text, size, "%s%zu", class_name(stored), 8 * H5Tget_size(stored));

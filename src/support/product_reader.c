@@ -21,8 +21,7 @@ PetscErrorCode product_reader_create(const char *path, PetscBool foreign, Produc
     const int reason = errno;
     SETERRQ(PETSC_COMM_SELF, NEPHRITE_ERR_INPUT, "%s: cannot be read: %s", path, strerror(reason));
   }
-  r->file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
-  NEPHRITE_HDF5_READ(r->file, path);
+  NEPHRITE_HDF5_READ(r->file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT), r->path);
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -74,8 +73,10 @@ PetscErrorCode product_close(ProductReader **reader)
 {
   PetscFunctionBeginUser;
   if (!*reader) PetscFunctionReturn(PETSC_SUCCESS);
+  crash_begin((*reader)->path);
   PetscCall(free_opened(&(*reader)->opened));
   if ((*reader)->file >= 0) H5Fclose((*reader)->file);
+  crash_end();
   PetscCall(PetscFree(*reader));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
@@ -91,11 +92,9 @@ static PetscErrorCode describe_type(const ProductReader *r, hid_t stored, Opened
   const H5T_class_t class = H5Tget_class(stored);
 
   PetscFunctionBeginUser;
-  NEPHRITE_HDF5_READ(stored, r->path);
   PetscCheck(r->foreign || class == H5T_INTEGER || class == H5T_FLOAT, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
              "%s: dataset %s holds no numbers", r->path, d->name);
-  d->type = H5Tget_native_type(stored, H5T_DIR_ASCEND);
-  NEPHRITE_HDF5_READ(d->type, r->path);
+  NEPHRITE_HDF5_READ(d->type = H5Tget_native_type(stored, H5T_DIR_ASCEND), r->path);
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -104,7 +103,6 @@ static PetscErrorCode describe_shape(const ProductReader *r, hid_t space, Opened
   size_t bytes = H5Tget_size(d->type);
 
   PetscFunctionBeginUser;
-  NEPHRITE_HDF5_READ(space, r->path);
   d->rank = H5Sget_simple_extent_ndims(space);
   PetscCheck(d->rank >= 0 && d->rank <= PRODUCT_MAX_RANK, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
              "%s: dataset %s has %d axes; at most %d are read", r->path, d->name, d->rank, PRODUCT_MAX_RANK);
@@ -121,12 +119,15 @@ static PetscErrorCode describe_shape(const ProductReader *r, hid_t space, Opened
 
 static PetscErrorCode describe(const ProductReader *r, OpenedDataset *d)
 {
-  const hid_t stored = H5Dget_type(d->id), space = H5Dget_space(d->id);
+  hid_t stored, space;
 
   PetscFunctionBeginUser;
+  NEPHRITE_HDF5_READ(stored = H5Dget_type(d->id), r->path);
   PetscErrorCode error = describe_type(r, stored, d);
-  if (!error) error = describe_shape(r, space, d);
   H5Tclose(stored);
+  PetscCall(error);
+  NEPHRITE_HDF5_READ(space = H5Dget_space(d->id), r->path);
+  error = describe_shape(r, space, d);
   H5Sclose(space);
   PetscFunctionReturn(error);
 }
@@ -148,10 +149,11 @@ static PetscErrorCode check_held(const ProductReader *r, const OpenedDataset *d,
 
 static PetscErrorCode read_digests(const ProductReader *r, hid_t dataset, OpenedDataset *d)
 {
-  const hid_t space = H5Dget_space(dataset);
   const hsize_t rows = d->rank ? d->shape[0] : 1;
+  hid_t space;
 
   PetscFunctionBeginUser;
+  NEPHRITE_HDF5_READ(space = H5Dget_space(dataset), r->path);
   const int axes = H5Sget_simple_extent_ndims(space); /* of more than one axis HDF5's count may overflow */
   d->digests = axes == 1 ? (size_t)H5Sget_simple_extent_npoints(space) : 0;
   H5Sclose(space);
@@ -167,14 +169,15 @@ static PetscErrorCode read_digests(const ProductReader *r, hid_t dataset, Opened
 static PetscErrorCode load_digests(ProductReader *r, OpenedDataset *d)
 {
   char name[160];
+  PetscBool there;
+  hid_t dataset;
 
   PetscFunctionBeginUser;
   PetscCall(check_held(r, d, d->row_bytes * (d->rank ? d->shape[0] : 1) / SMALLEST_PART));
   snprintf(name, sizeof name, PRODUCT_DIGEST_GROUP "/%s", d->name);
-  if (H5Lexists(r->file, PRODUCT_DIGEST_GROUP, H5P_DEFAULT) <= 0 || H5Lexists(r->file, name, H5P_DEFAULT) <= 0)
-    SETERRQ(PETSC_COMM_SELF, NEPHRITE_ERR_INPUT, "%s: dataset %s has no digest", r->path, d->name);
-  const hid_t dataset = H5Dopen2(r->file, name, H5P_DEFAULT);
-  NEPHRITE_HDF5_READ(dataset, r->path);
+  PetscCall(product_has(r, name, &there));
+  PetscCheck(there, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT, "%s: dataset %s has no digest", r->path, d->name);
+  NEPHRITE_HDF5_READ(dataset = H5Dopen2(r->file, name, H5P_DEFAULT), r->path);
   const PetscErrorCode error = read_digests(r, dataset, d);
   H5Dclose(dataset);
   PetscFunctionReturn(error);
@@ -192,7 +195,9 @@ PetscErrorCode product_find(ProductReader *r, const char *name, OpenedDataset **
   d->next = r->opened;
   d->id = d->type = -1;
   r->opened = d; /* named only when it is whole, so that a failure leaves no half-opened dataset to be found */
+  crash_begin(r->path);
   d->id = H5Dopen2(r->file, name, H5P_DEFAULT);
+  crash_end();
   if (d->id < 0) {
     H5Eclear2(H5E_DEFAULT);
     SETERRQ(PETSC_COMM_SELF, NEPHRITE_ERR_INPUT, "%s: has no readable dataset %s", r->path, name);
@@ -224,6 +229,7 @@ PetscErrorCode product_has(ProductReader *r, const char *name, PetscBool *has)
   PetscFunctionBeginUser;
   PetscCall(PetscStrncpy(part, name, sizeof part));
   *has = PETSC_TRUE;
+  crash_begin(r->path);
   for (char *c = part; *c && *has; c++) { /* every group on the way has to exist before the next is asked for */
     if (*c != '/' || c == part) continue;
     *c = '\0';
@@ -231,6 +237,7 @@ PetscErrorCode product_has(ProductReader *r, const char *name, PetscBool *has)
     *c = '/';
   }
   if (*has && H5Lexists(r->file, name, H5P_DEFAULT) <= 0) *has = PETSC_FALSE;
+  crash_end();
   H5Eclear2(H5E_DEFAULT);
   PetscFunctionReturn(PETSC_SUCCESS);
 }
@@ -251,7 +258,9 @@ static PetscErrorCode read_rows(ProductReader *r, OpenedDataset *d, hid_t type, 
     status = H5Sselect_hyperslab(in_file, H5S_SELECT_SET, offset, NULL, extent, NULL);
   } else
     in_memory = H5Screate(H5S_SCALAR);
+  crash_begin(r->path);
   if (status >= 0) status = H5Dread(d->id, type, in_memory, in_file, H5P_DEFAULT, values);
+  crash_end();
   if (status < 0) { /* asked for at once: every further call of HDF5 forgets the reason */
     char what[PETSC_MAX_PATH_LEN + 200];
 

@@ -39,7 +39,7 @@ static PetscErrorCode visit_to_digest(void *context, const char *name)
 
   PetscFunctionBeginUser;
   PetscCall(product_find(digesting->reader, name, &d));
-  if (d->digest) PetscCall(product_digest_add(digesting->state, name, d->digests, d->digest));
+  if (!d->sources) PetscCall(product_digest_add(digesting->state, name, d->digests, d->digest)); /* also of no rows */
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -54,9 +54,26 @@ PetscErrorCode product_digest(ProductReader *r, uint64_t *digest)
   PetscFunctionReturn(error);
 }
 
+PetscErrorCode product_check(ProductReader *r)
+{
+  uint64_t digest = 0;
+  int64_t stored = 0;
+  PetscBool has;
+
+  PetscFunctionBeginUser;
+  PetscCall(product_has_attribute(r, NULL, PRODUCT_DIGEST_GROUP, &has));
+  if (!has) PetscFunctionReturn(PETSC_SUCCESS); /* an older file */
+  PetscCall(product_read_attribute_int(r, NULL, PRODUCT_DIGEST_GROUP, 1, &stored));
+  PetscCall(product_digest(r, &digest));
+  PetscCheck((uint64_t)stored == digest, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
+             "%s: its datasets do not belong together: the digest of all is not the one it was written with", r->path);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
 PetscErrorCode product_verify(ProductReader *r)
 {
   PetscFunctionBeginUser;
+  PetscCall(product_check(r));
   PetscCall(product_each_dataset(r, visit_to_verify, r));
   PetscFunctionReturn(PETSC_SUCCESS);
 }

@@ -44,10 +44,11 @@ static PetscErrorCode read_names(const ProductReader *r, hid_t creation, size_t 
 static PetscErrorCode read_mapping(const ProductReader *r, hid_t creation, size_t index, Source *source)
 {
   hsize_t low[PRODUCT_MAX_RANK], high[PRODUCT_MAX_RANK];
-  const hid_t space = H5Pget_virtual_vspace(creation, index);
-  const herr_t bounds = space < 0 ? -1 : H5Sget_select_bounds(space, low, high);
+  hid_t space;
 
   PetscFunctionBeginUser;
+  NEPHRITE_HDF5_READ(space = H5Pget_virtual_vspace(creation, index), r->path);
+  const herr_t bounds = H5Sget_select_bounds(space, low, high);
   H5Sclose(space);
   NEPHRITE_HDF5_READ(bounds, r->path);
   PetscCall(read_names(r, creation, index, source));
@@ -93,7 +94,9 @@ static PetscErrorCode check_source(const ProductReader *r, const Source *source)
 
   PetscFunctionBeginUser;
   PetscErrorCode error = product_reader_create(source->path, PETSC_TRUE, &reader);
+  crash_begin(source->path);
   const hid_t dataset = error ? -1 : H5Dopen2(reader->file, source->dataset, H5P_DEFAULT);
+  crash_end();
   const PetscBool sound = dataset >= 0 && !is_virtual(dataset) ? PETSC_TRUE : PETSC_FALSE;
   if (dataset >= 0) H5Dclose(dataset);
   PetscCall(product_close(&reader));
@@ -124,11 +127,11 @@ PetscErrorCode product_sources_check(const ProductReader *r, const OpenedDataset
 
 PetscErrorCode product_sources_find(const ProductReader *r, OpenedDataset *d)
 {
-  const hid_t creation = H5Dget_create_plist(d->id);
+  hid_t creation;
   PetscErrorCode error = PETSC_SUCCESS;
 
   PetscFunctionBeginUser;
-  NEPHRITE_HDF5_READ(creation, r->path);
+  NEPHRITE_HDF5_READ(creation = H5Dget_create_plist(d->id), r->path);
   const PetscBool outside = H5Pget_external_count(creation) > 0 ? PETSC_TRUE : PETSC_FALSE;
   if (H5Pget_layout(creation) == H5D_VIRTUAL) {
     PetscCall(PetscNew(&d->sources));

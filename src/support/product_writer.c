@@ -180,10 +180,12 @@ static PetscErrorCode write_digests_of(ProductWriter *w, PetscInt dataset, Produ
   PetscFunctionReturn(error);
 }
 
+/* Of every dataset, and at the root of all together. */
 static PetscErrorCode write_digests(ProductWriter *w, uint64_t *digest)
 {
   const PetscInt count = w->count; /* without those of the digests themselves */
   ProductDigestState *state = NULL;
+  int64_t all;
   PetscErrorCode error = PETSC_SUCCESS;
 
   PetscFunctionBeginUser;
@@ -191,6 +193,8 @@ static PetscErrorCode write_digests(ProductWriter *w, uint64_t *digest)
   PetscCall(product_digest_begin(&state));
   for (PetscInt i = 0; i < count && !error; i++) error = write_digests_of(w, i, state);
   PetscCall(product_digest_end(&state, digest));
+  all = (int64_t)*digest;
+  if (!error) error = product_attribute_int(w, NULL, PRODUCT_DIGEST_GROUP, 1, &all);
   PetscFunctionReturn(error);
 }
 
@@ -234,11 +238,12 @@ static PetscErrorCode publish(ProductWriter *w)
 
 PetscErrorCode product_commit(ProductWriter *w, uint64_t *digest)
 {
+  uint64_t own = 0;
   PetscErrorCode error;
 
   PetscFunctionBeginUser;
   PetscCall(PetscLogEventBegin(w->event, 0, 0, 0, 0));
-  error = write_digests(w, digest);
+  error = write_digests(w, digest ? digest : &own);
   if (!error) error = product_settle(w, w->rank == 0 ? close_file(w) : PETSC_SUCCESS);
   if (!error) error = product_settle(w, w->rank == 0 ? publish(w) : PETSC_SUCCESS);
   PetscCall(PetscLogEventEnd(w->event, 0, 0, 0, 0));

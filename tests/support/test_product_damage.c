@@ -1,4 +1,5 @@
 #include "product_fixture.h"
+#include "support/internal.h"
 
 static char *sound;
 static size_t sound_size;
@@ -155,6 +156,49 @@ static void a_changed_value_is_refused_by_file_dataset_and_row(void **state)
   assert_ok(product_close(&reader));
 }
 
+static void put(hid_t file, const char *name, hid_t type, const void *values)
+{
+  const hid_t dataset = H5Dopen2(file, name, H5P_DEFAULT);
+
+  assert_true(H5Dwrite(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) >= 0);
+  H5Dclose(dataset);
+}
+
+/* As if the dataset were another product's: every row is what its digest says. */
+static void exchange_dataset(const char *path)
+{
+  const hid_t file = H5Fopen(path, H5F_ACC_RDWR, H5P_DEFAULT);
+  double small[ROWS];
+  uint64_t digest[ROWS];
+
+  for (uint64_t i = 0; i < ROWS; i++) {
+    small[i] = (double)i + 1;
+    digest[i] = product_row_digest("small", i, &small[i], sizeof small[i]);
+  }
+  put(file, "small", H5T_NATIVE_DOUBLE, small);
+  put(file, "digest/small", H5T_NATIVE_UINT64, digest);
+  H5Fclose(file);
+}
+
+static void a_dataset_of_another_product_is_refused(void **state)
+{
+  const char *path = in_folder("mixed.h5");
+  ProductReader *reader = NULL;
+  double small[ROWS];
+
+  (void)state;
+  save_file(path, sound, sound_size);
+  assert_ok(product_open(path, "shard", 2, &reader));
+  assert_ok(product_check(reader));
+  assert_ok(product_close(&reader));
+  exchange_dataset(path);
+  assert_ok(product_open(path, "shard", 2, &reader));
+  assert_ok(product_read(reader, "small", H5T_NATIVE_DOUBLE, 0, ROWS, small));
+  assert_fails(product_check(reader), NEPHRITE_ERR_INPUT, "mixed.h5: its datasets do not belong together");
+  assert_fails(product_verify(reader), NEPHRITE_ERR_INPUT, "do not belong together");
+  assert_ok(product_close(&reader));
+}
+
 /* Attributes as other programs write them: lists of texts, of fixed and of variable length, must not overrun anything.
  */
 static void make_foreign(const char *path)
@@ -197,4 +241,5 @@ static void texts_of_others_are_read_or_refused(void **state)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 NEPHRITE_TEST_MAIN(TEST(a_changed_byte_is_refused_or_harmless), TEST(a_truncated_file_is_refused),
                    TEST(a_sound_row_in_the_place_of_another_is_refused),
-                   TEST(a_changed_value_is_refused_by_file_dataset_and_row), TEST(texts_of_others_are_read_or_refused))
+                   TEST(a_changed_value_is_refused_by_file_dataset_and_row),
+                   TEST(a_dataset_of_another_product_is_refused), TEST(texts_of_others_are_read_or_refused))
