@@ -139,6 +139,7 @@ double objective_time(double mean, double scale, double normal);
 /** A trained model for inference: shape, normalisation and averaged weights, from a checkpoint or a file of weights
  * (doc/manual.md, "Weights for other programs"), in which what is not about the network itself may be missing. */
 typedef struct {
+  char *path; /**< of the file */
   NetworkShape shape;
   Normalisation normalisation;
   int64_t step; /**< 0 if not known */

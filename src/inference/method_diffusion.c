@@ -14,7 +14,7 @@ static PetscErrorCode check_model(const Worker *w, const Model *model)
 {
   const NetworkShape *shape = &model->shape;
   const SurveyConfig *survey = w->setup->survey;
-  const char *path = w->setup->infer->checkpoint[0] ? w->setup->infer->checkpoint : w->setup->campaign->campaign;
+  const char *path = model->path;
 
   PetscFunctionBeginUser;
   PetscCall(options_require_same(w->setup->options, SCOPE_SIMULATION | SCOPE_NETWORK, model->configuration, path));

@@ -250,12 +250,16 @@ int64_t checkpoint_bytes(size_t parameters, PetscInt tensors, int64_t steps)
 PetscErrorCode checkpoint_open(const char *path, const Network *network, CheckpointReader **reader)
 {
   CheckpointReader *r = NULL;
+  int64_t step;
 
   PetscFunctionBeginUser;
   PetscCall(PetscNew(&r));
   *reader = r;
   r->network = network;
   PetscCall(product_open(path, CHECKPOINT_KIND, CHECKPOINT_VERSION, &r->product));
+  PetscCall(product_check(r->product));
+  PetscCall(read_number(r->product, "step", &step));
+  PetscCall(checkpoint_check_name(path, step));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 

@@ -28,6 +28,17 @@ static int64_t step_of(const char *name, const char **rest)
   return step;
 }
 
+PetscErrorCode checkpoint_check_name(const char *path, int64_t step)
+{
+  const char *const slash = strrchr(path, '/'), *rest = "";
+  const int64_t named = step_of(slash ? slash + 1 : path, &rest);
+
+  PetscFunctionBeginUser;
+  PetscCheck(named < 0 || *rest || named == step, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
+             "%s: holds step %" PRId64 ": it was made under another name", path, step);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
 static int newest_first(const void *a, const void *b)
 {
   const int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;

@@ -239,6 +239,8 @@ const char *checkpoint_bad_tensor(const Network *network, const Scalar *values);
 /** The steps of the checkpoints in a campaign directory, newest first.  Not collective.
  * \param[out] steps [count] free with PetscFree() */
 PetscErrorCode checkpoint_list(const char *directory, PetscInt *count, int64_t **steps);
+/** Is a file that is named as the checkpoint of a step that of this one?  Errors: NEPHRITE_ERR_INPUT. */
+PetscErrorCode checkpoint_check_name(const char *path, int64_t step);
 /** \param[out] path <directory>/checkpoints/step-<step>.h5 */
 PetscErrorCode checkpoint_path(const char *directory, int64_t step, char path[PETSC_MAX_PATH_LEN]);
 /** Remove what is older than the \p keep newest checkpoints up to step \p newest, except that of step \p best, and what
@@ -352,8 +354,9 @@ void training_history_path(const Training *training, char path[PETSC_MAX_PATH_LE
 PetscErrorCode training_share_state(Training *training);
 /** Write a checkpoint of the present state and the history beside it, remove old ones.  Collective. */
 PetscErrorCode training_save(Training *training);
-/** Write training.h5 unless it has the present step and end already.  Collective. */
-PetscErrorCode training_save_history(Training *training);
+/** What a run that was killed after its last checkpoint has left to be done: write training.h5 unless it has the
+ * present step and end, remove old checkpoints.  Collective. */
+PetscErrorCode training_tidy_up(Training *training);
 /** Validate the averaged weights on held-out realisations and add to the history.  Collective.
  * \param[out] best  is it the best so far? */
 PetscErrorCode training_validate(Training *training, PetscBool *best);

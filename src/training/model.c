@@ -3,6 +3,7 @@
 
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static PetscErrorCode fill(CheckpointReader *reader, Model *model)
 {
@@ -42,6 +43,7 @@ static PetscErrorCode load_file(const char *path, Model **model)
   PetscFunctionBeginUser;
   PetscCall(PetscNew(&m));
   *model = m;
+  PetscCall(PetscStrallocpy(path, &m->path));
   PetscCall(checkpoint_describe(path, &m->shape, &m->configuration));
   PetscCall(network_create(&m->shape, 1, NETWORK_INFERENCE, &network));
   const PetscErrorCode error = load_tensors(path, network, m);
@@ -50,72 +52,55 @@ static PetscErrorCode load_file(const char *path, Model **model)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-/* A checkpoint that cannot be loaded is an expected result here: the next one is tried. */
-static PetscErrorCode try_file(const char *path, Model **model)
-{
-  PetscFunctionBeginUser;
-  const PetscErrorCode error = load_file(path, model);
-  if (error) PetscCall(model_destroy(model));
-  if (error != (PetscErrorCode)NEPHRITE_ERR_INPUT) PetscCall(error);
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
-
-/* The step of the best validation that the checkpoint knows of; -1 if it knows of none or cannot be read. */
+/* The step of the best validation that the checkpoint knows of; -1 if it knows of none. */
 static PetscErrorCode best_step(const char *path, int64_t *step)
 {
   ProductReader *reader = NULL;
   History history = {0};
 
   PetscFunctionBeginUser;
-  *step = -1;
   PetscErrorCode error = product_open(path, CHECKPOINT_KIND, CHECKPOINT_VERSION, &reader);
   if (!error) error = history_read(reader, "history/", &history);
   PetscCall(product_close(&reader));
   const ValidationRecord *best = history_best(&history);
-  if (!error && best) *step = best->step;
+  *step = !error && best ? best->step : -1;
   PetscCall(history_clear(&history));
-  if (error != (PetscErrorCode)NEPHRITE_ERR_INPUT) PetscCall(error);
-  PetscFunctionReturn(PETSC_SUCCESS);
+  PetscFunctionReturn(error);
 }
 
-/* The newest sound checkpoint knows which one is the best. */
-static PetscErrorCode load_best(const char *directory, PetscInt count, const int64_t *steps, Model **model)
+/* The newest checkpoint knows which one is the best; who has removed that wants the newest. */
+static PetscErrorCode load_best(const char *directory, int64_t newest, Model **model)
 {
   char path[PETSC_MAX_PATH_LEN], best_path[PETSC_MAX_PATH_LEN];
-  int64_t best;
+  int64_t best = -1;
 
   PetscFunctionBeginUser;
-  for (PetscInt i = 0; i < count && !*model; i++) {
-    PetscCall(checkpoint_path(directory, steps[i], path));
-    PetscCall(checkpoint_refuse_newer(path));
-    PetscCall(best_step(path, &best));
-    if (best >= 0) {
-      PetscCall(checkpoint_path(directory, best, best_path));
-      PetscCall(try_file(best_path, model));
-    }
-    if (!*model) PetscCall(try_file(path, model));
-  }
+  PetscCall(checkpoint_path(directory, newest, path));
+  PetscCall(checkpoint_refuse_newer(path));
+  PetscCall(best_step(path, &best));
+  PetscCall(checkpoint_path(directory, best, best_path));
+  PetscCall(load_file(best >= 0 && !access(best_path, F_OK) ? best_path : path, model));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
+/* Another checkpoint than the best would be another network, by which what was made with this one would be made again:
+ * that is not done for want of a sound file. */
 static PetscErrorCode load_directory(const char *directory, Model **model)
 {
   PetscInt count;
   int64_t *steps = NULL;
-  char reason[512];
+  char reason[768];
 
   PetscFunctionBeginUser;
   PetscCall(checkpoint_list(directory, &count, &steps));
-  const PetscErrorCode error = load_best(directory, count, steps, model);
+  const int64_t newest = count ? steps[0] : -1;
   PetscCall(PetscFree(steps));
-  PetscCall(error);
   PetscCheck(count, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
              "%s/checkpoints holds no checkpoint step-*.h5; nephrite-train makes them", directory);
+  const PetscErrorCode error = load_best(directory, newest, model);
+  if (error != (PetscErrorCode)NEPHRITE_ERR_INPUT) PetscFunctionReturn(error);
   snprintf(reason, sizeof reason, "%s", error_message());
-  PetscCheck(*model, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT, "none of the %d checkpoints in %s/checkpoints is sound: %s",
-             (int)count, directory, reason);
-  error_clear();
-  PetscFunctionReturn(PETSC_SUCCESS);
+  SETERRQ(PETSC_COMM_SELF, error, "%s; remove the file, and the best of the others is taken", reason);
 }
 
 PetscErrorCode model_load(const char *path, Model **model)
@@ -132,6 +117,7 @@ PetscErrorCode model_load(const char *path, Model **model)
   PetscCall(weights_file_is(path, &plain));
   if (plain) {
     PetscCall(PetscNew(model));
+    PetscCall(PetscStrallocpy(path, &(*model)->path));
     PetscCall(weights_file_load(path, *model));
   } else
     PetscCall(load_file(path, model));
@@ -156,6 +142,7 @@ PetscErrorCode model_destroy(Model **model)
 {
   PetscFunctionBeginUser;
   if (!*model) PetscFunctionReturn(PETSC_SUCCESS);
+  PetscCall(PetscFree((*model)->path));
   PetscCall(PetscFree((*model)->configuration));
   PetscCall(PetscFree((*model)->parameter_names));
   PetscCall(PetscFree((*model)->weights));

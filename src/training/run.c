@@ -347,7 +347,7 @@ static PetscErrorCode run(Training *t)
   training_plan(t);
   PetscCall(training_find_end(t));
   PetscCall(training_say_end(t, "complete"));
-  if (t->end) PetscFunctionReturn(training_save_history(t)); /* a run that was killed may have left it behind */
+  if (t->end) PetscFunctionReturn(training_tidy_up(t));
   if (found) PetscCall(training_say(t, "goes on from step %" PRId64, t->state.step));
   PetscCall(open_sources(t));
   if (!found) PetscCall(start(t));

@@ -153,6 +153,7 @@ static PetscErrorCode history_is_current(const Training *t, PetscBool *current)
   PetscErrorCode error = product_open(path, HISTORY_KIND, HISTORY_VERSION, &reader);
   if (!error) error = product_shape(reader, "step", NULL, steps);
   if (!error) error = product_read_attribute_text(reader, NULL, "end", &end);
+  if (!error) error = product_verify(reader);
   *current = !error && steps[0] == (hsize_t)t->state.step && !strcmp(end, ends[t->end]) ? PETSC_TRUE : PETSC_FALSE;
   PetscCall(PetscFree(end));
   PetscCall(product_close(&reader));
@@ -160,22 +161,23 @@ static PetscErrorCode history_is_current(const Training *t, PetscBool *current)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-static PetscErrorCode renew_history(const Training *t)
+static PetscErrorCode tidy_up(const Training *t)
 {
   PetscBool current;
 
   PetscFunctionBeginUser;
   PetscCall(history_is_current(t, &current));
   if (!current) PetscCall(write_history(t));
+  PetscCall(prune(t));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-PetscErrorCode training_save_history(Training *training)
+PetscErrorCode training_tidy_up(Training *training)
 {
   PetscErrorCode error = PETSC_SUCCESS;
 
   PetscFunctionBeginUser;
-  if (training->rank == 0) error = renew_history(training);
+  if (training->rank == 0) error = tidy_up(training);
   PetscCall(group_agree(training->comm, error));
   PetscFunctionReturn(PETSC_SUCCESS);
 }

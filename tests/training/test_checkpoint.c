@@ -209,6 +209,21 @@ static void a_flipped_bit_is_found_and_the_file_named(void **state)
   remove_directory(directory);
 }
 
+static void a_checkpoint_under_the_name_of_another_step_is_refused(void **state)
+{
+  const NetworkShape shape = example_shape();
+  Trained e = make_training(&shape, 3);
+  char directory[64], path[PETSC_MAX_PATH_LEN];
+
+  (void)state;
+  make_directory(directory, sizeof directory);
+  write_training(directory, 4, &e);
+  assert_ok(checkpoint_path(directory, 4, path));
+  assert_fails(read_path(path, &e), NEPHRITE_ERR_INPUT, "step-00000004.h5: holds step 3");
+  free_training(&e);
+  remove_directory(directory);
+}
+
 static void a_truncated_file_is_refused(void **state)
 {
   const NetworkShape shape = example_shape();
@@ -381,13 +396,47 @@ static void a_model_is_the_best_checkpoint_of_a_campaign_by_its_averaged_weights
   assert_model(directory, 4, &at4);
   assert_ok(checkpoint_path(directory, 6, path));
   assert_model(path, 6, &at6);
-  damage(directory, 4); /* without the best, the newest */
+  free_training(&at2);
+  free_training(&at4);
+  free_training(&at6);
+  remove_directory(directory);
+}
+
+static void remove_checkpoint(const char *directory, int64_t step)
+{
+  char path[PETSC_MAX_PATH_LEN];
+
+  assert_ok(checkpoint_path(directory, step, path));
+  assert_int_equal(unlink(path), 0);
+}
+
+static void assert_no_model(const char *directory, const char *words)
+{
+  Model *model = NULL;
+
+  assert_fails(model_load(directory, &model), NEPHRITE_ERR_INPUT, words);
+  assert_ok(model_destroy(&model));
+}
+
+static void no_other_checkpoint_is_taken_for_a_damaged_one_until_that_is_removed(void **state)
+{
+  const NetworkShape shape = example_shape();
+  char directory[64];
+
+  (void)state;
+  make_directory(directory, sizeof directory);
+  Trained at2 = make_training(&shape, 2), at4 = make_training(&shape, 4), at6 = make_training(&shape, 6);
+  write_training(directory, 2, &at2);
+  write_training(directory, 4, &at4); /* the best */
+  write_training(directory, 6, &at6);
+  damage(directory, 4);
+  assert_no_model(directory, "step-00000004.h5");
+  remove_checkpoint(directory, 4);
   assert_model(directory, 6, &at6);
   damage(directory, 6);
+  assert_no_model(directory, "step-00000006.h5");
+  remove_checkpoint(directory, 6);
   assert_model(directory, 2, &at2);
-  damage(directory, 2);
-  Model *model = NULL;
-  assert_fails(model_load(directory, &model), NEPHRITE_ERR_INPUT, "none of the 3 checkpoints");
   free_training(&at2);
   free_training(&at4);
   free_training(&at6);
@@ -411,6 +460,7 @@ static void a_campaign_without_checkpoints_has_no_model(void **state)
 NEPHRITE_TEST_MAIN(cmocka_unit_test(what_was_written_is_read_back_bit_for_bit),
                    cmocka_unit_test(the_shape_of_the_network_and_the_configuration_are_in_the_file),
                    cmocka_unit_test(a_flipped_bit_is_found_and_the_file_named),
+                   cmocka_unit_test(a_checkpoint_under_the_name_of_another_step_is_refused),
                    cmocka_unit_test(a_truncated_file_is_refused),
                    cmocka_unit_test(a_checkpoint_of_a_network_of_another_width_is_refused),
                    cmocka_unit_test(weights_that_are_not_finite_are_never_written),
@@ -419,4 +469,5 @@ NEPHRITE_TEST_MAIN(cmocka_unit_test(what_was_written_is_read_back_bit_for_bit),
                    cmocka_unit_test(what_a_killed_job_was_writing_is_removed),
                    cmocka_unit_test(a_file_that_is_no_checkpoint_is_not_left_open),
                    cmocka_unit_test(a_model_is_the_best_checkpoint_of_a_campaign_by_its_averaged_weights),
+                   cmocka_unit_test(no_other_checkpoint_is_taken_for_a_damaged_one_until_that_is_removed),
                    cmocka_unit_test(a_campaign_without_checkpoints_has_no_model))
