@@ -236,6 +236,7 @@ static PetscErrorCode is_complete(const InferenceSetup *setup, const char *path,
   if (!error) error = product_read_attribute_text(reader, NULL, "configuration", &yaml);
   if (!error) error = options_require_same(setup->options, SCOPE_CALIBRATION, yaml, path);
   if (!error) error = product_read_attribute_int(reader, NULL, "observations_digest", 1, &made_of);
+  if (!error) error = product_verify(reader);
   PetscCall(PetscFree(yaml));
   PetscCall(product_close(&reader));
   if (error == (PetscErrorCode)NEPHRITE_ERR_INPUT)

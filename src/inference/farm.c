@@ -18,16 +18,41 @@ static int64_t share_observations(const Worker *w)
   return stage_share_of(w->share, posterior_count(w->setup));
 }
 
-static PetscErrorCode list_observations(Worker *w, Todo *todo)
+/* Of this run's observations those that are this rank's to look at, every byte of what is there.
+ * \param[in,out] there [count] */
+static PetscErrorCode find_part(MPI_Comm comm, Worker *w, int64_t count, int *there)
 {
+  PetscMPIInt rank, size;
+
   PetscFunctionBeginUser;
-  for (int64_t o = w->share.number - 1; o < posterior_count(w->setup); o += w->share.count) {
+  PetscCallMPI(MPI_Comm_rank(comm, &rank));
+  PetscCallMPI(MPI_Comm_size(comm, &size));
+  for (int64_t i = rank; i < count; i += size) {
+    const int64_t observation = w->share.number - 1 + i * w->share.count;
     PetscBool done;
 
-    PetscCall(posterior_is_done(w, o, &done));
-    if (!done) todo->observation[todo->observations++] = o;
+    PetscCheck(!interrupt_seen(), PETSC_COMM_SELF, NEPHRITE_ERR_INTERRUPTED,
+               "interrupted while the draws there were verified; run again to go on");
+    PetscCall(posterior_is_done(w, observation, &done));
+    if (done) PetscCall(posterior_verify(w, observation));
+    there[i] = done ? 1 : 0;
   }
   PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode list_observations(MPI_Comm comm, Worker *w, int64_t count, Todo *todo)
+{
+  int *there = NULL;
+
+  PetscFunctionBeginUser;
+  PetscCheck(count <= PETSC_MPI_INT_MAX, comm, NEPHRITE_ERR_CONFIG, "%" PRId64 " observations are too many", count);
+  PetscCall(PetscCalloc1((size_t)count, &there));
+  PetscErrorCode error = group_agree(comm, find_part(comm, w, count, there));
+  if (!error) PetscCallMPI(MPI_Allreduce(MPI_IN_PLACE, there, (PetscMPIInt)count, MPI_INT, MPI_MAX, comm));
+  for (int64_t i = 0; i < count && !error; i++)
+    if (!there[i]) todo->observation[todo->observations++] = w->share.number - 1 + i * w->share.count;
+  PetscCall(PetscFree(there));
+  PetscFunctionReturn(error);
 }
 
 static PetscErrorCode list_units(Worker *w, Todo *todo)
@@ -279,8 +304,7 @@ static PetscErrorCode farm_locked(MPI_Comm comm, Worker *w, Todo *todo, int64_t 
   if (w->blocks) snprintf(draws, sizeof draws, " of %d draws", (int)setup->infer->draws);
   if (w->share.count > 1) snprintf(part, sizeof part, " (share %d of %d)", (int)w->share.number, (int)w->share.count);
   PetscCall(PetscMalloc1((size_t)count, &todo->observation));
-  PetscCall(
-      share(comm, rank == 0 ? list_observations(w, todo) : PETSC_SUCCESS, todo->observation, &todo->observations));
+  PetscCall(list_observations(comm, w, count, todo));
   if (todo->observations) PetscCall(w->blocks ? draw_and_join(comm, w, todo) : estimate_all(comm, w, todo));
   PetscCall(log_stage("Ending"));
   if (rank == 0)

@@ -166,6 +166,8 @@ PetscErrorCode posterior_join(Worker *worker, int64_t observation);
 /** Is there a posterior file of this observation, of this checkpoint where there is one?  Errors: NEPHRITE_ERR_INPUT if
  * it cannot be opened or is of another configuration. */
 PetscErrorCode posterior_is_done(Worker *worker, int64_t observation, PetscBool *done);
+/** Read all of the file of an observation that is done.  Errors: NEPHRITE_ERR_INPUT if it is damaged. */
+PetscErrorCode posterior_verify(const Worker *worker, int64_t observation);
 /** Which checkpoint and observation a file is drawn from: root attributes of blocks and posterior files. */
 PetscErrorCode origin_write(const Worker *worker, int64_t observation, ProductWriter *writer);
 /** Errors: NEPHRITE_ERR_INPUT if a block or posterior file is of another configuration or solver than ours. */

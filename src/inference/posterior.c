@@ -122,6 +122,20 @@ PetscErrorCode posterior_is_done(Worker *w, int64_t observation, PetscBool *done
   PetscFunctionReturn(error);
 }
 
+PetscErrorCode posterior_verify(const Worker *w, int64_t observation)
+{
+  char path[PETSC_MAX_PATH_LEN];
+  ProductReader *reader = NULL;
+
+  PetscFunctionBeginUser;
+  PetscCall(posterior_path(w->setup, w->farm->folder, observation, path));
+  PetscErrorCode error = product_open(path, "posterior", POSTERIOR_FORMAT, &reader);
+  if (!error) error = product_verify(reader);
+  PetscCall(product_close(&reader));
+  if (error) error = advise_to_remove(error);
+  PetscFunctionReturn(error);
+}
+
 /* ---- joining ---- */
 
 static PetscErrorCode declare_draws(Worker *w, int64_t observation, ProductWriter *writer)
