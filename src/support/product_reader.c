@@ -74,9 +74,10 @@ PetscErrorCode product_close(ProductReader **reader)
   PetscFunctionBeginUser;
   if (!*reader) PetscFunctionReturn(PETSC_SUCCESS);
   crash_begin((*reader)->path);
-  PetscCall(free_opened(&(*reader)->opened));
+  const PetscErrorCode error = free_opened(&(*reader)->opened);
   if ((*reader)->file >= 0) H5Fclose((*reader)->file);
   crash_end();
+  PetscCall(error);
   PetscCall(PetscFree(*reader));
   PetscFunctionReturn(PETSC_SUCCESS);
 }

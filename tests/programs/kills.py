@@ -11,9 +11,11 @@ import tempfile
 import time
 import unittest
 
+from campaign_products import differences
 from tiny_campaign import command
 
-KILLS, RANKS = 20, 2
+KILLS = int(os.environ.get("NEPHRITE_TEST_KILLS", 20))  # in each test; 70 make more than 200 of each program
+RANKS = 2
 VICTIMS = ("mpirun", "rank", "job")  # of a job, every process at once
 WRITING = "the writing of a file"
 
@@ -85,9 +87,14 @@ class KillCase(unittest.TestCase):
         """Names of what a kill fell in; `before` is what look() saw before the run.  May assert what has to hold then."""
         return [WRITING] if any(campaign.rglob("*.h5.part")) else []
 
-    def kill_at_random_times(self, check, wanted={}, kills=KILLS):
+    def assert_same(self, campaign, whole):
+        """What disturbed runs have made is what one makes that nothing disturbs."""
+        self.assertEqual(differences(campaign, whole), [])
+        self.assertEqual([str(path) for path in campaign.rglob("*.part")], [])
+
+    def kill_at_random_times(self, wanted={}, kills=KILLS):
         """Kill runs until there have been so many kills, and so many in each that `wanted` names of what fell_in() does;
-        some campaigns are finished in between, and check(campaign, whole) holds each to the undisturbed one."""
+        some campaigns are finished in between, and each is held to the undisturbed one."""
         seed = int(os.environ.get("NEPHRITE_TEST_SEED", time.time_ns() % 1_000_000))
         print(f"NEPHRITE_TEST_SEED={seed} repeats this run", flush=True)
         numbers = random.Random(seed)
@@ -113,6 +120,6 @@ class KillCase(unittest.TestCase):
                 met.update(self.fell_in(campaign, before))
             if not victim or enough() or numbers.random() < 0.1:
                 self.finish(campaign)
-                check(campaign, whole)
+                self.assert_same(campaign, whole)
                 number += 1
         print(f"killed {dict(killed)}, in {dict(met)}; {number} campaigns of {seconds:.1f} s", flush=True)

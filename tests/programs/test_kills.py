@@ -2,14 +2,9 @@
 # nephrite-test: long
 """kill -9 of mpirun, of one rank or of all of nephrite-simulate, twenty times at random: what is resumed ends as if nothing had happened."""
 
-import hashlib
 import unittest
 
 from kills import KillCase
-
-
-def digests(campaign):
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (campaign / "sims").iterdir()}
 
 
 class Kills(KillCase):
@@ -22,7 +17,7 @@ train: {held_out: 8}
 """
 
     def test_a_campaign_killed_at_random_times_ends_as_one_that_was_not(self):
-        self.kill_at_random_times(lambda campaign, whole: self.assertEqual(digests(campaign), digests(whole)))
+        self.kill_at_random_times()
 
 
 if __name__ == "__main__":

@@ -5,25 +5,9 @@ that comes of it in the end is the one of a training that nothing disturbed, bit
 
 import unittest
 
-import h5py
-import numpy as np
-
 from kills import WRITING, KillCase
 
 STEPS = 120
-
-
-def numbers(path):
-    """Every number of a file but for those that tell of time."""
-    found = {}
-
-    def take(name, item):
-        if isinstance(item, h5py.Dataset) and not name.endswith(("seconds", "samples_per_second")):
-            found[name] = item[()]
-
-    with h5py.File(path) as file:
-        file.visititems(take)
-    return found
 
 
 class TrainKills(KillCase):
@@ -45,19 +29,8 @@ train: {{steps: {STEPS}, batch: 4, held_out: 8, checkpoint_every: 1, validate_ev
         campaign.mkdir()
         (campaign / "sims").symlink_to(maps / "sims")
 
-    def assert_same_training(self, campaign, whole):
-        for name in (f"checkpoints/step-{STEPS:08d}.h5", "training.h5"):
-            ours, theirs = numbers(campaign / name), numbers(whole / name)
-            if name == "training.h5":  # what the checkpoints cost is no part of the training
-                ours, theirs = ({k: v for k, v in n.items() if "checkpoint" not in k} for n in (ours, theirs))
-            self.assertEqual(ours.keys(), theirs.keys())
-            differing = [key for key in theirs if not np.array_equal(ours[key], theirs[key])]
-            self.assertEqual(differing, [])
-        left = sorted(path.name for path in (campaign / "checkpoints").iterdir())
-        self.assertEqual(left, sorted(path.name for path in (whole / "checkpoints").iterdir()))
-
     def test_a_training_killed_at_random_times_ends_as_one_that_was_not(self):
-        self.kill_at_random_times(self.assert_same_training, {WRITING: 2})
+        self.kill_at_random_times({WRITING: 2})
 
 
 if __name__ == "__main__":
