@@ -33,6 +33,14 @@ def processes_with(program, word):
     return found
 
 
+def wait_for_orphans(program, word):
+    """Ranks without their mpirun end by themselves, a little later.  Returns those that do not."""
+    end = time.monotonic() + 60
+    while processes_with(program, word) and time.monotonic() < end:
+        time.sleep(0.01)
+    return processes_with(program, word)
+
+
 class KillCase(unittest.TestCase):
     """Tests of one program, on one campaign file."""
 
@@ -74,10 +82,7 @@ class KillCase(unittest.TestCase):
             except ProcessLookupError:
                 pass
         process.communicate(timeout=60)
-        end = time.monotonic() + 60
-        while processes_with(self.program, str(campaign)) and time.monotonic() < end:
-            time.sleep(0.01)  # ranks without their mpirun
-        self.assertEqual(processes_with(self.program, str(campaign)), [], "ranks outlive their mpirun")
+        self.assertEqual(wait_for_orphans(self.program, str(campaign)), [], "ranks outlive their mpirun")
         return victim
 
     def look(self, campaign):

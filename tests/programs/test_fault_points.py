@@ -21,6 +21,7 @@ import unittest
 
 from campaign_products import differences, faults
 from faults import WRITES, calls_of, one_of_each_kind, run
+from kills import wait_for_orphans
 from run_program import complaints
 from tiny_campaign import IO, command
 
@@ -62,7 +63,7 @@ class FaultPoints(unittest.TestCase):
             cls.before[stage] = cls.copy(whole)
             done, cls.calls[stage] = calls_of(program, whole, options)
             assert done.returncode == 0, done.stderr
-            cls.after[stage] = cls.copy(whole)
+            cls.after[stage, 1] = cls.copy(whole)
 
     @classmethod
     def tearDownClass(cls):
@@ -77,12 +78,12 @@ class FaultPoints(unittest.TestCase):
         shutil.copytree(campaign, copy, copy_function=os.link)
         return copy
 
-    def assert_goes_on(self, stage, campaign, what):
-        """What bears a final name is whole, and a run that nothing disturbs makes the rest."""
+    def assert_goes_on(self, stage, ranks, campaign, what):
+        """What bears a final name is whole, and a run on as many ranks that nothing disturbs makes the rest."""
         self.assertEqual(faults(campaign), {}, what)
-        done = run(STAGES[stage][0], campaign, STAGES[stage][1])
+        done = run(STAGES[stage][0], campaign, STAGES[stage][1], ranks)
         self.assertEqual(done.returncode, 0, f"{what}: {done.stderr}")
-        self.assertEqual(differences(campaign, self.after[stage]), [], what)
+        self.assertEqual(differences(campaign, self.after[stage, ranks]), [], what)
         left = [str(path) for path in campaign.rglob("*") if path.suffix in (".part", ".lock")]
         self.assertEqual(left, [], what)
 
@@ -93,18 +94,19 @@ class FaultPoints(unittest.TestCase):
         done = run(STAGES[stage][0], campaign, STAGES[stage][1], ranks, fault=fault, **where)
         if fault in ("kill", "half", "job"):
             met = done.returncode != 0
+            self.assertEqual(wait_for_orphans(STAGES[stage][0], str(campaign)), [], what)
             self.assertIn(done.returncode, (-9, 137, 0) if ranks > 1 else (-9,), f"{what}: {done.stderr}")
         else:
-            met = self.assert_told(done, campaign, stage, what)
-        self.assert_goes_on(stage, campaign, what)
+            met = self.assert_told(done, campaign, self.after[stage, ranks], what)
+        self.assert_goes_on(stage, ranks, campaign, what)
         shutil.rmtree(campaign)
         return met
 
-    def assert_told(self, done, campaign, stage, what):
+    def assert_told(self, done, campaign, whole, what):
         """A disk that cannot be written ends the run with its code and the name of a file, and nothing of it is left; or it
         was no matter."""
         if done.returncode == 0:
-            found = [name for name in differences(campaign, self.after[stage]) if "/parts/" not in name]
+            found = [name for name in differences(campaign, whole) if "/parts/" not in name]
             self.assertEqual(found, [], what)  # but for blocks that could not be removed, which the next run does
             return False
         self.assertEqual(done.returncode, IO, f"{what}: {done.stderr}")
@@ -181,7 +183,8 @@ class FaultPoints(unittest.TestCase):
         tasks = []
         for stage, (program, options) in STAGES.items():
             rank = self.numbers.randrange(2)
-            done, calls = calls_of(program, self.copy(self.before[stage]), options, 2, rank)
+            self.after[stage, 2] = self.copy(self.before[stage])
+            done, calls = calls_of(program, self.after[stage, 2], options, 2, rank)
             self.assertEqual(done.returncode, 0, done.stderr)
             for call in self.numbers.sample(calls, min(len(calls), 40 if ALL else 2)):
                 fault = self.numbers.choice(("kill", "job", "full"))
