@@ -128,8 +128,11 @@ class FaultPoints(unittest.TestCase):
         seconds = time.monotonic() - begin
         print(f"{len(tasks)} disturbed runs in {seconds:.0f} s: {dict(sorted(met.items()))}", flush=True)
 
-    def points(self, stage):
-        return self.calls[stage] if ALL else one_of_each_kind(self.calls[stage], self.numbers)
+    def points(self, stage, share=1.0):
+        """Calls of a stage; where not all are taken, one of each kind, of a share of the kinds."""
+        if ALL:
+            return self.calls[stage]
+        return [call for call in one_of_each_kind(self.calls[stage], self.numbers) if self.numbers.random() < share]
 
     def test_every_call_is_seen_that_strace_sees(self):
         if not shutil.which("strace"):
@@ -167,16 +170,15 @@ class FaultPoints(unittest.TestCase):
         self.walk(tasks)
 
     def test_a_disk_that_is_full_from_any_call_on_ends_the_run_with_74(self):
-        tasks = [(stage, 1, "full", {"at": call.number}) for stage in STAGES for call in self.points(stage)]
+        tasks = [(stage, 1, "full", {"at": call.number}) for stage in STAGES for call in self.points(stage, 0.5)]
         self.walk(tasks)
 
     def test_a_call_that_fails_once_ends_the_run_with_74_or_is_no_matter(self):
         tasks = []
         for stage in STAGES:
-            for call in self.points(stage):
-                if ALL or self.numbers.random() < 0.3:
-                    fault = self.numbers.choice(("io", "readonly", "denied"))
-                    tasks.append((stage, 1, fault, {"at": call.number}))
+            for call in self.points(stage, 0.2):
+                fault = self.numbers.choice(("io", "readonly", "denied"))
+                tasks.append((stage, 1, fault, {"at": call.number}))
         self.walk(tasks)
 
     def test_of_two_ranks_one_or_the_whole_job_is_killed_at_a_call(self):
