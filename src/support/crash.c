@@ -31,9 +31,14 @@ void crash_end(void)
   depth--;
 }
 
-static void say(const char *text)
+/* In one piece, so that other ranks' words do not come between. */
+static void say_damaged(const char *path)
 {
-  if (write(STDERR_FILENO, text, strlen(text)) < 0) return; /* whom to tell? */
+  static char line[NAME_SIZE + PETSC_MAX_PATH_LEN + 64];
+  const char *const words[] = {program, ": ", path, ": is damaged: HDF5 crashes when it reads it\n"};
+
+  for (size_t i = 0; i < sizeof words / sizeof *words; i++) strncat(line, words[i], sizeof line - strlen(line) - 1);
+  if (write(STDERR_FILENO, line, strlen(line)) < 0) return; /* whom to tell? */
 }
 
 /* Not while HDF5 was at a file: a crash stays one, of the instruction that is made again, or of the signal sent. */
@@ -54,10 +59,7 @@ static void refuse_file(int number, siginfo_t *info, void *context)
     let_it_crash(number, info);
     return;
   }
-  say(program);
-  say(": ");
-  say(blamed[innermost]);
-  say(": is damaged: HDF5 crashes when it reads it\n");
+  say_damaged(blamed[innermost]);
   _exit(error_exit_code((PetscErrorCode)NEPHRITE_ERR_INPUT));
 }
 
