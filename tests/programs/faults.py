@@ -32,14 +32,16 @@ def run(program, campaign, options={}, ranks=1, folder=None, **faults):
     settings = {"LD_PRELOAD": str(INTERPOSER), "NEPHRITE_FAULT_BELOW": str(campaign)} if faults else {}
     for name, value in faults.items():
         settings["NEPHRITE_FAULT" + ("" if name == "fault" else f"_{name.upper()}")] = str(value)
-    return subprocess.run(
-        command(program, campaign, options, ranks),
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        cwd=folder,
-        env={**os.environ, "OMPI_MCA_ess_singleton_isolated": "1", **settings},  # a rank alone needs no daemon
-    )
+    settings["OMPI_MCA_ess_singleton_isolated"] = "1"  # a rank alone needs no daemon,
+    with tempfile.TemporaryDirectory(prefix="nephrite-mpi-") as own:  # but takes the files of others for its own
+        return subprocess.run(
+            command(program, campaign, options, ranks),
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            cwd=folder,
+            env={**os.environ, "OMPI_MCA_orte_tmpdir_base": own, **settings},
+        )
 
 
 def calls_of(program, campaign, options={}, ranks=1, rank=0):
