@@ -111,7 +111,7 @@ class Export(WeightsCase):
         self.assertEqual(self.export(self.source, again).returncode, 0)
         self.assertEqual(again.read_bytes(), self.exported.read_bytes())
 
-    def test_of_a_campaign_the_best_sound_checkpoint_is_taken(self):
+    def test_of_a_campaign_the_best_checkpoint_is_taken_and_no_other_for_it(self):
         campaign, output = self.new_campaign("best"), self.root / "best.h5"
         options = {"train_learning_rate": 0.02, "train_schedule": "constant", "train_validate_every": 1}
         self.assertEnds(self.train(campaign, {**options, "train_checkpoint_every": 20, "train_keep": 1}), 0)
@@ -122,11 +122,13 @@ class Export(WeightsCase):
         with h5py.File(output) as file, h5py.File(best) as checkpoint:
             self.assertEqual(file.attrs["step"], checkpoint["step"][()])
         self.flip_byte(best)
+        self.assertRefused(self.export(campaign, output, "--force"), INPUT, best.name)
+        best.unlink()
         done = self.export(campaign, output, "--force")
         self.assertIn(f"of {self.checkpoint(campaign, 20)}", done.stdout)
         self.flip_byte(self.checkpoint(campaign, 20))
         done = self.export(campaign, output, "--force")
-        self.assertRefused(done, INPUT, "none of the 2 checkpoints", "is sound")
+        self.assertRefused(done, INPUT, self.checkpoint(campaign, 20).name)
         self.assertTrue(output.exists())
 
     def test_tools_inspect_says_whether_a_file_of_weights_is_whole(self):

@@ -57,33 +57,29 @@ def fault_of(path):
 
 
 def best_step(path):
-    """The step of the best validation that a checkpoint knows of; None if it knows of none or cannot be read."""
-    try:
-        with h5py.File(path, "r") as file:
-            fault = kind_fault(path, file)
-            theta, step = file["history/validation/theta"][:], file["history/validation/step"][:]
-    except products.DAMAGE:
-        return None
-    return int(step[np.argmin(theta)]) if not fault and len(theta) else None
+    """The step of the best validation that a sound checkpoint knows of; None if it knows of none."""
+    with h5py.File(path, "r") as file:
+        theta, step = file["history/validation/theta"][:], file["history/validation/step"][:]
+    return int(step[np.argmin(theta)]) if len(theta) else None
+
+
+def sound(path):
+    """The path of a checkpoint that is whole."""
+    fault = fault_of(path)
+    if fault is not None:
+        raise Refused(INPUT, f"{path}: {fault}")
+    return path
 
 
 def best_of(directory):
-    """The checkpoint that model_load() takes: the newest sound one knows which one is the best."""
+    """The checkpoint that model_load() takes: the newest one knows which one is the best; if that was removed, itself."""
     folder = directory / "checkpoints"
     found = [(re.fullmatch(r"step-(\d+)\.h5", path.name), path) for path in folder.glob("step-*.h5")]
     steps = {int(match[1]): path for match, path in found if match}
     if not steps:
         raise Refused(INPUT, f"{folder} holds no checkpoint step-*.h5; nephrite-train makes them")
-    why = None
-    for newest in sorted(steps, reverse=True):
-        for step in (best_step(steps[newest]), newest):
-            if step not in steps:
-                continue
-            fault = fault_of(steps[step])
-            if fault is None:
-                return steps[step]
-            why = f"{steps[step].name}: {fault}"
-    raise Refused(INPUT, f"none of the {len(steps)} checkpoints in {folder} is sound: {why}")
+    newest = sound(steps[max(steps)])
+    return sound(steps.get(best_step(newest), newest))
 
 
 def checkpoint_of(source):
@@ -91,10 +87,7 @@ def checkpoint_of(source):
         return best_of(source)
     if not source.exists():
         raise Refused(INPUT, f"{source}: there is no such file")
-    fault = fault_of(source)
-    if fault is not None:
-        raise Refused(INPUT, f"{source}: {fault}")
-    return source
+    return sound(source)
 
 
 # ---- writing ----
