@@ -486,6 +486,7 @@ typedef struct {
   PetscInt number, count; /**< share number of count, from 1; count 1: all of it */
 } StageShare;
 int64_t stage_share_of(StageShare share, int64_t units); /**< How many of so many units it has. */
+int64_t stage_share_unit(StageShare share, int64_t index); /**< Which unit is its \p index-th, from 0. */
 
 /** A lock on a stage of a campaign or a share of it: a file with host, process and job id.  Another share of the same
  * count is free beside it, and nothing else of the stage.  With the first lock of a run begins the status of its stage,

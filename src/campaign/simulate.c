@@ -90,7 +90,7 @@ static PetscErrorCode find_part(MPI_Comm comm, const ShardMaker *maker, const Op
   PetscCallMPI(MPI_Comm_rank(comm, &rank));
   PetscCallMPI(MPI_Comm_size(comm, &size));
   for (PetscInt i = rank;; i += size) {
-    const PetscInt shard = maker->share.number - 1 + i * maker->share.count;
+    const PetscInt shard = (PetscInt)stage_share_unit(maker->share, i);
     PetscBool done = PETSC_FALSE;
 
     if (shard >= maker->layout->shards) break;

@@ -28,7 +28,7 @@ static PetscErrorCode find_part(MPI_Comm comm, Worker *w, int64_t count, int *th
   PetscCallMPI(MPI_Comm_rank(comm, &rank));
   PetscCallMPI(MPI_Comm_size(comm, &size));
   for (int64_t i = rank; i < count; i += size) {
-    const int64_t observation = w->share.number - 1 + i * w->share.count;
+    const int64_t observation = stage_share_unit(w->share, i);
     PetscBool done;
 
     PetscCheck(!interrupt_seen(), PETSC_COMM_SELF, NEPHRITE_ERR_INTERRUPTED,
@@ -50,7 +50,7 @@ static PetscErrorCode list_observations(MPI_Comm comm, Worker *w, int64_t count,
   PetscErrorCode error = group_agree(comm, find_part(comm, w, count, there));
   if (!error) PetscCallMPI(MPI_Allreduce(MPI_IN_PLACE, there, (PetscMPIInt)count, MPI_INT, MPI_MAX, comm));
   for (int64_t i = 0; i < count && !error; i++)
-    if (!there[i]) todo->observation[todo->observations++] = w->share.number - 1 + i * w->share.count;
+    if (!there[i]) todo->observation[todo->observations++] = stage_share_unit(w->share, i);
   PetscCall(PetscFree(there));
   PetscFunctionReturn(error);
 }

@@ -144,6 +144,11 @@ int64_t stage_share_of(StageShare share, int64_t units)
   return (units + share.count - share.number) / share.count;
 }
 
+int64_t stage_share_unit(StageShare share, int64_t index)
+{
+  return share.number - 1 + index * share.count;
+}
+
 /* Is this the name of a lock of the same stage that excludes ours, though it is another file? */
 static PetscBool excludes(const char *name, const char *stage, StageShare share)
 {

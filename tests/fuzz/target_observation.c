@@ -5,17 +5,13 @@
 
 enum { OF_CONVERGENCE = 2, NOISE_RANGE = 4 };
 
-static char copy[1][PETSC_MAX_PATH_LEN];
+static char copy[PETSC_MAX_PATH_LEN];
 static Tree *tree;
 
 PetscErrorCode fuzz_prepare(const Fuzz *fuzz)
 {
-  char from[1][PETSC_MAX_PATH_LEN];
-
   PetscFunctionBeginUser;
-  fuzz_path(from[0], fuzz->seeds, "observation.h5");
-  fuzz_path(copy[0], fuzz->scratch, "observation.h5");
-  PetscCall(tree_create(1, from, copy, &tree));
+  PetscCall(tree_of_seed(fuzz, "observation.h5", copy, &tree));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -26,6 +22,6 @@ void fuzz_read(const Fuzz *fuzz, const uint8_t *bytes, size_t size)
 
   if (flags & OF_CONVERGENCE) survey.observation = OBSERVATION_CONVERGENCE;
   if (flags & NOISE_RANGE) survey.noise_range[0] = 0.5, survey.noise_range[1] = 2;
-  if (tree_edit(tree, bytes, size)) fuzz_finding("%s", error_message());
-  read_observation(fuzz, &survey, copy[0]);
+  tree_edit(tree, bytes, size);
+  read_observation(fuzz, &survey, copy);
 }

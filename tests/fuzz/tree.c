@@ -74,6 +74,18 @@ PetscErrorCode tree_create(int count, char (*from)[PETSC_MAX_PATH_LEN], char (*t
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
+PetscErrorCode tree_of_seed(const Fuzz *fuzz, const char *name, char to[PETSC_MAX_PATH_LEN], Tree **tree)
+{
+  char paths[2][PETSC_MAX_PATH_LEN];
+
+  PetscFunctionBeginUser;
+  fuzz_path(paths[0], fuzz->seeds, name);
+  fuzz_path(paths[1], fuzz->scratch, name);
+  PetscCall(PetscStrncpy(to, paths[1], PETSC_MAX_PATH_LEN));
+  PetscCall(tree_create(1, &paths[0], &paths[1], tree));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
 /* ---- all of it ---- */
 
 /* An object goes by a number that is its name's, so that inputs keep their meaning when files get more datasets:
@@ -212,7 +224,7 @@ void tree_spoil(Tree *tree, int file)
   tree->file[file].sound = PETSC_FALSE;
 }
 
-PetscErrorCode tree_edit(Tree *tree, const uint8_t *bytes, size_t size)
+static PetscErrorCode edit_files(Tree *tree, const uint8_t *bytes, size_t size)
 {
   const size_t records = size ? PetscMin((size - 1) / TREE_RECORD, TREE_MOST_RECORDS) : 0;
 
@@ -221,4 +233,9 @@ PetscErrorCode tree_edit(Tree *tree, const uint8_t *bytes, size_t size)
   for (int i = 0; i < tree->files; i++) PetscCall(edit_file(tree, i, bytes + 1, records, size ? bytes[0] : 0));
   H5Eclear2(H5E_DEFAULT);
   PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+void tree_edit(Tree *tree, const uint8_t *bytes, size_t size)
+{
+  if (edit_files(tree, bytes, size)) fuzz_finding("%s", error_message());
 }

@@ -17,8 +17,10 @@ typedef struct Tree Tree;
 /** \param from [count] sound files, read once  \param to [count] where edited copies will be
  * \param[out] tree  lives as long as the process */
 PetscErrorCode tree_create(int count, char (*from)[PETSC_MAX_PATH_LEN], char (*to)[PETSC_MAX_PATH_LEN], Tree **tree);
-/** Make the copies: sound, but for the edits of this input. */
-PetscErrorCode tree_edit(Tree *tree, const uint8_t *bytes, size_t size);
+/** The same of one of the seeds.  \param[out] to  its copy, of the same name */
+PetscErrorCode tree_of_seed(const Fuzz *fuzz, const char *name, char to[PETSC_MAX_PATH_LEN], Tree **tree);
+/** Make the copies: sound, but for the edits of this input.  That it cannot is a finding. */
+void tree_edit(Tree *tree, const uint8_t *bytes, size_t size);
 /** Copy \p file was changed by other hands: the next tree_edit() makes it anew. */
 void tree_spoil(Tree *tree, int file);
 /** Make the digest of a dataset right.  \param file  open for writing */

@@ -8,7 +8,8 @@ import sys
 import h5py
 import numpy as np
 
-SOURCE = pathlib.Path(os.environ.get("NEPHRITE_SOURCE", pathlib.Path(__file__).resolve().parents[2]))
+from tiny_campaign import SOURCE
+
 sys.path.insert(0, str(SOURCE / "tools"))
 
 from nephrite_tools.inspect import faults_of  # noqa: E402

@@ -12,7 +12,7 @@ import time
 import unittest
 
 from campaign_products import differences
-from tiny_campaign import command
+from tiny_campaign import command, seed_of_test
 
 KILLS = int(os.environ.get("NEPHRITE_TEST_KILLS", 20))  # in each test; 70 make more than 200 of each program
 RANKS = 2
@@ -100,9 +100,7 @@ class KillCase(unittest.TestCase):
     def kill_at_random_times(self, wanted={}, kills=KILLS):
         """Kill runs until there have been so many kills, and so many in each that `wanted` names of what fell_in() does;
         some campaigns are finished in between, and each is held to the undisturbed one."""
-        seed = int(os.environ.get("NEPHRITE_TEST_SEED", time.time_ns() % 1_000_000))
-        print(f"NEPHRITE_TEST_SEED={seed} repeats this run", flush=True)
-        numbers = random.Random(seed)
+        numbers = random.Random(seed_of_test())
         whole = self.root / "whole"
         self.prepare(whole)
         begin = time.monotonic()

@@ -10,12 +10,9 @@ import concurrent.futures
 import dataclasses
 import functools
 import os
-import pathlib
 import random
 import shutil
 import subprocess
-import tempfile
-import threading
 import time
 import unittest
 
@@ -23,31 +20,11 @@ import h5py
 import numpy as np
 
 from campaign_products import SOURCE, differences
-from faults import calls_of, run
+from faults import STAGES, WORKERS, FaultCase, calls_of, run
 from run_program import complaints
 from tiny_campaign import INPUT
 
 TIMES = int(os.environ.get("NEPHRITE_TEST_CORRUPTIONS", 12))
-WORKERS = 2
-CONFIG = """
-seed: 3
-survey: {map_size: 8, field_of_view: 2, bins: 2}
-prior: {Omega_b: 'fixed:0.05', h: 'fixed:0.67', n_s: 'fixed:0.96', w_0: 'fixed:-1'}
-simulate: {realisations: 12, shard_size: 4}
-network: {depth: 2, width: 16, heads: 2, patch: 4, cosmology_tokens: 2, bottleneck: 8, time_frequencies: 16,
-          conditioning: channels, dropout: 0}
-train: {steps: 3, batch: 2, micro_batch: 2, held_out: 6, validations: 2, validate_every: 3, checkpoint_every: 1, keep: 2}
-infer: {observations: 2, draws: 4, batch: 2, evaluations: 4, keep_maps: 2, checkpoint_minutes: 0, chains: 1, warmup: 4, thinning: 1}
-calibrate: {centres: 2, bootstraps: 20, levels: 5}
-"""
-HMC = {"infer_method": "hmc", "infer_observations": 1, "infer_draws": 2}
-STAGES = [
-    ("nephrite-simulate", {}),
-    ("nephrite-train", {}),
-    ("nephrite-infer", {}),
-    ("nephrite-infer", {"task": "coverage"}),
-    ("nephrite-infer", HMC),
-]
 
 
 @dataclasses.dataclass
@@ -73,7 +50,7 @@ DRAW, COVER = Reader("nephrite-infer"), Reader("nephrite-infer", {"task": "cover
 DRAW_ANEW = Reader("nephrite-infer", without=("posterior",))
 CALIBRATE = Reader("nephrite-infer", {"task": "coverage"}, ("calibration.h5",))
 JOIN = Reader("nephrite-infer", {"task": "coverage"}, ("coverage/observation-00001.h5",))
-CHAIN = Reader("nephrite-infer", HMC, ("posterior-hmc/observation-00000.h5",))
+CHAIN = Reader(*STAGES["hmc"], ("posterior-hmc/observation-00000.h5",))
 TABLE = {"survey_shift_table": "given/shift.h5"}
 KINDS = {
     "shard": Kind("sims/shard-00001.h5", [SIMULATE, TRAIN_ANEW], ("sims/shard-00002.h5",)),
@@ -152,23 +129,17 @@ def swap_chunks(data, numbers, path):
 DAMAGES = [flip] * 8 + [truncate] * 3 + [overwrite] * 4 + [move] * 2 + [append] + [swap_chunks] * 2
 
 
-class Corruption(unittest.TestCase):
+class Corruption(FaultCase):
+    bins = keep_maps = 2
+
     @classmethod
     def setUpClass(cls):
-        cls.root = pathlib.Path(os.path.realpath(tempfile.mkdtemp(prefix="nephrite-corruption-")))
-        (cls.root / "tiny.yaml").write_text(CONFIG)
-        cls.seed = int(os.environ.get("NEPHRITE_TEST_SEED", time.time_ns() % 1_000_000))
-        print(f"NEPHRITE_TEST_SEED={cls.seed} repeats this run", flush=True)
-        cls.made, cls.lock = 0, threading.Lock()
+        super().setUpClass()
         cls.whole = cls.campaign_of("whole", {})
         cls.strangers = [
             cls.campaign_of("reseeded", {"seed": 4}),
             cls.campaign_of("other", {"prior_sigma_8": "uniform:0.6,1"}),
         ]
-
-    @classmethod
-    def tearDownClass(cls):
-        shutil.rmtree(cls.root)
 
     @classmethod
     def run_in(cls, campaign, reader, **faults):
@@ -179,7 +150,7 @@ class Corruption(unittest.TestCase):
     def campaign_of(cls, name, options):
         campaign = cls.root / name
         (campaign / "given").mkdir(parents=True)
-        for program, more in STAGES:
+        for program, more in STAGES.values():
             done = run(program, campaign, {**options, **more})
             assert done.returncode == 0, done.stderr
         cls.give(campaign)
@@ -219,14 +190,6 @@ class Corruption(unittest.TestCase):
         run(reader.program, campaign, options, fault="kill", at=at)
         (campaign / before).with_name(product.name + ".part").unlink(missing_ok=True)
         product.write_bytes(kept)
-
-    def copy(self, campaign):
-        """By links: no program changes a file, but puts another in its place."""
-        with self.lock:
-            type(self).made += 1
-            copy = self.root / f"campaign-{self.made}"
-        shutil.copytree(campaign, copy, copy_function=os.link)
-        return copy
 
     def prepared(self, reader):
         campaign = self.copy(self.whole)

@@ -9,54 +9,30 @@ One call of each kind is taken, or with NEPHRITE_TEST_FAULTS=all every one: of f
 import collections
 import concurrent.futures
 import os
-import pathlib
 import random
 import re
 import shutil
 import subprocess
-import tempfile
-import threading
 import time
 import unittest
 
 from campaign_products import differences, faults
-from faults import WRITES, calls_of, one_of_each_kind, run
+from faults import STAGES, WORKERS, WRITES, FaultCase, calls_of, one_of_each_kind, run
 from kills import wait_for_orphans
 from run_program import complaints
 from tiny_campaign import IO, command
 
 ALL = os.environ.get("NEPHRITE_TEST_FAULTS") == "all"
-WORKERS = 2
-CONFIG = """
-seed: 3
-survey: {map_size: 8, field_of_view: 2, bins: 1}
-prior: {Omega_b: 'fixed:0.05', h: 'fixed:0.67', n_s: 'fixed:0.96', w_0: 'fixed:-1'}
-simulate: {realisations: 12, shard_size: 4}
-network: {depth: 2, width: 16, heads: 2, patch: 4, cosmology_tokens: 2, bottleneck: 8, time_frequencies: 16,
-          conditioning: channels, dropout: 0}
-train: {steps: 3, batch: 2, micro_batch: 2, held_out: 6, validations: 2, validate_every: 3, checkpoint_every: 1, keep: 2}
-infer: {observations: 2, draws: 4, batch: 2, evaluations: 4, keep_maps: 1, checkpoint_minutes: 0, chains: 1, warmup: 4, thinning: 1}
-calibrate: {centres: 2, bootstraps: 20, levels: 5}
-"""
-STAGES = {  # each on what those before have made
-    "simulate": ("nephrite-simulate", {}),
-    "train": ("nephrite-train", {}),
-    "posterior": ("nephrite-infer", {}),
-    "coverage": ("nephrite-infer", {"task": "coverage"}),
-    "hmc": ("nephrite-infer", {"infer_method": "hmc", "infer_observations": 1, "infer_draws": 2}),
-}
 
 
-class FaultPoints(unittest.TestCase):
+class FaultPoints(FaultCase):
+    bins = keep_maps = 1
+
     @classmethod
     def setUpClass(cls):
-        cls.root = pathlib.Path(os.path.realpath(tempfile.mkdtemp(prefix="nephrite-fault-points-")))
-        (cls.root / "tiny.yaml").write_text(CONFIG)
-        seed = int(os.environ.get("NEPHRITE_TEST_SEED", time.time_ns() % 1_000_000))
-        print(f"NEPHRITE_TEST_SEED={seed} repeats this run", flush=True)
-        cls.numbers = random.Random(seed)
+        super().setUpClass()
+        cls.numbers = random.Random(cls.seed)
         cls.before, cls.after, cls.calls = {}, {}, {}
-        cls.made, cls.lock = 0, threading.Lock()
         whole = cls.root / "whole"
         whole.mkdir()
         for stage, (program, options) in STAGES.items():
@@ -64,19 +40,6 @@ class FaultPoints(unittest.TestCase):
             done, cls.calls[stage] = calls_of(program, whole, options)
             assert done.returncode == 0, done.stderr
             cls.after[stage, 1] = cls.copy(whole)
-
-    @classmethod
-    def tearDownClass(cls):
-        shutil.rmtree(cls.root)
-
-    @classmethod
-    def copy(cls, campaign):
-        """By links: no program changes a file, but puts another in its place."""
-        with cls.lock:
-            cls.made += 1
-            copy = cls.root / f"campaign-{cls.made}"
-        shutil.copytree(campaign, copy, copy_function=os.link)
-        return copy
 
     def assert_goes_on(self, stage, ranks, campaign, what):
         """What bears a final name is whole, and a run on as many ranks that nothing disturbs makes the rest."""

@@ -9,8 +9,8 @@ import sys
 import tempfile
 import unittest
 
-SOURCE = pathlib.Path(os.environ.get("NEPHRITE_SOURCE", pathlib.Path(__file__).resolve().parents[2]))
-BUILD = pathlib.Path(os.environ.get("NEPHRITE_BUILD", SOURCE / "build"))
+from tiny_campaign import BUILD, SOURCE
+
 FUZZ = SOURCE / "tests/fuzz"
 
 

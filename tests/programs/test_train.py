@@ -121,13 +121,15 @@ class TrainTest(TrainCase):
         self.assertEnds(run, 0)
         with open(log) as file:
             rows = [row for row in csv.DictReader(file) if float(row["Time"]) > 0]
-        flops = {row["Event Name"]: float(row["FLOP"]) for row in rows if row["Stage Name"] == "Training"}
+        flops_in = {(row["Stage Name"], row["Event Name"]): float(row["FLOP"]) for row in rows}
+        flops = {event: count for (stage, event), count in flops_in.items() if stage == "Training"}
         stage_of = {row["Event Name"]: row["Stage Name"] for row in rows if row["Event Name"] != "summary"}
         self.assertAlmostEqual(flops["train forward"] / (4 * 6 * per_sample), 1, delta=0.01)
         self.assertAlmostEqual(flops["train backward"] / flops["train forward"], 2, delta=2e-5)  # 6 digits
         for part in ("train optimiser", "train objective"):
             self.assertGreater(flops[part], 0, part)
         self.assertEqual(stage_of["train validation"], "Validation")
+        self.assertGreater(flops_in["Validation", "train validation"], 0)
         self.assertEqual(stage_of["train checkpoint"], "Checkpoint")
         shares = re.search(r"network of rank 0: (.*)", run.out)[1]
         self.assertAlmostEqual(sum(map(float, re.findall(r"([\d.]+)%", shares))), 100, delta=0.5)

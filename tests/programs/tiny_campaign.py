@@ -3,10 +3,18 @@
 import os
 import pathlib
 import subprocess
+import time
 
 SOURCE = pathlib.Path(os.environ.get("NEPHRITE_SOURCE", pathlib.Path(__file__).resolve().parents[2]))
 BUILD = pathlib.Path(os.environ.get("NEPHRITE_BUILD", SOURCE / "build"))
 USAGE, INPUT, INTERNAL, IO, INTERRUPTED = 64, 65, 70, 74, 75
+
+
+def seed_of_test():
+    """Of what a test takes at random: another one in each run, but for one that is asked for."""
+    seed = int(os.environ.get("NEPHRITE_TEST_SEED", time.time_ns() % 1_000_000))
+    print(f"NEPHRITE_TEST_SEED={seed} repeats this run", flush=True)
+    return seed
 
 
 class Run:
