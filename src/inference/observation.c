@@ -6,6 +6,9 @@
 
 /* Beyond this a model was not trained with such noise: its draws would have the wrong width. */
 static const double noise_tolerance = 0.01;
+/* No lensing and no noise makes a shear or a convergence beyond so much and so many standard deviations of its noise:
+ * the file is damaged, or in other units. */
+static const double most_signal = 10, most_noise = 100;
 /* Of the pixel's side. */
 static const double pixel_tolerance = 1e-3;
 
@@ -90,6 +93,13 @@ static PetscErrorCode check_values(const Reading *r, const char *dataset, size_t
     PetscCheck(isfinite(*value), PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
                "%s: %s is %.6g in bin %zu, component %zu, at y %zu, x %zu; it must be finite wherever mask is 1",
                r->path, dataset, (double)*value, plane / components, plane % components, pixel / nx, pixel % nx);
+    const double most = most_signal + most_noise * shape_noise_std(r->noise, (PetscInt)(plane / components), pixel);
+
+    PetscCheck(
+        fabs((double)*value) <= most, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
+        "%s: %s is %.6g in bin %zu, component %zu, at y %zu, x %zu; no sky and no noise makes more than %.6g: the "
+        "file is damaged or in other units",
+        r->path, dataset, (double)*value, plane / components, plane % components, pixel / nx, pixel % nx, most);
   }
   PetscFunctionReturn(PETSC_SUCCESS);
 }

@@ -188,6 +188,28 @@ static void values_that_are_not_finite_are_refused_with_their_place(void **state
   assert_refused(&file, "convergence is nan in bin 1, component 0, at y 1, x 2");
 }
 
+static void values_that_nothing_makes_are_refused_with_their_place(void **state)
+{
+  UserFile file = good_file(OBSERVATION_SHEAR);
+  const SurveyConfig survey = survey_of(OBSERVATION_SHEAR);
+  Observation *o = NULL;
+  ShapeNoise *noise = NULL;
+
+  (void)state;
+  assert_ok(shape_noise_create(&survey, &noise));
+  const double most = 10 + 100 * shape_noise_std(noise, 1, NX + 2);
+  assert_ok(shape_noise_destroy(&noise));
+
+  file.bad_value = 1e19F;
+  assert_refused(&file, "shear is 1e+19 in bin 1, component 1, at y 1, x 2; no sky and no noise makes more than");
+  file.bad_value = (float)(-1.001 * most);
+  assert_refused(&file, "no sky and no noise makes more");
+  file.bad_value = (float)(0.999 * most);
+  assert_ok(read_user_file(&file, &survey, &o));
+  assert_ok(observation_destroy(&o));
+  remove(path());
+}
+
 static void another_size_is_refused_saying_what_fits(void **state)
 {
   UserFile file = good_file(OBSERVATION_SHEAR);
@@ -455,6 +477,7 @@ NEPHRITE_TEST_MAIN(cmocka_unit_test(a_good_file_is_read_as_it_is),
                    cmocka_unit_test(noise_may_be_a_map_and_truth_may_be_told),
                    cmocka_unit_test(masked_pixels_are_not_looked_at_and_become_zero),
                    cmocka_unit_test(values_that_are_not_finite_are_refused_with_their_place),
+                   cmocka_unit_test(values_that_nothing_makes_are_refused_with_their_place),
                    cmocka_unit_test(another_size_is_refused_saying_what_fits),
                    cmocka_unit_test(another_pixel_scale_is_refused_saying_what_fits),
                    cmocka_unit_test(another_kind_is_refused_saying_what_fits),
