@@ -21,6 +21,8 @@ typedef float Scalar;
 typedef enum { CONDITIONING_TOKENS, CONDITIONING_CHANNELS } Conditioning;
 /** What the heads say: the clean data, or what is left of them by the best linear guess from the noisy data alone. */
 typedef enum { OUTPUT_CLEAN, OUTPUT_RESIDUAL } NetworkOutput;
+/** How noise becomes map and parameters: both in one flow, or first the parameters and then, given these, the map. */
+typedef enum { FLOW_JOINT, FLOW_PARAMETERS_FIRST } NetworkFlow;
 
 /** The `network` section of a campaign file. */
 typedef struct {
@@ -30,6 +32,7 @@ typedef struct {
   PetscInt dropout_first, dropout_last; /**< blocks with dropout; -1: those of the middle half */
   int conditioning; /**< ::Conditioning */
   int output; /**< ::NetworkOutput */
+  int flow; /**< ::NetworkFlow */
   double rms_epsilon, time_floor, rope_base, time_max_period, dropout;
 } NetworkConfig;
 extern const OptionTable network_options;
@@ -120,7 +123,8 @@ typedef struct {
   const Scalar
       *observation; /* [batch][observation_channels][ny][nx]; NULL: that of the last call, of as many samples */
   const Scalar *spectra; /* [batch][network_spectra_count()] of the observation, and given with it */
-  const Scalar *t; /* [batch] */
+  const Scalar *t; /* [batch] of the map, and of the parameters where these have no time of their own */
+  const Scalar *t_theta; /* [batch] of the parameters; NULL: t.  The time that is embedded is the mean of both */
   const uint64_t *dropout; /* [batch] random index of each sample, for the dropout stream; NULL: no dropout */
   int64_t seed; /* of the dropout stream */
 } NetworkInput;
@@ -136,7 +140,8 @@ typedef PetscErrorCode (*GradientReady)(void *context, size_t offset, size_t cou
 
 /** Gradients of the inputs, where wanted (any may be NULL). */
 typedef struct {
-  Scalar *z, *z_theta, *observation, *t;
+  Scalar *z, *z_theta, *observation;
+  Scalar *t; /**< by the time that is embedded */
 } NetworkInputGradient;
 
 /** Add the gradient of the last forward's loss to network_gradient().

@@ -121,7 +121,7 @@ typedef struct {
   PetscInt global_batch; /**< samples of the whole step, which the gradient is divided by */
   const Scalar *x; /* [batch][bins][ny][nx] */
   const Scalar *theta; /* [batch][parameters] */
-  const Scalar *t; /* [batch] */
+  const Scalar *t, *t_theta; /* [batch], as of ::NetworkInput */
   const Scalar *x_hat; /* [batch][bins][ny][nx] */
   const Scalar *theta_hat; /* [batch][parameters] */
 } ObjectiveBatch;
@@ -135,6 +135,10 @@ PetscErrorCode objective_loss(const NetworkShape *shape, double theta_weight, co
 void objective_mix(size_t count, Scalar t, const Scalar *clean, const Scalar *noise, Scalar *z);
 /** The logit-normal time of a standard normal: sigmoid((normal + mean) scale). */
 double objective_time(double mean, double scale, double normal);
+/** Times of the map and of the parameters, of which one is \p time.  With ::FLOW_PARAMETERS_FIRST samples of even index
+ * are on the way to parameters, with nothing known of the map yet, and those of odd index on the way to a map of known
+ * parameters: in the loss each part counts where it is on its way, and twice, being so in half of the samples. */
+void objective_times(NetworkFlow flow, uint64_t index, double time, Scalar *t, Scalar *t_theta);
 
 /** A trained model for inference: shape, normalisation and averaged weights, from a checkpoint or a file of weights
  * (doc/manual.md, "Weights for other programs"), in which what is not about the network itself may be missing. */

@@ -20,7 +20,8 @@ struct Sampler {
   Scalar *channels, *spectra; /* [batch][channel_size], [batch][spectra_size] */
   Scalar *z; /* [batch][map_size], and behind the maps at hand [batch][parameters] */
   Scalar *work; /* [solver->work] such */
-  Scalar *t; /* [batch] */
+  Scalar *still, *unwanted; /* [batch][map_size + parameters]; of ::FLOW_PARAMETERS_FIRST, see Batch */
+  Scalar *t, *t_theta; /* [batch] */
   PetscLogEvent event; /* an evaluation of the network */
 };
 
@@ -42,8 +43,11 @@ PetscErrorCode sampler_create(const Model *model, PetscInt batch, const SamplerS
   s->spectra_size = (size_t)network_spectra_count(shape);
   s->parameters = shape->parameters;
   const size_t numbers = (size_t)batch * (s->map_size + (size_t)s->parameters);
-  PetscCall(PetscMalloc4((size_t)batch * s->channel_size, &s->channels, batch, &s->t, numbers, &s->z,
+  const size_t aside = shape->config.flow == FLOW_PARAMETERS_FIRST ? numbers : 0;
+  PetscCall(PetscMalloc3((size_t)batch * s->channel_size, &s->channels, numbers, &s->z,
                          solver_of(settings)->work * numbers, &s->work));
+  PetscCall(PetscMalloc2(batch, &s->t, batch, &s->t_theta));
+  PetscCall(PetscCalloc2(aside, &s->still, aside, &s->unwanted));
   PetscCall(PetscMalloc1((size_t)batch * s->spectra_size, &s->spectra));
   PetscCall(conditioner_create(shape, &model->normalisation, &s->conditioner));
   PetscCall(network_create(shape, batch, NETWORK_INFERENCE, &s->network));
@@ -62,7 +66,9 @@ PetscErrorCode sampler_destroy(Sampler **sampler)
   if (!s) PetscFunctionReturn(PETSC_SUCCESS);
   PetscCall(network_destroy(&s->network));
   PetscCall(conditioner_destroy(&s->conditioner));
-  PetscCall(PetscFree4(s->channels, s->t, s->z, s->work));
+  PetscCall(PetscFree3(s->channels, s->z, s->work));
+  PetscCall(PetscFree2(s->t, s->t_theta));
+  PetscCall(PetscFree2(s->still, s->unwanted));
   PetscCall(PetscFree(s->spectra));
   PetscCall(PetscFree(*sampler));
   PetscFunctionReturn(PETSC_SUCCESS);
@@ -75,78 +81,119 @@ int64_t sampler_evaluated(const Sampler *s)
 
 /* ---- the flow of a batch ---- */
 
-/* A batch as its flow sees it: maps [draws][map_size] and behind them parameters [draws][parameters]. */
+/* What a flow moves: all, as maps [draws][map_size] and behind them parameters [draws][parameters], or one of them. */
+typedef enum { MOVE_ALL, MOVE_PARAMETERS, MOVE_MAPS } Moved;
+
+/* A batch as its flow sees it. */
 typedef struct {
   Sampler *sampler;
   PetscInt draws;
-  size_t maps; /* draws map_size */
+  Moved moved;
+  size_t maps, thetas; /* numbers of all draws */
+  PetscInt steps, told; /* of flows before; and of this one */
   const SamplerMonitor *monitor;
 } Batch;
 
-static PetscErrorCode check_finite(const Batch *b, const Scalar *x_hat)
+static PetscErrorCode check_finite(const Batch *b, const Scalar *x_hat, size_t count)
 {
-  const Sampler *s = b->sampler;
   double sum = 0;
 
   PetscFunctionBeginUser;
-  for (size_t i = 0; i < b->maps + (size_t)(b->draws * s->parameters); i++) sum += (double)x_hat[i];
+  for (size_t i = 0; i < count; i++) sum += (double)x_hat[i];
   PetscCheck(isfinite(sum), PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL,
-             "a prediction is not finite: the checkpoint of step %lld has diverged", (long long)s->model->step);
+             "a prediction is not finite: the checkpoint of step %lld has diverged",
+             (long long)b->sampler->model->step);
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
+/* While parameters move there is no map yet, and while maps move parameters stay as they were drawn; what the network
+ * says of what does not move is not wanted. */
 static PetscErrorCode predict(void *context, const Scalar *z, double t, Scalar *x_hat)
 {
   const Batch *b = context;
   Sampler *s = b->sampler;
+  const PetscBool of_maps = b->moved == MOVE_PARAMETERS ? PETSC_FALSE : PETSC_TRUE;
+  const PetscBool of_thetas = b->moved == MOVE_MAPS ? PETSC_FALSE : PETSC_TRUE;
+  const size_t behind = of_maps ? b->maps : 0;
   NetworkInput input = {.batch = b->draws,
-                        .z = z,
-                        .z_theta = z + b->maps,
+                        .z = of_maps ? z : s->still,
+                        .z_theta = of_thetas ? z + behind : s->z + b->maps,
                         .observation = s->shown.channels,
                         .spectra = s->shown.spectra,
-                        .t = s->t};
+                        .t = s->t,
+                        .t_theta = s->t_theta};
 
   PetscFunctionBeginUser;
-  for (PetscInt d = 0; d < b->draws; d++) s->t[d] = (Scalar)t;
+  for (PetscInt d = 0; d < b->draws; d++) {
+    s->t[d] = of_maps ? (Scalar)t : 0;
+    s->t_theta[d] = of_thetas ? (Scalar)t : 1;
+  }
   PetscCall(PetscLogEventBegin(s->event, 0, 0, 0, 0));
-  PetscCall(network_forward(s->network, &input, x_hat, x_hat + b->maps));
+  PetscCall(network_forward(s->network, &input, of_maps ? x_hat : s->unwanted,
+                            of_thetas ? x_hat + behind : s->unwanted + b->maps));
   PetscCall(PetscLogEventEnd(s->event, 0, 0, 0, 0));
   s->shown = (SamplerCondition){0};
   s->evaluations += b->draws;
-  PetscCall(check_finite(b, x_hat));
+  PetscCall(check_finite(b, x_hat, behind + (of_thetas ? b->thetas : 0)));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
 static PetscErrorCode tell(void *context, PetscInt step, const Scalar *z)
 {
-  const Batch *b = context;
+  Batch *b = context;
+  const Scalar *maps = b->moved == MOVE_PARAMETERS ? b->sampler->z : z;
+  const Scalar *thetas = b->moved == MOVE_PARAMETERS ? z
+                         : b->moved == MOVE_MAPS     ? b->sampler->z + b->maps
+                                                     : z + b->maps;
 
   PetscFunctionBeginUser;
-  PetscCall(b->monitor->step_done(b->monitor->context, step, z, z + b->maps));
+  b->told = b->steps + step;
+  PetscCall(b->monitor->step_done(b->monitor->context, b->told, maps, thetas));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* \param[in,out] z  what moves */
+static PetscErrorCode integrate(Batch *batch, Moved moved, Scalar *z)
+{
+  Sampler *const s = batch->sampler;
+  const size_t maps = moved == MOVE_PARAMETERS ? 0 : batch->maps, thetas = moved == MOVE_MAPS ? 0 : batch->thetas;
+  const Flow flow = {.maps = maps,
+                     .count = maps + thetas,
+                     .time_floor = s->model->shape.config.time_floor,
+                     .predict = predict,
+                     .step_done = batch->monitor ? tell : NULL,
+                     .context = batch};
+
+  PetscFunctionBeginUser;
+  batch->moved = moved;
+  batch->steps = batch->told;
+  PetscCall(solver_of(&s->settings)->integrate(&flow, &s->settings, s->work, z));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
 PetscErrorCode sampler_integrate(Sampler *s, const SamplerCondition *condition, PetscInt draws, Scalar *z,
                                  Scalar *z_theta, const SamplerMonitor *monitor)
 {
-  const size_t maps = (size_t)draws * s->map_size, thetas = (size_t)(draws * s->parameters);
-  Batch batch = {s, draws, maps, monitor};
-  const Flow flow = {.maps = maps,
-                     .count = maps + thetas,
-                     .time_floor = s->model->shape.config.time_floor,
-                     .predict = predict,
-                     .step_done = monitor ? tell : NULL,
-                     .context = &batch};
+  Batch batch = {.sampler = s,
+                 .draws = draws,
+                 .maps = (size_t)draws * s->map_size,
+                 .thetas = (size_t)(draws * s->parameters),
+                 .monitor = monitor};
 
   PetscFunctionBeginUser;
   PetscCheck(draws >= 1 && draws <= s->batch, PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL,
              "%" PetscInt_FMT " draws at once; the sampler has room for 1 to %" PetscInt_FMT, draws, s->batch);
-  memcpy(s->z, z, maps * sizeof *z);
-  memcpy(s->z + maps, z_theta, thetas * sizeof *z_theta);
+  memcpy(s->z, z, batch.maps * sizeof *z);
+  memcpy(s->z + batch.maps, z_theta, batch.thetas * sizeof *z_theta);
   s->shown = *condition;
-  PetscCall(solver_of(&s->settings)->integrate(&flow, &s->settings, s->work, s->z));
-  memcpy(z, s->z, maps * sizeof *z);
-  memcpy(z_theta, s->z + maps, thetas * sizeof *z_theta);
+  if (s->model->shape.config.flow == FLOW_JOINT)
+    PetscCall(integrate(&batch, MOVE_ALL, s->z));
+  else {
+    PetscCall(integrate(&batch, MOVE_PARAMETERS, s->z + batch.maps));
+    PetscCall(integrate(&batch, MOVE_MAPS, s->z));
+  }
+  memcpy(z, s->z, batch.maps * sizeof *z);
+  memcpy(z_theta, s->z + batch.maps, batch.thetas * sizeof *z_theta);
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 

@@ -39,13 +39,15 @@ PetscErrorCode inference_estimate(const InferenceSetup *s, const NetworkConfig *
   *e = (InferenceEstimate){.observations = posterior_count(s), .draws = infer->draws};
   PetscCall(find_shape(s, network, &e->shape, &e->trained));
   PetscCall(network_estimate(&e->shape, batch, NETWORK_INFERENCE, &e->network));
-  e->evaluations = sampler_evaluations(&settings);
+  const PetscInt flows = e->shape.config.flow == FLOW_JOINT ? 1 : 2;
+  e->evaluations = flows * sampler_evaluations(&settings);
   e->flops = (double)e->observations * e->draws * PetscMax(e->evaluations, 1) * e->network.forward_flops;
   const double map = (double)e->shape.bins * (double)e->shape.ny * (double)e->shape.nx;
   const double channels = (double)e->shape.observation_channels * (double)e->shape.ny * (double)e->shape.nx;
-  /* the sampler's state, what its solver works in, the starting noise; the drawn maps; their moments, twice while
-   * joining */
-  const double of_pixel = (double)(2 + solver->work) * sizeof(Scalar) + (double)solver->more_bytes + sizeof(float);
+  /* the sampler's state, what its solver works in, the starting noise, what does not flow; the drawn maps; their
+   * moments, twice while joining */
+  const double of_pixel =
+      (2. * flows + (double)solver->work) * sizeof(Scalar) + (double)solver->more_bytes + sizeof(float);
   e->block_bytes = batch * (map * of_pixel + channels * sizeof(Scalar)) + map * 4 * sizeof(double);
   const double kept = (double)(infer->observation[0] || keep_maps > e->observations ? e->observations : keep_maps);
   e->file_bytes = sizeof(float) * map * (kept * e->draws + 6. * (double)e->observations);

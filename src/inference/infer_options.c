@@ -23,7 +23,9 @@ static const OptionSpec specs[] = {
     {"infer_batch", VALUE_INT, MEMBER(batch), "draws", "32", 1, 1e6, NULL, SCOPE_RUN,
      "draws that a rank makes at once: the unit of work, which an interrupted run finishes"},
     {"infer_evaluations", VALUE_INT, MEMBER(evaluations), "", "16", 3, 100001, NULL, SCOPE_POSTERIOR,
-     "network evaluations for a draw, at most: two for a step of heun, one for a step of multistep2 and multistep3; "
+     "network evaluations for a draw, at most (with network_flow parameters_first of its parameters, and as many of "
+     "its "
+     "map): two for a step of heun, one for a step of multistep2 and multistep3; "
      "adaptive has no limit"},
     {"infer_solver", VALUE_CHOICE, MEMBER(solver), "", "multistep3", 0, 0, "heun|multistep2|multistep3|adaptive",
      SCOPE_POSTERIOR,

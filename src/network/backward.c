@@ -134,16 +134,17 @@ static void residual_backward(Network *n, const Scalar *theta_bar)
 
 #pragma omp parallel for num_threads(n->threads)
   for (size_t b = 0; b < n->batch; b++) {
-    for (size_t i = b * values; i < (b + 1) * values; i++) n->head_y[i] *= n->residual[b];
-    for (size_t i = b * P; i < (b + 1) * P; i++) n->theta_bar[i] = n->residual[b] * theta_bar[i];
+    for (size_t i = b * values; i < (b + 1) * values; i++) n->head_y[i] *= n->map_factors.residual[b];
+    for (size_t i = b * P; i < (b + 1) * P; i++) n->theta_bar[i] = n->theta_factors.residual[b] * theta_bar[i];
   }
 }
 
 /* What the answer has of z, where that is wanted. */
-static void guess_backward(const Network *n, size_t size, const Scalar *bar, Scalar *z_bar)
+static void guess_backward(const Network *n, size_t size, const ResidualFactors *factors, const Scalar *bar,
+                           Scalar *z_bar)
 {
   if (n->shape.config.output != OUTPUT_RESIDUAL || !z_bar) return;
-  for (size_t i = 0; i < n->batch * size; i++) z_bar[i] += n->guess[i / size] * bar[i];
+  for (size_t i = 0; i < n->batch * size; i++) z_bar[i] += factors->guess[i / size] * bar[i];
 }
 
 static void heads_backward(Network *n, const Scalar *map_bar, const Scalar *theta_bar)
@@ -410,8 +411,8 @@ PetscErrorCode network_backward(Network *n, const Scalar *x_bar, const Scalar *t
     PetscCall(announce(&announcer, offset_of(n, n->blocks[block].norm1)));
   }
   embed_backward(n, wanted);
-  guess_backward(n, n->dims.bins * n->dims.ny * n->dims.nx, x_bar, wanted->z);
-  guess_backward(n, n->dims.P, theta_bar, wanted->z_theta);
+  guess_backward(n, n->dims.bins * n->dims.ny * n->dims.nx, &n->map_factors, x_bar, wanted->z);
+  guess_backward(n, n->dims.P, &n->theta_factors, theta_bar, wanted->z_theta);
   PetscCall(announce(&announcer, offset_of(n, n->weights.cosmology_embed.weight)));
   time_backward(n, wanted->t);
   lap(n, NETWORK_ENDS);

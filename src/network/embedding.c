@@ -139,22 +139,22 @@ static void silu_backward(size_t count, const Scalar *x, Scalar *y_bar)
 }
 
 /* At sampling all draws of a step share the time: their modulation vectors are computed once. */
-static size_t distinct_times(const Network *n, const Scalar *t)
+static size_t distinct_times(const Network *n)
 {
   if (n->mode == NETWORK_TRAINING) return n->batch;
   for (size_t b = 1; b < n->batch; b++)
-    if (t[b] != t[0]) return n->batch;
+    if (n->times[b] != n->times[0]) return n->batch;
   return 1;
 }
 
-void embed_time(Network *n, const Scalar *t)
+void embed_time(Network *n)
 {
-  const size_t half = n->dims.E / 2, W = n->dims.W, rows = distinct_times(n, t);
+  const size_t half = n->dims.E / 2, W = n->dims.W, rows = distinct_times(n);
 
   n->modulation_rows = rows;
   for (size_t b = 0; b < rows; b++)
     for (size_t j = 0; j < half; j++) {
-      const double angle = (double)t[b] * frequency(n, j);
+      const double angle = (double)n->times[b] * frequency(n, j);
 
       n->frequencies[b * 2 * half + j] = (Scalar)cos(angle);
       n->frequencies[b * 2 * half + half + j] = (Scalar)sin(angle);

@@ -216,33 +216,39 @@ static void heads_forward(Network *n, Scalar *x, Scalar *theta)
   cosmology_head(n, theta);
 }
 
+static const Scalar *theta_times(const NetworkInput *input)
+{
+  return input->t_theta ? input->t_theta : input->t;
+}
+
 /* The best linear guess of x from z = t x + (1-t) noise, where x has unit variance, is t z/(t^2 + (1-t)^2), and what it
  * leaves has variance (1-t)^2/(t^2 + (1-t)^2).  With that as their unit the heads speak of numbers of order 1 at all
  * times (Karras et al. 2022, arXiv:2206.00364, section 5). */
-static void find_factors(Network *n, const Scalar *t)
+static void find_factors(const Network *n, const Scalar *t, const ResidualFactors *factors)
 {
   for (size_t b = 0; b < n->batch; b++) {
     const double s = (double)t[b], square = s * s + (1 - s) * (1 - s);
 
-    n->guess[b] = (Scalar)(s / square);
-    n->residual[b] = (Scalar)((1 - s) / sqrt(square));
+    factors->guess[b] = (Scalar)(s / square);
+    factors->residual[b] = (Scalar)((1 - s) / sqrt(square));
   }
 }
 
-static void add_guess(const Network *n, size_t size, const Scalar *z, Scalar *x)
+static void add_guess(const Network *n, size_t size, const ResidualFactors *factors, const Scalar *z, Scalar *x)
 {
 #pragma omp parallel for num_threads(n->threads)
   for (size_t b = 0; b < n->batch; b++)
-    for (size_t i = b * size; i < (b + 1) * size; i++) x[i] = n->guess[b] * z[i] + n->residual[b] * x[i];
+    for (size_t i = b * size; i < (b + 1) * size; i++) x[i] = factors->guess[b] * z[i] + factors->residual[b] * x[i];
 }
 
 static void complete_residual(Network *n, const NetworkInput *input, Scalar *x, Scalar *theta)
 {
   const Dimensions *d = &n->dims;
 
-  find_factors(n, input->t);
-  add_guess(n, d->bins * d->ny * d->nx, input->z, x);
-  add_guess(n, d->P, input->z_theta, theta);
+  find_factors(n, input->t, &n->map_factors);
+  find_factors(n, theta_times(input), &n->theta_factors);
+  add_guess(n, d->bins * d->ny * d->nx, &n->map_factors, input->z, x);
+  add_guess(n, d->P, &n->theta_factors, input->z_theta, theta);
 }
 
 /* What backward must know of this pass. */
@@ -273,7 +279,8 @@ PetscErrorCode network_forward(Network *n, const NetworkInput *input, Scalar *x,
     if (n->dims.S) embed_spectra(n, input->spectra);
     n->observed_batch = n->batch;
   }
-  embed_time(n, input->t);
+  for (size_t b = 0; b < n->batch; b++) n->times[b] = (input->t[b] + theta_times(input)[b]) / 2;
+  embed_time(n);
   embed_cosmology(n, input->z_theta);
   embed_field(n, input->z);
   for (size_t block = 0; block < n->dims.L; block++) {

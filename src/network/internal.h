@@ -123,6 +123,11 @@ typedef struct {
   size_t inputs; /* of all together */
 } Bfloat16Bytes;
 
+/* [B] of z and of a head in the answer. */
+typedef struct {
+  Scalar *guess, *residual;
+} ResidualFactors;
+
 struct Network {
   NetworkShape shape;
   Dimensions dims;
@@ -162,7 +167,8 @@ struct Network {
   Scalar *head_r, *head_y; /* [B][F], [B][F][patch^2 bins] outputs, later their gradient */
   Scalar *mean, *mean_r, *mean_h; /* [B][W], [B], [B][W] of the cosmology tokens' mean */
   Scalar *zeros; /* [max(6W, 2M)] */
-  Scalar *guess, *residual; /* [B] factors of z and of the heads in the answer; of OUTPUT_RESIDUAL */
+  Scalar *times; /* [B] as they are embedded */
+  ResidualFactors map_factors, theta_factors; /* of OUTPUT_RESIDUAL */
   /* backward */
   Scalar *x_bar; /* [B][T][W] */
   Scalar *observation_bar; /* [B][O][W] */
@@ -379,7 +385,7 @@ void position_table(const Dimensions *dims, Scalar *position);
 /** cos, sin of each pair of each token, [K+F][D] and [T][D]. */
 void rotation_tables(const NetworkShape *shape, const Dimensions *dims, Scalar *without, Scalar *with);
 
-void embed_time(Network *network, const Scalar *t);
+void embed_time(Network *network); /**< network->times */
 void embed_cosmology(Network *network, const Scalar *z_theta);
 void embed_spectra(Network *network, const Scalar *spectra);
 void embed_field(Network *network, const Scalar *z);

@@ -310,7 +310,8 @@ static PetscErrorCode check_loss(NetworkCheck *check, const Pass *pass)
     field[b] = (Scalar)loss.field;
     theta[b] = (Scalar)loss.theta;
   }
-  const ObjectiveBatch all = {(PetscInt)B, (PetscInt)B, pass->x, pass->theta, pass->t, pass->x_hat, pass->theta_hat};
+  const ObjectiveBatch all = {(PetscInt)B, (PetscInt)B, pass->x,     pass->theta,
+                              pass->t,     NULL,        pass->x_hat, pass->theta_hat};
   PetscCall(objective_loss(&check->shape, 1, &all, &loss, pass->x_bar, pass->theta_bar));
   total = (Scalar)(loss.total / (double)B);
   PetscCall(check_network_report(check, "loss/total", 1, &total, 1e-6));

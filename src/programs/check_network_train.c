@@ -103,7 +103,7 @@ static PetscErrorCode one_step(NetworkCheck *check, Train *train, size_t step)
                               .z_theta = train->z_theta,
                               .observation = train->observation + step * observed,
                               .t = t};
-  const ObjectiveBatch batch = {(PetscInt)B, (PetscInt)B, x, theta, t, train->x_hat, train->theta_hat};
+  const ObjectiveBatch batch = {(PetscInt)B, (PetscInt)B, x, theta, t, NULL, train->x_hat, train->theta_hat};
   PetscCall(network_forward(check->network, &input, train->x_hat, train->theta_hat));
   PetscCall(objective_loss(&check->shape, 1, &batch, &loss, train->x_bar, train->theta_bar));
   PetscCall(network_zero_gradient(check->network));

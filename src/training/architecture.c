@@ -52,6 +52,11 @@ static const Choice conditioning_choice = {"conditioning",
 static const Choice output_choice = {
     "output", offsetof(NetworkShape, config.output), {[OUTPUT_CLEAN] = "clean", [OUTPUT_RESIDUAL] = "residual"}};
 
+/* Since version 4 of checkpoints; without it the flow is joint. */
+static const Choice flow_choice = {"flow",
+                                   offsetof(NetworkShape, config.flow),
+                                   {[FLOW_JOINT] = "joint", [FLOW_PARAMETERS_FIRST] = "parameters_first"}};
+
 static const char *choice_of(const NetworkShape *shape, const Choice *choice)
 {
   return choice->values[*(const int *)(const void *)((const char *)shape + choice->member)];
@@ -86,6 +91,7 @@ PetscErrorCode architecture_write(ProductWriter *writer, const NetworkShape *sha
   PetscCall(product_attribute_real(writer, NULL, dropout_attribute.name, 1, &shape->config.dropout));
   PetscCall(product_attribute_text(writer, NULL, "conditioning", choice_of(shape, &conditioning_choice)));
   PetscCall(product_attribute_text(writer, NULL, "output", choice_of(shape, &output_choice)));
+  PetscCall(product_attribute_text(writer, NULL, "flow", choice_of(shape, &flow_choice)));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -162,6 +168,8 @@ static PetscErrorCode read_if_there(ProductReader *reader, const char *path, Net
   if (has) PetscCall(read_int(reader, path, &spectra_attribute, shape));
   PetscCall(product_has_attribute(reader, NULL, output_choice.name, &has));
   if (has) PetscCall(read_choice(reader, path, &output_choice, shape));
+  PetscCall(product_has_attribute(reader, NULL, flow_choice.name, &has));
+  if (has) PetscCall(read_choice(reader, path, &flow_choice, shape));
   PetscCall(product_has_attribute(reader, NULL, dropout_attribute.name, &has));
   if (has) PetscCall(read_real(reader, path, &dropout_attribute, shape));
   PetscFunctionReturn(PETSC_SUCCESS);
@@ -196,8 +204,8 @@ PetscErrorCode architecture_yaml(const NetworkShape *shape, char **yaml)
   for (size_t i = 0; i < REAL_ATTRIBUTES; i++)
     used += (size_t)snprintf(text + used, sizeof text - used, "  %s: %.17g\n", real_attributes[i].name,
                              *(const double *)(const void *)(base + real_attributes[i].member));
-  snprintf(text + used, sizeof text - used, "  conditioning: %s\n  output: %s\n",
-           choice_of(shape, &conditioning_choice), choice_of(shape, &output_choice));
+  snprintf(text + used, sizeof text - used, "  conditioning: %s\n  output: %s\n  flow: %s\n",
+           choice_of(shape, &conditioning_choice), choice_of(shape, &output_choice), choice_of(shape, &flow_choice));
   PetscCall(PetscStrallocpy(text, yaml));
   PetscFunctionReturn(PETSC_SUCCESS);
 }

@@ -84,6 +84,7 @@ static PetscErrorCode batch_create(const NetworkShape *shape, PetscInt capacity,
   PetscCall(PetscMalloc1(samples * observation_size(shape), &batch->observation));
   PetscCall(PetscMalloc1(samples * (size_t)network_spectra_count(shape), &batch->spectra));
   PetscCall(PetscMalloc1(samples, &batch->t));
+  PetscCall(PetscMalloc1(samples, &batch->t_theta));
   PetscCall(PetscMalloc1(samples, &batch->dropout));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
@@ -98,6 +99,7 @@ static PetscErrorCode batch_destroy(Batch *batch)
   PetscCall(PetscFree(batch->observation));
   PetscCall(PetscFree(batch->spectra));
   PetscCall(PetscFree(batch->t));
+  PetscCall(PetscFree(batch->t_theta));
   PetscCall(PetscFree(batch->dropout));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
@@ -166,21 +168,34 @@ static void normals(RandomKey key, uint64_t position, size_t count, Scalar *out)
 #endif
 }
 
-/* Time and noise of sample b, and with them the noisy data.  Diffusion noise: first the map's, then the parameters'. */
+/* Of what is not on its way yet nothing is shown, not even noise. */
+static void mix(size_t count, NetworkFlow flow, Scalar t, const Scalar *clean, const Scalar *noise, Scalar *z)
+{
+  if (t == 0 && flow == FLOW_PARAMETERS_FIRST)
+    memset(z, 0, count * sizeof *z);
+  else
+    objective_mix(count, t, clean, noise, z);
+}
+
+/* Times and noise of sample b, and with them the noisy data.  Diffusion noise: first the map's, then the parameters'.
+ */
 static void diffuse(Feed *f, Worker *worker, int64_t seed, size_t b)
 {
   const size_t size = map_size(&f->shape), parameters = (size_t)f->shape.parameters;
   const RandomKey noise = {(uint64_t)seed, STREAM_DIFFUSION_NOISE, f->keys[b]};
   Batch *batch = &f->batch;
+  const NetworkFlow flow = (NetworkFlow)f->shape.config.flow;
   Scalar theta_noise[NEPHRITE_MAX_PARAMETERS];
   double normal;
 
   random_normal((RandomKey){(uint64_t)seed, STREAM_TIME, f->keys[b]}, 0, 1, &normal);
-  batch->t[b] = (Scalar)objective_time(f->time_mean, f->time_scale, normal);
+  objective_times(flow, f->keys[b], objective_time(f->time_mean, f->time_scale, normal), &batch->t[b],
+                  &batch->t_theta[b]);
   normals(noise, 0, size, worker->noise);
-  objective_mix(size, batch->t[b], batch->x + b * size, worker->noise, batch->z + b * size);
+  mix(size, flow, batch->t[b], batch->x + b * size, worker->noise, batch->z + b * size);
   normals(noise, size, parameters, theta_noise);
-  objective_mix(parameters, batch->t[b], batch->theta + b * parameters, theta_noise, batch->z_theta + b * parameters);
+  objective_mix(parameters, batch->t_theta[b], batch->theta + b * parameters, theta_noise,
+                batch->z_theta + b * parameters);
 }
 
 /* Sample b from f->kappa and f->theta, everything random keyed by f->keys[b]. */

@@ -77,7 +77,7 @@ typedef struct {
   Scalar *theta, *z_theta; /* [capacity][parameters] clean, noisy */
   Scalar *observation; /* [capacity][observation_channels][ny][nx] */
   Scalar *spectra; /* [capacity][network_spectra_count()] */
-  Scalar *t; /* [capacity] */
+  Scalar *t, *t_theta; /* [capacity] of the map, of the parameters */
   uint64_t *dropout; /* [capacity] */
 } Batch;
 
@@ -181,8 +181,8 @@ PetscErrorCode weights_file_load(const char *path, Model *model);
 /* ------------------------------------------------------------------ checkpoints */
 
 #define CHECKPOINT_KIND "checkpoint"
-/* 1 had neither `planned` nor `patience_from`, 2 neither band powers nor residuals nor bounds. */
-enum { CHECKPOINT_VERSION = 3 };
+/* 1 had neither `planned` nor `patience_from`, 2 neither band powers nor residuals nor bounds, 3 no `flow`. */
+enum { CHECKPOINT_VERSION = 4 };
 
 /** Where a training stands, beside its arrays. */
 typedef struct {

@@ -17,6 +17,25 @@ double objective_time(double mean, double scale, double normal)
   return 1 / (1 + exp(-(normal + mean) * scale)); /* Esser et al. 2024: logit-normal */
 }
 
+void objective_times(NetworkFlow flow, uint64_t index, double time, Scalar *t, Scalar *t_theta)
+{
+  const PetscBool to_map = index % 2 ? PETSC_TRUE : PETSC_FALSE;
+
+  *t = flow == FLOW_JOINT || to_map ? (Scalar)time : 0;
+  *t_theta = flow == FLOW_JOINT || !to_map ? (Scalar)time : 1;
+}
+
+/* How much map and parameters of a sample count. */
+typedef struct {
+  double field, theta;
+} Weights;
+
+static Weights weights_of(const NetworkShape *shape, Scalar t_theta)
+{
+  if (shape->config.flow == FLOW_JOINT) return (Weights){1, 1};
+  return t_theta < 1 ? (Weights){0, 2} : (Weights){2, 0};
+}
+
 /* sum of (prediction - clean)^2, and bar = factor (prediction - clean) where bar is wanted */
 static double squared_error(size_t count, const Scalar *restrict clean, const Scalar *restrict prediction,
                             double factor, Scalar *restrict bar)
@@ -48,6 +67,12 @@ static double squared_error_in_pieces(size_t count, const Scalar *clean, const S
   return sum;
 }
 
+/* The velocity is (clean - z)/(1 - t); near t = 1 its error is held finite by the floor (Li & He 2025). */
+static double velocity_weight(const NetworkShape *shape, Scalar t)
+{
+  return pow(fmax(1 - (double)t, shape->config.time_floor), -2);
+}
+
 PetscErrorCode objective_loss(const NetworkShape *shape, double theta_weight, const ObjectiveBatch *batch, Loss *loss,
                               Scalar *x_bar, Scalar *theta_bar)
 {
@@ -58,19 +83,22 @@ PetscErrorCode objective_loss(const NetworkShape *shape, double theta_weight, co
   PetscFunctionBeginUser;
   *loss = (Loss){0};
   for (size_t b = 0; b < (size_t)batch->batch; b++) {
-    /* The velocity is (clean - z)/(1 - t); near t = 1 its error is held finite by the floor (Li & He 2025). */
-    const double d = fmax(1 - (double)batch->t[b], shape->config.time_floor);
-    const double factor = 2 / (d * d * terms * batch->global_batch);
-    const double field = squared_error_in_pieces(pixels, batch->x + b * pixels, batch->x_hat + b * pixels, factor,
-                                                 x_bar ? x_bar + b * pixels : NULL) /
-                         (d * d);
-    const double theta = squared_error(parameters, batch->theta + b * parameters, batch->theta_hat + b * parameters,
-                                       theta_weight * factor, theta_bar ? theta_bar + b * parameters : NULL) /
-                         (d * d);
+    const Scalar t = batch->t[b], t_theta = batch->t_theta ? batch->t_theta[b] : t;
+    const Weights weights = weights_of(shape, t_theta);
+    const double of_field = weights.field * velocity_weight(shape, t);
+    const double of_theta = weights.theta * velocity_weight(shape, t_theta);
+    const double factor = 2 / (terms * batch->global_batch);
+    const double field = of_field * squared_error_in_pieces(pixels, batch->x + b * pixels, batch->x_hat + b * pixels,
+                                                            factor * of_field, x_bar ? x_bar + b * pixels : NULL);
+    const double theta =
+        of_theta * squared_error(parameters, batch->theta + b * parameters, batch->theta_hat + b * parameters,
+                                 theta_weight * factor * of_theta, theta_bar ? theta_bar + b * parameters : NULL);
 
-    PetscCheck(isfinite(field) && isfinite(theta), PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL,
-               "the loss of sample %zu of the batch is not finite: field part %.6g, parameter part %.6g, at time %.6g",
-               b, field, theta, (double)batch->t[b]);
+    PetscCheck(
+        isfinite(field) && isfinite(theta), PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL,
+        "the loss of sample %zu of the batch is not finite: field part %.6g at time %.6g, parameter part %.6g at "
+        "%.6g",
+        b, field, (double)t, theta, (double)t_theta);
     loss->total += (field + theta_weight * theta) / terms;
     loss->field += field / (double)pixels;
     loss->theta += theta / (double)parameters;

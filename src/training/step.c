@@ -30,14 +30,15 @@ static PetscErrorCode micro_batch(Training *t, int64_t first, PetscInt count, Mi
   PetscCall(feed_training(t->feed, t->source, seed, first, count, &batch));
   PetscCall(clock_end(&t->clock, PART_DATA));
 
-  const NetworkInput input = {count,          batch->z, batch->z_theta, batch->observation,
-                              batch->spectra, batch->t, batch->dropout, seed};
+  const NetworkInput input = {
+      count,          batch->z, batch->z_theta, batch->observation, batch->spectra, batch->t, batch->t_theta,
+      batch->dropout, seed};
   PetscCall(clock_begin(&t->clock, PART_FORWARD));
   PetscCall(network_forward(t->network, &input, t->x_hat, t->theta_hat));
   PetscCall(clock_end(&t->clock, PART_FORWARD));
 
-  const ObjectiveBatch answer = {count,    t->setup.train->batch, batch->x, batch->theta, batch->t,
-                                 t->x_hat, t->theta_hat};
+  const ObjectiveBatch answer = {count,    t->setup.train->batch, batch->x, batch->theta,
+                                 batch->t, batch->t_theta,        t->x_hat, t->theta_hat};
   PetscCall(clock_begin(&t->clock, PART_OBJECTIVE));
   PetscCall(objective_loss(&t->shape, t->setup.train->theta_weight, &answer, loss, t->x_bar, t->theta_bar));
   PetscCall(clock_end(&t->clock, PART_OBJECTIVE));

@@ -29,13 +29,14 @@ static PetscErrorCode own_share(Training *t, int64_t total, Loss *sum)
 
     PetscCall(batch_source_expect(t->held_out, first + done, PetscMin(2 * take, count - done)));
     PetscCall(feed_validation(t->feed, t->held_out, seed, first + done, take, &batch));
-    PetscCall(network_forward(
-        t->network,
-        &(NetworkInput){take, batch->z, batch->z_theta, batch->observation, batch->spectra, batch->t, NULL, seed},
-        t->x_hat, t->theta_hat));
-    PetscCall(objective_loss(&t->shape, t->setup.train->theta_weight,
-                             &(ObjectiveBatch){take, take, batch->x, batch->theta, batch->t, t->x_hat, t->theta_hat},
-                             &loss, NULL, NULL));
+    PetscCall(network_forward(t->network,
+                              &(NetworkInput){take, batch->z, batch->z_theta, batch->observation, batch->spectra,
+                                              batch->t, batch->t_theta, NULL, seed},
+                              t->x_hat, t->theta_hat));
+    PetscCall(objective_loss(
+        &t->shape, t->setup.train->theta_weight,
+        &(ObjectiveBatch){take, take, batch->x, batch->theta, batch->t, batch->t_theta, t->x_hat, t->theta_hat}, &loss,
+        NULL, NULL));
     sum->total += loss.total;
     sum->field += loss.field;
     sum->theta += loss.theta;

@@ -301,6 +301,91 @@ static void a_draw_is_a_function_of_its_key_bit_for_bit(void **state)
   free(channels), free(kappa), free(f.model.weights);
 }
 
+enum { MAP = 2 * 8 * 12 };
+
+/* One step of Heun's method and the prediction, of the map or of the parameters alone, by calling the network. */
+static void move_one(Network *network, const NetworkInput *at, Scalar *moved, size_t count, Scalar *time)
+{
+  const size_t maps = DRAWS * MAP, thetas = DRAWS * PARAMETERS;
+  const PetscBool of_maps = moved == at->z ? PETSC_TRUE : PETSC_FALSE;
+  Scalar *x = calloc(maps, sizeof *x), *theta = calloc(thetas, sizeof *theta), *begun = calloc(count, sizeof *begun);
+  Scalar *a = calloc(count, sizeof *a);
+
+  assert_true(x && theta && begun && a);
+  memcpy(begun, moved, count * sizeof *begun);
+  for (int evaluation = 0; evaluation < 3; evaluation++) {
+    for (int d = 0; d < DRAWS; d++) time[d] = (Scalar)(evaluation ? 0.5 : 0);
+    assert_ok(network_forward(network, at, x, theta));
+    const Scalar *x_hat = of_maps ? x : theta;
+
+    for (size_t i = 0; i < count; i++) switch (evaluation) {
+      case 0:
+        a[i] = x_hat[i] - begun[i];
+        moved[i] = begun[i] + a[i] / 2;
+        break;
+      case 1:
+        moved[i] = begun[i] + (a[i] + 2 * (x_hat[i] - moved[i])) / 4;
+        break;
+      default:
+        moved[i] = x_hat[i];
+      }
+  }
+  free(x), free(theta), free(begun), free(a);
+}
+
+static PetscErrorCode count_steps(void *context, PetscInt step, const Scalar *z, const Scalar *z_theta)
+{
+  int *steps = context;
+
+  PetscFunctionBeginUser;
+  assert_int_equal(step, ++*steps);
+  assert_true(isfinite((double)z[0]) && isfinite((double)z_theta[DRAWS * PARAMETERS - 1]));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static void parameters_are_drawn_first_and_then_their_map(void **state)
+{
+  const SamplerSettings settings = heun(3, CLOSING_PREDICTION);
+  Fixture f = make_model(PETSC_TRUE, 3);
+  State s = make_state(&f), expected = make_state(&f);
+  Scalar t[DRAWS] = {0}, t_theta[DRAWS] = {0}, *nothing = calloc(DRAWS * f.map_size, sizeof *nothing);
+  Network *network = NULL;
+  Sampler *sampler = NULL;
+  int steps = 0;
+
+  (void)state;
+  assert_non_null(nothing);
+  assert_int_equal(f.map_size, MAP);
+  for (int i = 0; i < 2; i++) { /* of order 1, as noise is */
+    State *begun = i ? &expected : &s;
+
+    example_numbers(9, DRAWS * f.map_size, 1, begun->z);
+    example_numbers(10, DRAWS * PARAMETERS, 1, begun->z_theta);
+  }
+  f.model.shape.config.flow = FLOW_PARAMETERS_FIRST;
+  assert_ok(network_create(&f.model.shape, DRAWS, NETWORK_INFERENCE, &network));
+  memcpy(network_weights(network), f.model.weights, f.model.weight_count * sizeof(Scalar));
+  NetworkInput at = {
+      .batch = DRAWS, .z = nothing, .z_theta = expected.z_theta, .observation = s.channels, .t = t, .t_theta = t_theta};
+
+  move_one(network, &at, expected.z_theta, DRAWS * PARAMETERS, t_theta);
+  for (int d = 0; d < DRAWS; d++) t_theta[d] = 1;
+  at.z = expected.z;
+  move_one(network, &at, expected.z, DRAWS * f.map_size, t);
+
+  assert_ok(sampler_create(&f.model, DRAWS, &settings, &sampler));
+  assert_ok(sampler_integrate(sampler, &(SamplerCondition){s.channels, NULL}, DRAWS, s.z, s.z_theta,
+                              &(SamplerMonitor){count_steps, &steps}));
+  assert_int_equal(steps, 4);
+  assert_int_equal(sampler_evaluated(sampler), DRAWS * 6);
+  for (size_t i = 0; i < DRAWS * PARAMETERS; i++) assert_close((double)s.z_theta[i], (double)expected.z_theta[i], 1e-5);
+  for (size_t i = 0; i < DRAWS * f.map_size; i++) assert_within((double)s.z[i], (double)expected.z[i], 1e-4);
+  assert_ok(sampler_destroy(&sampler));
+  assert_ok(network_destroy(&network));
+  state_destroy(&s), state_destroy(&expected);
+  free(nothing), free(f.model.weights);
+}
+
 static void evaluations_are_counted_for_each_draw(void **state)
 {
   Fixture f = make_model(PETSC_FALSE, 3);
@@ -394,6 +479,7 @@ NEPHRITE_TEST_MAIN(cmocka_unit_test(a_network_that_predicts_zero_shrinks_the_noi
                    cmocka_unit_test(draws_come_from_keyed_noise_and_normalised_channels),
                    cmocka_unit_test(a_draw_is_the_same_whatever_it_is_drawn_together_with),
                    cmocka_unit_test(a_draw_is_a_function_of_its_key_bit_for_bit),
+                   cmocka_unit_test(parameters_are_drawn_first_and_then_their_map),
                    cmocka_unit_test(evaluations_are_counted_for_each_draw),
                    cmocka_unit_test(a_diverged_model_is_reported_with_its_step),
                    cmocka_unit_test(settings_without_a_draw_are_refused),

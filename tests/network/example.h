@@ -103,7 +103,7 @@ static inline double bfloat16_value(uint16_t bits)
 typedef struct {
   NetworkInput input;
   size_t maps, observed, thetas; /* numbers in the whole batch */
-  Scalar *z, *z_theta, *observation, *spectra, *t, *x, *theta;
+  Scalar *z, *z_theta, *observation, *spectra, *t, *t_theta, *x, *theta; /* t_theta is not given unless asked for */
   uint64_t dropout[8];
 } Example;
 
@@ -127,10 +127,12 @@ static inline Example example_create(const NetworkShape *shape, PetscInt batch)
   e.observation = example_array(3, e.observed);
   e.spectra = example_array(7, (size_t)(batch * network_spectra_count(shape)));
   e.t = example_array(4, (size_t)batch);
+  e.t_theta = example_array(8, (size_t)batch);
   e.x = example_array(5, e.maps);
   e.theta = example_array(6, e.thetas);
   for (PetscInt b = 0; b < batch; b++) {
     e.t[b] = (Scalar)(0.1 + 0.8 * b / batch);
+    e.t_theta[b] = (Scalar)(0.8 - 0.5 * b / batch);
     e.dropout[b] = (uint64_t)(100 + 7 * b);
   }
   e.input = (NetworkInput){
@@ -145,6 +147,7 @@ static inline void example_destroy(Example *e)
   free(e->observation);
   free(e->spectra);
   free(e->t);
+  free(e->t_theta);
   free(e->x);
   free(e->theta);
 }

@@ -217,6 +217,37 @@ static void a_residual_is_added_to_the_best_linear_guess(void **state)
   example_destroy(&a), example_destroy(&b);
 }
 
+/* The mean of the two times is embedded, and each has the guess of its own. */
+static void parameters_may_have_a_time_of_their_own(void **state)
+{
+  NetworkShape shape = example_shape();
+
+  (void)state;
+  for (int residual = 0; residual < 2; residual++) {
+    shape.config.output = residual ? OUTPUT_RESIDUAL : OUTPUT_CLEAN;
+    Example mean = example_create(&shape, 3), own = example_create(&shape, 3);
+    Network *network = create(&shape, 3, NETWORK_INFERENCE);
+
+    own.input.t_theta = own.t_theta;
+    for (size_t b = 0; b < 3; b++) mean.t[b] = (own.t[b] + own.t_theta[b]) / 2;
+    run(network, &mean);
+    run(network, &own);
+    for (size_t i = 0; i < own.maps + own.thetas; i++) {
+      const PetscBool map = i < own.maps ? PETSC_TRUE : PETSC_FALSE;
+      const size_t j = map ? i : i - own.maps, b = j / ((map ? own.maps : own.thetas) / 3);
+      const double z = (double)(map ? own.z : own.z_theta)[j], found = (double)(map ? own.x : own.theta)[j];
+      const double at_mean = (double)(map ? mean.x : mean.theta)[j];
+      const double s = (double)mean.t[b], t = (double)(map ? own.t : own.t_theta)[b];
+      const double s_square = s * s + (1 - s) * (1 - s), t_square = t * t + (1 - t) * (1 - t);
+      const double said = residual ? (at_mean - s / s_square * z) * sqrt(s_square) / (1 - s) : at_mean;
+
+      assert_within(found, residual ? t / t_square * z + (1 - t) / sqrt(t_square) * said : said, 2e-5);
+    }
+    assert_ok(network_destroy(&network));
+    example_destroy(&mean), example_destroy(&own);
+  }
+}
+
 /* A map of 7 x 9 in patches of 2 is a map of 8 x 10 with zeros at its high ends. */
 static void padding_is_zeros_at_the_high_ends(void **state)
 {
@@ -377,6 +408,7 @@ NEPHRITE_TEST_MAIN(cmocka_unit_test(at_the_start_every_block_is_the_identity_and
                    cmocka_unit_test(an_observation_once_given_is_kept),
                    cmocka_unit_test(band_powers_shift_the_cosmology_tokens),
                    cmocka_unit_test(a_residual_is_added_to_the_best_linear_guess),
+                   cmocka_unit_test(parameters_may_have_a_time_of_their_own),
                    cmocka_unit_test(padding_is_zeros_at_the_high_ends),
                    cmocka_unit_test(dropout_depends_on_seed_and_sample_and_acts_in_training_only),
                    cmocka_unit_test(dropout_leaves_the_first_and_last_quarter_of_the_blocks_alone),

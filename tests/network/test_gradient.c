@@ -44,7 +44,8 @@ static void point_destroy(Point *p)
 
 static double loss_at(Point *p, Scalar *x_bar, Scalar *theta_bar)
 {
-  const ObjectiveBatch batch = {BATCH, BATCH, p->clean_x, p->clean_theta, p->true_t, p->example.x, p->example.theta};
+  const ObjectiveBatch batch = {BATCH,     BATCH, p->clean_x,   p->clean_theta,
+                                p->true_t, NULL,  p->example.x, p->example.theta};
   Loss loss;
 
   if (p->example.input.dropout) p->example.input.dropout = p->example.dropout; /* after the struct was copied */
@@ -108,9 +109,9 @@ static void check_elements(Point *p, const char *name, Scalar *values, const Sca
   }
 }
 
-static void check_all(NetworkShape shape)
+static void check_point(Point p)
 {
-  Point p = point_create(shape);
+  const NetworkShape shape = p.shape;
   Example *e = &p.example;
   NetworkInputGradient bar = {example_array(0, e->maps), example_array(0, e->thetas), example_array(0, e->observed),
                               example_array(0, BATCH)};
@@ -133,6 +134,11 @@ static void check_all(NetworkShape shape)
     check_direction(&p, "input t", e->t, bar.t, BATCH);
   free(bar.z), free(bar.z_theta), free(bar.observation), free(bar.t);
   point_destroy(&p);
+}
+
+static void check_all(NetworkShape shape)
+{
+  check_point(point_create(shape));
 }
 
 static void the_gradient_is_right_when_the_observation_enters_at_a_later_block(void **state)
@@ -209,6 +215,18 @@ static void the_gradient_is_right_when_the_heads_say_what_a_guess_leaves(void **
   check_all(shape);
 }
 
+static void the_gradient_is_right_when_parameters_have_a_time_of_their_own(void **state)
+{
+  NetworkShape shape = example_shape();
+
+  (void)state;
+  shape.config.output = OUTPUT_RESIDUAL;
+  shape.config.depth = 2;
+  Point p = point_create(shape);
+  p.example.input.t_theta = p.example.t_theta;
+  check_point(p);
+}
+
 static void the_gradient_is_right_under_dropout(void **state)
 {
   NetworkShape shape = example_shape();
@@ -239,5 +257,6 @@ NEPHRITE_TEST_MAIN(cmocka_unit_test(the_gradient_is_right_when_the_observation_e
                    cmocka_unit_test(the_gradient_is_right_when_patches_do_not_divide_the_map),
                    cmocka_unit_test(the_gradient_is_right_when_band_powers_are_told),
                    cmocka_unit_test(the_gradient_is_right_when_the_heads_say_what_a_guess_leaves),
+                   cmocka_unit_test(the_gradient_is_right_when_parameters_have_a_time_of_their_own),
                    cmocka_unit_test(the_gradient_is_right_under_dropout),
                    cmocka_unit_test(the_gradient_is_right_when_work_is_cut_into_pieces))

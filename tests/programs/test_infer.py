@@ -638,6 +638,58 @@ class OtherCampaigns(unittest.TestCase):
                 self.assertTrue(np.isfinite(file["theta/standardised/mira/score"][()]))
 
 
+class ParametersFirst(InferTest):
+    """A network that draws the parameters and then, given them, the map."""
+
+    OPTIONS = {"network_flow": "parameters_first"}
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.in_turn = cls.root / "in-turn"
+        cls.in_turn.mkdir()
+        (cls.in_turn / "sims").symlink_to(cls.trained / "sims")
+        made = run("nephrite-train", cls.in_turn, **cls.OPTIONS)
+        assert made.code == 0, made.err
+
+    def drawn(self, name, ranks=1, **options):
+        campaign = self.root / name
+        campaign.mkdir()
+        for folder in ("sims", "checkpoints"):
+            (campaign / folder).symlink_to(self.in_turn / folder)
+        made = run("nephrite-infer", campaign, ranks, **options)
+        self.assertEqual(made.code, 0, made.err)
+        return campaign
+
+    def test_it_learns_other_weights_than_the_joint_flow_and_draws_with_its_own(self):
+        with h5py.File(next((self.in_turn / "checkpoints").iterdir())) as own, h5py.File(
+            next((self.trained / "checkpoints").iterdir())
+        ) as joint:
+            self.assertEqual((own.attrs["flow"], joint.attrs["flow"]), (b"parameters_first", b"joint"))
+            self.assertGreater(
+                np.abs(own["ema/cosmology.embed.weight"][()] - joint["ema/cosmology.embed.weight"]).max(), 0
+            )
+        campaign, again = self.drawn("alone", **self.OPTIONS), self.drawn("shared", 2, **self.OPTIONS)
+        for observation in range(OBSERVATIONS):
+            one, other = (self.posterior(c, observation) for c in (campaign, again))
+            with h5py.File(one) as a, h5py.File(other) as b:
+                for name in ("theta", "kappa"):
+                    self.assertTrue(np.isfinite(a[name][()]).all())
+                    np.testing.assert_allclose(a[name][()], b[name][()], rtol=1e-4, atol=1e-5)
+
+    def test_a_draw_takes_the_evaluations_twice(self):
+        said = [
+            run("nephrite-infer", c, dry_run="true", infer_evaluations=10).out for c in (self.trained, self.in_turn)
+        ]
+        for text, evaluations in zip(said, (10, 20)):
+            self.assertIn(f"{evaluations} evaluations of the network each", text)
+
+    def test_a_configuration_that_asks_for_the_other_flow_is_refused(self):
+        for campaign, flow in (self.in_turn, "joint"), (self.trained, "parameters_first"):
+            made = run("nephrite-infer", campaign, network_flow=flow)
+            self.assert_refused(made, INPUT, "network_flow", flow)
+
+
 del InferTest  # the cases above inherit from it; by itself it has no tests
 
 if __name__ == "__main__":

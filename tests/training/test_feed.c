@@ -287,6 +287,39 @@ static void samples_are_told_the_power_of_what_they_are_shown(void **state)
   destroy(&f);
 }
 
+/* With noise and times of the joint flow, where they are on their way at all. */
+static void samples_go_to_their_parameters_and_then_to_their_map(void **state)
+{
+  const NetworkShape shape = {.ny = SIZE,
+                              .nx = SIZE,
+                              .bins = BINS,
+                              .observation_channels = BINS,
+                              .parameters = PARAMETERS,
+                              .config = {.flow = FLOW_PARAMETERS_FIRST}};
+  Fixture joint = make("none"), in_turn = make("none");
+  const Batch *a = NULL, *b = NULL;
+
+  (void)state;
+  assert_ok(feed_destroy(&in_turn.feed));
+  assert_ok(feed_create(&shape, &in_turn.survey, &train, &normalisation, CAPACITY, &in_turn.feed));
+  assert_ok(feed_training(joint.feed, joint.source, SEED, 5, CAPACITY, &a));
+  assert_ok(feed_training(in_turn.feed, in_turn.source, SEED, 5, CAPACITY, &b));
+  for (int i = 0; i < CAPACITY; i++) {
+    const PetscBool to_map = i % 2 == 0 ? PETSC_TRUE : PETSC_FALSE; /* 5 is odd */
+
+    assert_true(a->t_theta[i] == a->t[i]);
+    assert_true(b->t[i] == (to_map ? a->t[i] : 0));
+    assert_true(b->t_theta[i] == (to_map ? 1 : a->t[i]));
+    for (int k = i * PIXELS; k < (i + 1) * PIXELS; k++) assert_true(b->z[k] == (to_map ? a->z[k] : 0));
+    for (int k = i * PARAMETERS; k < (i + 1) * PARAMETERS; k++)
+      assert_true(b->z_theta[k] == (to_map ? b->theta[k] : a->z_theta[k]));
+  }
+  assert_memory_equal(a->x, b->x, CAPACITY * PIXELS * sizeof *a->x);
+  assert_memory_equal(a->observation, b->observation, CAPACITY * PIXELS * sizeof *a->observation);
+  destroy(&joint);
+  destroy(&in_turn);
+}
+
 static void a_sample_is_the_same_in_any_batch(void **state)
 {
   Fixture f = make("none");
@@ -353,6 +386,7 @@ NEPHRITE_TEST_MAIN(cmocka_unit_test(samples_are_flipped_maps_normalised_and_each
                    cmocka_unit_test(every_sample_has_shape_noise_of_its_own),
                    cmocka_unit_test(samples_have_noise_levels_of_their_own_and_are_shown_them),
                    cmocka_unit_test(samples_are_told_the_power_of_what_they_are_shown),
+                   cmocka_unit_test(samples_go_to_their_parameters_and_then_to_their_map),
                    cmocka_unit_test(a_sample_is_the_same_in_any_batch),
                    cmocka_unit_test(validation_is_not_flipped_repeats_exactly_and_has_noise_of_its_own),
                    cmocka_unit_test(a_network_of_other_observation_channels_is_refused))

@@ -15,7 +15,7 @@ typedef struct {
 
 static double loss_at(Network *network, Example *e, Scalar *const clean[2], Scalar *const bar[2])
 {
-  const ObjectiveBatch batch = {BATCH, BATCH, clean[0], clean[1], e->t, e->x, e->theta};
+  const ObjectiveBatch batch = {BATCH, BATCH, clean[0], clean[1], e->t, NULL, e->x, e->theta};
   Loss loss;
 
   assert_ok(network_forward(network, &e->input, e->x, e->theta));

@@ -49,10 +49,12 @@ static void backward(Problem *p, size_t first, size_t count, Reducer *reducer)
                               e->observation + first * observed,
                               NULL,
                               e->t + first,
+                              NULL,
                               e->dropout + first,
                               5};
   const ObjectiveBatch batch = {
-      (PetscInt)count, GLOBAL, p->clean_x + first * map, p->clean_theta + first * theta, e->t + first, x, theta_hat};
+      (PetscInt)count, GLOBAL, p->clean_x + first * map, p->clean_theta + first * theta, e->t + first, NULL, x,
+      theta_hat};
   Loss loss;
 
   assert_ok(network_forward(p->network, &input, x, theta_hat));

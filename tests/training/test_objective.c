@@ -30,7 +30,7 @@ static ObjectiveBatch make(Data *data, PetscInt global_batch)
   fill(2, BATCH * PARAMETERS, data->theta);
   fill(3, BATCH * PARAMETERS, data->theta_hat);
   memcpy(data->t, t, sizeof t);
-  return (ObjectiveBatch){BATCH, global_batch, data->x, data->theta, data->t, data->x_hat, data->theta_hat};
+  return (ObjectiveBatch){BATCH, global_batch, data->x, data->theta, data->t, NULL, data->x_hat, data->theta_hat};
 }
 
 static void the_loss_is_the_velocity_error_over_all_terms(void **state)
@@ -59,15 +59,15 @@ static void the_loss_is_the_velocity_error_over_all_terms(void **state)
 }
 
 /* The loss is quadratic, so central differences are exact up to rounding. */
-static double slope(const ObjectiveBatch *batch, Scalar *value)
+static double slope(const NetworkShape *of, const ObjectiveBatch *batch, Scalar *value)
 {
   const double h = 1e-2;
   Loss up, down;
 
   *value += h;
-  assert_ok(objective_loss(&shape, 2.5, batch, &up, NULL, NULL));
+  assert_ok(objective_loss(of, 2.5, batch, &up, NULL, NULL));
   *value -= 2 * h;
-  assert_ok(objective_loss(&shape, 2.5, batch, &down, NULL, NULL));
+  assert_ok(objective_loss(of, 2.5, batch, &down, NULL, NULL));
   *value += h;
   return (up.total - down.total) / (2 * h) / batch->global_batch;
 }
@@ -81,8 +81,72 @@ static void backward_starts_with_the_slope_of_the_mean_loss_of_the_step(void **s
 
   (void)state;
   assert_ok(objective_loss(&shape, 2.5, &batch, &loss, x_bar, theta_bar));
-  for (size_t i = 0; i < BATCH * PIXELS; i += 7) assert_close(slope(&batch, &data.x_hat[i]), x_bar[i], 1e-9);
-  for (size_t i = 0; i < BATCH * PARAMETERS; i++) assert_close(slope(&batch, &data.theta_hat[i]), theta_bar[i], 1e-9);
+  for (size_t i = 0; i < BATCH * PIXELS; i += 7) assert_close(slope(&shape, &batch, &data.x_hat[i]), x_bar[i], 1e-9);
+  for (size_t i = 0; i < BATCH * PARAMETERS; i++)
+    assert_close(slope(&shape, &batch, &data.theta_hat[i]), theta_bar[i], 1e-9);
+}
+
+/* Sample 0 goes to its parameters and 1 to its map; sample 2 is far along with its parameters. */
+static ObjectiveBatch make_in_turn(Data *data, Scalar t_theta[BATCH], NetworkShape *in_turn)
+{
+  ObjectiveBatch batch = make(data, BATCH);
+
+  *in_turn = shape;
+  in_turn->config.flow = FLOW_PARAMETERS_FIRST;
+  data->t[0] = data->t[2] = 0;
+  t_theta[0] = 0.1, t_theta[1] = 1, t_theta[2] = 0.99;
+  batch.t_theta = t_theta;
+  return batch;
+}
+
+static void of_map_and_parameters_what_is_on_its_way_counts_twice_and_the_other_not(void **state)
+{
+  Data data;
+  NetworkShape in_turn;
+  Scalar t_theta[BATCH], x_bar[BATCH * PIXELS], theta_bar[BATCH * PARAMETERS];
+  const ObjectiveBatch batch = make_in_turn(&data, t_theta, &in_turn);
+  const double d[BATCH] = {0.9, 0.3, 0.05};
+  double field = 0, theta = 0;
+  Loss loss;
+
+  (void)state;
+  for (int b = 0; b < BATCH; b++) {
+    for (int i = b * PIXELS; i < (b + 1) * PIXELS && b == 1; i++)
+      field += 2 * pow((data.x_hat[i] - data.x[i]) / d[b], 2) / PIXELS;
+    for (int i = b * PARAMETERS; i < (b + 1) * PARAMETERS && b != 1; i++)
+      theta += 2 * pow((data.theta_hat[i] - data.theta[i]) / d[b], 2) / PARAMETERS;
+  }
+  assert_ok(objective_loss(&in_turn, 2.5, &batch, &loss, x_bar, theta_bar));
+  assert_close(loss.field, field, 1e-13);
+  assert_close(loss.theta, theta, 1e-13);
+  assert_close(loss.total, (PIXELS * field + 2.5 * PARAMETERS * theta) / (PIXELS + PARAMETERS), 1e-13);
+  for (size_t i = 0; i < BATCH * PIXELS; i += 7) {
+    if (i / PIXELS == 1)
+      assert_close(slope(&in_turn, &batch, &data.x_hat[i]), x_bar[i], 1e-9);
+    else
+      assert_true(x_bar[i] == 0);
+  }
+  for (size_t i = 0; i < BATCH * PARAMETERS; i++) {
+    if (i / PARAMETERS != 1)
+      assert_close(slope(&in_turn, &batch, &data.theta_hat[i]), theta_bar[i], 1e-9);
+    else
+      assert_true(theta_bar[i] == 0);
+  }
+}
+
+static void samples_are_on_their_way_to_parameters_and_to_maps_in_turn(void **state)
+{
+  Scalar t, t_theta;
+
+  (void)state;
+  for (uint64_t index = 7; index < 9; index++) {
+    objective_times(FLOW_JOINT, index, 0.25, &t, &t_theta);
+    assert_true(t == 0.25 && t_theta == 0.25);
+  }
+  objective_times(FLOW_PARAMETERS_FIRST, 8, 0.25, &t, &t_theta);
+  assert_true(t == 0 && t_theta == 0.25);
+  objective_times(FLOW_PARAMETERS_FIRST, 7, 0.25, &t, &t_theta);
+  assert_true(t == 0.25 && t_theta == 1);
 }
 
 static void a_perfect_answer_has_no_loss_and_no_gradient(void **state)
@@ -139,6 +203,8 @@ static void the_median_time_is_that_of_the_published_logit(void **state)
 
 NEPHRITE_TEST_MAIN(cmocka_unit_test(the_loss_is_the_velocity_error_over_all_terms),
                    cmocka_unit_test(backward_starts_with_the_slope_of_the_mean_loss_of_the_step),
+                   cmocka_unit_test(of_map_and_parameters_what_is_on_its_way_counts_twice_and_the_other_not),
+                   cmocka_unit_test(samples_are_on_their_way_to_parameters_and_to_maps_in_turn),
                    cmocka_unit_test(a_perfect_answer_has_no_loss_and_no_gradient),
                    cmocka_unit_test(an_answer_that_is_no_number_is_refused_naming_the_sample),
                    cmocka_unit_test(mixing_goes_from_noise_at_time_0_to_the_clean_map_at_time_1),

@@ -155,9 +155,10 @@ class Network(nn.Module):
         square = t**2 + (1 - t) ** 2
         return t / square * z + (1 - t) / square.sqrt() * answer
 
-    def forward(self, z, z_theta, observation, t, spectra=None):
+    def forward(self, z, z_theta, observation, t, spectra=None, t_theta=None):
         shape, K = self.shape, self.shape["cosmology_tokens"]
-        c = F.silu(self.embedded_time(t))
+        t_theta = t if t_theta is None else t_theta
+        c = F.silu(self.embedded_time((t + t_theta) / 2))
         cosmology = self.cosmology.embed(z_theta)
         if shape.get("told"):
             cosmology = cosmology + self.cosmology.spectra(spectra)
@@ -174,7 +175,7 @@ class Network(nn.Module):
                 x, cos, sin = torch.cat([x[:, :K], observed, x[:, K:]], 1), self.cos_with, self.sin_with
             x = block(x, c, cos, sin)
         x, theta = self.heads(x, c)
-        return self.complete(z, t, x), self.complete(z_theta, t, theta)
+        return self.complete(z, t, x), self.complete(z_theta, t_theta, theta)
 
 
 def objective(shape, x, theta, t, x_hat, theta_hat):

@@ -20,7 +20,7 @@ from . import products, weights_file
 from .inspect import faults_of
 
 USAGE, INPUT, IO = 64, 65, 74
-CHECKPOINT_VERSION = 3  # the latest that this reads
+CHECKPOINT_VERSION = 4  # the latest that this reads
 WHAT = {"ema": "exponential average of the weights, for inference", "weights": "weights after the last step"}
 
 
@@ -117,7 +117,7 @@ def attributes_of(file, what):
         raise Refused(INPUT, f"{file.filename}: its configuration has {len(names)} parameters, its network "
                              f"{int(file.attrs['parameters'])}")  # fmt: skip
     texts = {"kind": weights_file.KIND, "what": what, "parameter_names": ",".join(names)}
-    for name in ("conditioning", "output", "configuration", "version", "revision"):
+    for name in ("conditioning", "output", "flow", "configuration", "version", "revision"):
         if name in file.attrs:
             texts[name] = products.text(file.attrs[name])
     attributes.update({name: np.bytes_(value.encode()) for name, value in texts.items()})

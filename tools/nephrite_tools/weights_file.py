@@ -17,7 +17,7 @@ ARCHITECTURE = (  # what a network is made from; "dropout" may be there too
     *("rms_epsilon", "time_floor", "rope_base", "time_max_period", "conditioning"),
 )
 STATISTICS = ("map_std", "theta_mean", "theta_std", "theta_low", "theta_high", "spectra_mean", "spectra_std")
-LATER = ("spectra", "output")  # the same, where they are not there 0 and "clean"
+LATER = ("spectra", "output", "flow")  # the same, where they are not there 0, "clean" and "joint"
 
 
 def text(value):
