@@ -104,7 +104,7 @@ typedef struct {
 /** What the network is told of observations, in normalised units. */
 typedef struct {
   const Scalar *channels; /**< [draws][observation_channels][ny][nx] */
-  const Scalar *spectra; /**< [draws][network_spectra_count()] */
+  const Scalar *summaries; /**< [draws][network_summary_count()] */
 } SamplerCondition;
 /** Integrate from given noise, in normalised units; every draw may have an observation of its own.
  * \param draws at most the batch

@@ -184,6 +184,23 @@ PetscInt band_powers_count(const BandPowers *band_powers); /**< pairs of maps x 
 void band_powers_of(BandPowers *band_powers, const float *maps, double *power);
 PetscErrorCode band_powers_destroy(BandPowers **band_powers);
 
+/** How the values of some periodic maps, and of the sums of two of them, are distributed: of the maps as they are and
+ * smoothed by Gaussians of 1, 2 and 4 pixels.  Beyond power spectra that says how far the maps are from Gaussian.  Work
+ * space for one thread; create from one thread at a time (FFTW's planner). */
+typedef struct OnePoint OnePoint;
+enum { ONE_POINT_SCALES = 4 };
+/** \param maps, intervals  at least 1.  Errors: NEPHRITE_ERR_INTERNAL: no pixels, or FFTW has no memory. */
+PetscErrorCode one_point_create(PetscInt ny, PetscInt nx, PetscInt maps, PetscInt intervals, OnePoint **one_point);
+PetscInt one_point_count(const OnePoint *one_point); /**< pairs of maps x scales x intervals */
+/** \param maps [maps][ny][nx], of which the mean does not matter
+ * \param[out] variance [pairs][scales] of the map (0,0), the sum (0,1) … the map (1,1), …, at each scale */
+void one_point_variance(OnePoint *one_point, const float *maps, double *variance);
+/** \param unit [pairs][scales] of the values, above 0
+ * \param[out] share [pairs][scales][intervals]: how much of an interval lies below the values, in the mean over pixels;
+ * of a narrow one, the share of pixels above it.  Intervals lie between the units times sinh(-1.9 + 4.8 i/intervals) */
+void one_point_of(OnePoint *one_point, const float *maps, const double *unit, double *share);
+PetscErrorCode one_point_destroy(OnePoint **one_point);
+
 /** Shear of a periodic convergence map and back (Kaiser & Squires 1993): per mode gamma = (c + i s) kappa
  * with c = (k_x^2 - k_y^2)/k^2, s = 2 k_x k_y/k^2, both 0 at k = 0 and s = 0 on the Nyquist lines, where it would not
  * be real. Work space for one thread; create from one thread at a time (FFTW's planner). */

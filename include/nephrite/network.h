@@ -29,6 +29,8 @@ typedef struct {
   PetscInt depth, width, heads, patch, observation_patch, observation_start, cosmology_tokens, bottleneck;
   PetscInt time_frequencies;
   PetscInt spectra; /**< band powers of each pair of bins of the observation that cosmology tokens are told; 0: none */
+  PetscInt
+      one_point; /**< intervals of the one-point distributions, of each pair and scale, that they are told; 0: none */
   PetscInt dropout_first, dropout_last; /**< blocks with dropout; -1: those of the middle half */
   int conditioning; /**< ::Conditioning */
   int output; /**< ::NetworkOutput */
@@ -42,13 +44,21 @@ typedef struct {
   PetscInt ny, nx, bins, observation_channels, parameters;
   NetworkConfig config;
 } NetworkShape;
-/** Numbers of all pairs of bins that cosmology tokens are told: `spectra` of each. */
-static inline PetscInt network_spectra_count(const NetworkShape *shape)
+/** Smoothing scales of the one-point distributions, ONE_POINT_SCALES of lensing. */
+enum { NETWORK_ONE_POINT_SCALES = 4 };
+/** One-point distributions that cosmology tokens are told: of each pair of bins at each scale. */
+static inline PetscInt network_one_point_count(const NetworkShape *shape)
 {
-  return shape->bins * (shape->bins + 1) / 2 * shape->config.spectra;
+  return shape->config.one_point ? shape->bins * (shape->bins + 1) / 2 * NETWORK_ONE_POINT_SCALES : 0;
+}
+/** All numbers that they are told: `spectra` of each pair of bins, and `one_point` of each distribution. */
+static inline PetscInt network_summary_count(const NetworkShape *shape)
+{
+  return shape->bins * (shape->bins + 1) / 2 * shape->config.spectra +
+         network_one_point_count(shape) * shape->config.one_point;
 }
 /** Most of them. */
-enum { NEPHRITE_MAX_SPECTRA = 1024 };
+enum { NEPHRITE_MAX_SUMMARIES = 1024 };
 /** Can there be such a network?
  * Errors: NEPHRITE_ERR_CONFIG, naming the option: a patch larger than the map, heads that do not divide the width, … */
 PetscErrorCode network_shape_check(const NetworkShape *shape);
@@ -122,7 +132,7 @@ typedef struct {
   const Scalar *z_theta; /* [batch][parameters] */
   const Scalar
       *observation; /* [batch][observation_channels][ny][nx]; NULL: that of the last call, of as many samples */
-  const Scalar *spectra; /* [batch][network_spectra_count()] of the observation, and given with it */
+  const Scalar *summaries; /* [batch][network_summary_count()] of the observation, and given with it */
   const Scalar *t; /* [batch] of the map, and of the parameters where these have no time of their own */
   const Scalar *t_theta; /* [batch] of the parameters; NULL: t.  The time that is embedded is the mean of both */
   const uint64_t *dropout; /* [batch] random index of each sample, for the dropout stream; NULL: no dropout */

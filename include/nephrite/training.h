@@ -46,8 +46,10 @@ typedef struct {
   double map_std[NEPHRITE_MAX_BINS];
   double theta_low[NEPHRITE_MAX_PARAMETERS], theta_high[NEPHRITE_MAX_PARAMETERS]; /**< equal: without bounds */
   double theta_mean[NEPHRITE_MAX_PARAMETERS], theta_std[NEPHRITE_MAX_PARAMETERS];
-  PetscInt spectra; /**< network_spectra_count() */
-  double spectra_mean[NEPHRITE_MAX_SPECTRA], spectra_std[NEPHRITE_MAX_SPECTRA]; /**< of band_powers_of() */
+  PetscInt one_points; /**< network_one_point_count() */
+  double one_point_unit[NEPHRITE_MAX_SUMMARIES]; /**< of the values whose distribution is told: standard deviations */
+  PetscInt summaries; /**< network_summary_count() */
+  double summary_mean[NEPHRITE_MAX_SUMMARIES], summary_std[NEPHRITE_MAX_SUMMARIES]; /**< of what is told */
 } Normalisation;
 
 /** Parameters as the network has them, (y - mean)/std: y is the parameter itself, or with bounds the standard normal
@@ -68,9 +70,9 @@ PetscErrorCode conditioner_create(const NetworkShape *shape, const Normalisation
  * convergence of that bin; a mask or weights stay as they are.
  * \param channels [observation_channels][ny][nx] of observer_present()
  * \param[out] observation [observation_channels][ny][nx]
- * \param[out] spectra [network_spectra_count()] band powers of the first channels, one of each bin, less their mean and
- * by their standard deviation over training */
-void conditioner_apply(Conditioner *conditioner, const float *channels, Scalar *observation, Scalar *spectra);
+ * \param[out] summaries [network_summary_count()] band powers and one-point distributions of the first channels, one of
+ * each bin, less their mean and by their standard deviation over training */
+void conditioner_apply(Conditioner *conditioner, const float *channels, Scalar *observation, Scalar *summaries);
 PetscErrorCode conditioner_destroy(Conditioner **conditioner);
 
 /** AdamW with clipping over all parameters, and the exponential average of the weights (network.md, section 8). */

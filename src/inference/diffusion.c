@@ -12,12 +12,12 @@ struct Sampler {
   Network *network;
   SamplerSettings settings;
   PetscInt batch;
-  size_t map_size, channel_size, spectra_size;
+  size_t map_size, channel_size, summary_size;
   PetscInt parameters;
   int64_t evaluations; /* of the network, each of one draw */
   Conditioner *conditioner;
   SamplerCondition shown; /* what the network has yet to see; it keeps what depends on it */
-  Scalar *channels, *spectra; /* [batch][channel_size], [batch][spectra_size] */
+  Scalar *channels, *summaries; /* [batch][channel_size], [batch][summary_size] */
   Scalar *z; /* [batch][map_size], and behind the maps at hand [batch][parameters] */
   Scalar *work; /* [solver->work] such */
   Scalar *still, *unwanted; /* [batch][map_size + parameters]; of ::FLOW_PARAMETERS_FIRST, see Batch */
@@ -40,7 +40,7 @@ PetscErrorCode sampler_create(const Model *model, PetscInt batch, const SamplerS
   s->settings = *settings;
   s->map_size = (size_t)(shape->bins * shape->ny * shape->nx);
   s->channel_size = (size_t)(shape->observation_channels * shape->ny * shape->nx);
-  s->spectra_size = (size_t)network_spectra_count(shape);
+  s->summary_size = (size_t)network_summary_count(shape);
   s->parameters = shape->parameters;
   const size_t numbers = (size_t)batch * (s->map_size + (size_t)s->parameters);
   const size_t aside = shape->config.flow == FLOW_PARAMETERS_FIRST ? numbers : 0;
@@ -48,7 +48,7 @@ PetscErrorCode sampler_create(const Model *model, PetscInt batch, const SamplerS
                          solver_of(settings)->work * numbers, &s->work));
   PetscCall(PetscMalloc2(batch, &s->t, batch, &s->t_theta));
   PetscCall(PetscCalloc2(aside, &s->still, aside, &s->unwanted));
-  PetscCall(PetscMalloc1((size_t)batch * s->spectra_size, &s->spectra));
+  PetscCall(PetscMalloc1((size_t)batch * s->summary_size, &s->summaries));
   PetscCall(conditioner_create(shape, &model->normalisation, &s->conditioner));
   PetscCall(network_create(shape, batch, NETWORK_INFERENCE, &s->network));
   PetscCheck(network_parameter_count(s->network) == model->weight_count, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
@@ -69,7 +69,7 @@ PetscErrorCode sampler_destroy(Sampler **sampler)
   PetscCall(PetscFree3(s->channels, s->z, s->work));
   PetscCall(PetscFree2(s->t, s->t_theta));
   PetscCall(PetscFree2(s->still, s->unwanted));
-  PetscCall(PetscFree(s->spectra));
+  PetscCall(PetscFree(s->summaries));
   PetscCall(PetscFree(*sampler));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
@@ -119,7 +119,7 @@ static PetscErrorCode predict(void *context, const Scalar *z, double t, Scalar *
                         .z = of_maps ? z : s->still,
                         .z_theta = of_thetas ? z + behind : s->z + b->maps,
                         .observation = s->shown.channels,
-                        .spectra = s->shown.spectra,
+                        .summaries = s->shown.summaries,
                         .t = s->t,
                         .t_theta = s->t_theta};
 
@@ -219,10 +219,11 @@ static PetscErrorCode starting_noise(const Sampler *s, const SamplerRange *range
 /* One copy of what the network is told for each of \p count draws. */
 static void tell_all(Sampler *s, const float *channels, PetscInt count)
 {
-  conditioner_apply(s->conditioner, channels, s->channels, s->spectra);
+  conditioner_apply(s->conditioner, channels, s->channels, s->summaries);
   for (size_t d = 1; d < (size_t)count; d++) {
     memcpy(s->channels + d * s->channel_size, s->channels, s->channel_size * sizeof *s->channels);
-    if (s->spectra_size) memcpy(s->spectra + d * s->spectra_size, s->spectra, s->spectra_size * sizeof *s->spectra);
+    if (s->summary_size)
+      memcpy(s->summaries + d * s->summary_size, s->summaries, s->summary_size * sizeof *s->summaries);
   }
 }
 
@@ -243,7 +244,7 @@ static PetscErrorCode draw_batch(Sampler *s, const SamplerRange *range, float *k
   PetscCall(PetscMalloc2((size_t)range->count * s->map_size, &z, (size_t)(range->count * s->parameters), &z_theta));
   PetscErrorCode error = starting_noise(s, range, z, z_theta);
   if (!error)
-    error = sampler_integrate(s, &(SamplerCondition){s->channels, s->spectra}, range->count, z, z_theta, NULL);
+    error = sampler_integrate(s, &(SamplerCondition){s->channels, s->summaries}, range->count, z, z_theta, NULL);
   for (PetscInt d = 0; d < range->count && !error; d++)
     to_physical(s, z + (size_t)d * s->map_size, z_theta + d * s->parameters, kappa + (size_t)d * s->map_size,
                 theta + d * s->parameters);

@@ -206,14 +206,14 @@ void embed_cosmology(Network *n, const Scalar *z_theta)
     Scalar *x = n->stores[0].x + b * T * d->W;
 
     for (size_t i = 0; i < size; i++) x[i] = n->cosmology[b * size + i] + n->weights.cosmology_token[i];
-    if (d->S) add_bias(1, size, n->spectra_tokens + b * size, x);
+    if (d->S) add_bias(1, size, n->summary_tokens + b * size, x);
   }
 }
 
-void embed_spectra(Network *n, const Scalar *spectra)
+void embed_summaries(Network *n, const Scalar *summaries)
 {
-  memcpy(n->spectra, spectra, n->batch * n->dims.S * sizeof *n->spectra);
-  affine_forward(n, &n->weights.spectra_embed, n->batch, n->spectra, n->spectra_tokens);
+  memcpy(n->summaries, summaries, n->batch * n->dims.S * sizeof *n->summaries);
+  affine_forward(n, &n->weights.summary_embed, n->batch, n->summaries, n->summary_tokens);
 }
 
 static void pack_embedding(const Network *n, const Linear *embed1, const Linear *embed2)
@@ -362,7 +362,7 @@ static void cosmology_backward(Network *n, const NetworkInputGradient *wanted)
   for (size_t b = 0; b < n->batch; b++)
     memcpy(n->cosmology_bar + b * size, n->x_bar + b * T * d->W, size * sizeof *n->cosmology_bar);
   add_column_sums(n->batch, size, n->cosmology_bar, gradient_of(n, n->weights.cosmology_token));
-  if (d->S) affine_gradient(n, &n->weights.spectra_embed, n->batch, n->cosmology_bar, n->spectra);
+  if (d->S) affine_gradient(n, &n->weights.summary_embed, n->batch, n->cosmology_bar, n->summaries);
   affine_gradient(n, &n->weights.cosmology_embed, n->batch, n->cosmology_bar, n->theta);
   if (wanted->z_theta) affine_backward(n, &n->weights.cosmology_embed, n->batch, n->cosmology_bar, wanted->z_theta);
 }

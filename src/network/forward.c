@@ -268,15 +268,15 @@ PetscErrorCode network_forward(Network *n, const NetworkInput *input, Scalar *x,
   PetscCheck(input->observation || n->observed_batch == (size_t)input->batch, PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL,
              "a batch of %d samples without observation; the last observation was of %zu", (int)input->batch,
              n->observed_batch);
-  PetscCheck(!input->observation || !n->dims.S || input->spectra, PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL,
-             "an observation without its band powers; the network is told %zu of them", n->dims.S);
+  PetscCheck(!input->observation || !n->dims.S || input->summaries, PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL,
+             "an observation without its summaries; the network is told %zu of them", n->dims.S);
   PetscCheck(!input->dropout || n->mode != NETWORK_INFERENCE, PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL,
              "dropout in a network for inference");
   laps_begin(n);
   remember(n, input);
   if (input->observation) {
     embed_observation(n, input->observation);
-    if (n->dims.S) embed_spectra(n, input->spectra);
+    if (n->dims.S) embed_summaries(n, input->summaries);
     n->observed_batch = n->batch;
   }
   for (size_t b = 0; b < n->batch; b++) n->times[b] = (input->t[b] + theta_times(input)[b]) / 2;

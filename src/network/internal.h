@@ -23,7 +23,7 @@ typedef struct {
   size_t K, F, O; /* tokens; O = 0 when the observation comes in channels */
   size_t start; /* first block with the observation's tokens; 0 when there are none */
   size_t T; /* K + O + F, of the longest sequence */
-  size_t E, bottleneck, P, S; /* S: band powers told */
+  size_t E, bottleneck, P, S; /* S: numbers told of the observation */
   size_t ny, nx, bins, observation_channels;
   PatchGrid field, observation;
 } Dimensions;
@@ -49,7 +49,7 @@ typedef struct {
 } BlockWeights;
 
 typedef struct {
-  Linear time1, time2, cosmology_embed, spectra_embed, field_embed1, field_embed2, observation_embed1,
+  Linear time1, time2, cosmology_embed, summary_embed, field_embed1, field_embed2, observation_embed1,
       observation_embed2;
   Linear head_modulation, head_field, head_cosmology;
   Scalar *cosmology_token, *position, *head_field_norm, *head_cosmology_norm;
@@ -160,7 +160,7 @@ struct Network {
   Scalar *patches, *bottle; /* [B][F][values], [B][F][bottleneck] */
   Scalar *observation_patches, *observation_bottle, *observation_tokens; /* the same of the observation; [B][O][W] */
   Scalar *theta, *cosmology; /* [B][P] input, [B][K W] */
-  Scalar *spectra, *spectra_tokens; /* the same of the observation's band powers, [B][S] and [B][K W] */
+  Scalar *summaries, *summary_tokens; /* the same of what is told of the observation, [B][S] and [B][K W] */
   Scalar *before; /* [B][K+F][W] into the observation's insertion, if it is not at block 0 */
   Scalar *final; /* [B][T][W] out of the last block */
   Scalar *head_modulation, *head_gain; /* [B][2W], [B][W] */
@@ -387,7 +387,7 @@ void rotation_tables(const NetworkShape *shape, const Dimensions *dims, Scalar *
 
 void embed_time(Network *network); /**< network->times */
 void embed_cosmology(Network *network, const Scalar *z_theta);
-void embed_spectra(Network *network, const Scalar *spectra);
+void embed_summaries(Network *network, const Scalar *summaries);
 void embed_field(Network *network, const Scalar *z);
 void embed_observation(Network *network, const Scalar *observation);
 void insert_observation(Network *network);

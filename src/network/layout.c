@@ -41,7 +41,7 @@ void dimensions_of(const NetworkShape *shape, Dimensions *dims)
                        .E = (size_t)config->time_frequencies,
                        .bottleneck = (size_t)config->bottleneck,
                        .P = (size_t)shape->parameters,
-                       .S = (size_t)network_spectra_count(shape),
+                       .S = (size_t)network_summary_count(shape),
                        .ny = ny,
                        .nx = nx,
                        .bins = bins,
@@ -62,7 +62,8 @@ typedef struct {
   Start start;
 } TensorRow;
 
-/* Of those before the blocks: where the spectra's one is, and how many the observation's tokens need, at the end. */
+/* Of those before the blocks: where that of the summaries is, and how many the observation's tokens need, at the end.
+ */
 enum { SPECTRA_EMBED = 7, OBSERVATION_EMBED = 3 };
 enum { TENSORS_BEFORE = 15, TENSORS_PER_BLOCK = 14, TENSORS_AFTER = 8 };
 
@@ -77,7 +78,7 @@ static void rows_before(const Dimensions *d, TensorRow rows[TENSORS_BEFORE])
       {"cosmology.embed.weight", d->K * d->W, d->P, START_NORMAL},
       {"cosmology.embed.bias", d->K * d->W, 0, START_ZERO},
       {"cosmology.token", d->K, d->W, START_NORMAL},
-      {"cosmology.spectra.weight", d->K * d->W, d->S, START_NORMAL},
+      {"cosmology.summaries.weight", d->K * d->W, d->S, START_NORMAL},
       {"field.embed1.weight", d->bottleneck, d->field.values, START_XAVIER},
       {"field.embed2.weight", d->W, d->bottleneck, START_XAVIER},
       {"field.embed2.bias", d->W, 0, START_ZERO},
@@ -241,7 +242,7 @@ PetscErrorCode layout_bind(const Dimensions *d, Scalar *values, size_t count, We
   take_linear(&vector, d->W, d->W, &weights->time2);
   take_linear(&vector, d->K * d->W, d->P, &weights->cosmology_embed);
   take(&vector, d->K * d->W, &weights->cosmology_token);
-  if (d->S) take_without_bias(&vector, d->K * d->W, d->S, &weights->spectra_embed);
+  if (d->S) take_without_bias(&vector, d->K * d->W, d->S, &weights->summary_embed);
   take_without_bias(&vector, d->bottleneck, d->field.values, &weights->field_embed1);
   take_linear(&vector, d->W, d->bottleneck, &weights->field_embed2);
   take(&vector, d->F * d->W, &weights->position);

@@ -18,8 +18,12 @@ static const OptionSpec specs[] = {
      "first block that sees the observation's tokens (conditioning by tokens)"},
     {"network_cosmology_tokens", VALUE_INT, MEMBER(cosmology_tokens), "tokens", "16", 1, 65536, NULL, SCOPE_NETWORK,
      "tokens that carry the cosmological parameters"},
-    {"network_spectra", VALUE_INT, MEMBER(spectra), "bands", "0", 0, NEPHRITE_MAX_SPECTRA, NULL, SCOPE_NETWORK,
+    {"network_spectra", VALUE_INT, MEMBER(spectra), "bands", "0", 0, NEPHRITE_MAX_SUMMARIES, NULL, SCOPE_NETWORK,
      "band powers of the observation, of each pair of bins, that the cosmology tokens are told; 0 for none"},
+    {"network_one_point", VALUE_INT, MEMBER(one_point), "intervals", "0", 0, NEPHRITE_MAX_SUMMARIES, NULL,
+     SCOPE_NETWORK,
+     "intervals of the one-point distribution of the observation, of each bin and sum of two bins at each of four "
+     "scales, that the cosmology tokens are told; 0 for none"},
     {"network_bottleneck", VALUE_INT, MEMBER(bottleneck), "", "128", 1, 65536, NULL, SCOPE_NETWORK,
      "width between the two linear maps that embed a patch"},
     {"network_time_frequencies", VALUE_INT, MEMBER(time_frequencies), "", "256", 2, 65536, NULL, SCOPE_NETWORK,
@@ -128,6 +132,23 @@ static PetscErrorCode check_dropout(const NetworkConfig *config)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
+static PetscErrorCode check_summaries(const NetworkShape *shape)
+{
+  const NetworkConfig *config = &shape->config;
+  const PetscInt most = NEPHRITE_MAX_SUMMARIES / (shape->bins * (shape->bins + 1) / 2);
+
+  PetscFunctionBeginUser;
+  PetscCheck(config->spectra >= 0 && config->spectra <= most, PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
+             "network_spectra is %d; with %d bins it must lie in [0, %d]", (int)config->spectra, (int)shape->bins,
+             (int)most);
+  PetscCheck(config->one_point >= 0 && NETWORK_ONE_POINT_SCALES * config->one_point <= most - config->spectra,
+             PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
+             "network_one_point is %d; with %d bins and network_spectra %d it must lie in [0, %d]",
+             (int)config->one_point, (int)shape->bins, (int)config->spectra,
+             (int)((most - config->spectra) / NETWORK_ONE_POINT_SCALES));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
 PetscErrorCode network_shape_check(const NetworkShape *shape)
 {
   const NetworkConfig *config = &shape->config;
@@ -137,9 +158,7 @@ PetscErrorCode network_shape_check(const NetworkShape *shape)
   PetscCall(check_heads(config));
   PetscCall(check_numbers(config));
   PetscCall(check_dropout(config));
-  PetscCheck(config->spectra >= 0 && network_spectra_count(shape) <= NEPHRITE_MAX_SPECTRA, PETSC_COMM_SELF,
-             NEPHRITE_ERR_CONFIG, "network_spectra is %d; with %d bins it must lie in [0, %d]", (int)config->spectra,
-             (int)shape->bins, (int)(NEPHRITE_MAX_SPECTRA / (shape->bins * (shape->bins + 1) / 2)));
+  PetscCall(check_summaries(shape));
   PetscCall(check_patch("network_patch", config->patch, shape));
   if (config->conditioning == CONDITIONING_CHANNELS) PetscFunctionReturn(PETSC_SUCCESS);
   PetscCall(check_patch("network_observation_patch", config->observation_patch, shape));

@@ -31,6 +31,8 @@ static const Attribute real_attributes[] = {{"rms_epsilon", SHAPE(config.rms_eps
                                             {"time_max_period", SHAPE(config.time_max_period), 0}};
 /* Since version 3 of checkpoints; without it the network is told none. */
 static const Attribute spectra_attribute = {"spectra", SHAPE(config.spectra), 0};
+/* Since version 4; likewise. */
+static const Attribute one_point_attribute = {"one_point", SHAPE(config.one_point), 0};
 /* Of no matter to what the network answers: a file of weights may do without. */
 static const Attribute dropout_attribute = {"dropout", SHAPE(config.dropout), 0};
 #undef SHAPE
@@ -83,6 +85,7 @@ PetscErrorCode architecture_write(ProductWriter *writer, const NetworkShape *sha
   PetscFunctionBeginUser;
   for (size_t i = 0; i < INT_ATTRIBUTES; i++) PetscCall(write_int(writer, shape, &int_attributes[i]));
   PetscCall(write_int(writer, shape, &spectra_attribute));
+  PetscCall(write_int(writer, shape, &one_point_attribute));
   for (size_t i = 0; i < REAL_ATTRIBUTES; i++) {
     const double *value = (const void *)((const char *)shape + real_attributes[i].member);
 
@@ -166,6 +169,8 @@ static PetscErrorCode read_if_there(ProductReader *reader, const char *path, Net
   PetscFunctionBeginUser;
   PetscCall(product_has_attribute(reader, NULL, spectra_attribute.name, &has));
   if (has) PetscCall(read_int(reader, path, &spectra_attribute, shape));
+  PetscCall(product_has_attribute(reader, NULL, one_point_attribute.name, &has));
+  if (has) PetscCall(read_int(reader, path, &one_point_attribute, shape));
   PetscCall(product_has_attribute(reader, NULL, output_choice.name, &has));
   if (has) PetscCall(read_choice(reader, path, &output_choice, shape));
   PetscCall(product_has_attribute(reader, NULL, flow_choice.name, &has));
@@ -200,7 +205,8 @@ PetscErrorCode architecture_yaml(const NetworkShape *shape, char **yaml)
     if (option_of(&int_attributes[i]))
       used += (size_t)snprintf(text + used, sizeof text - used, "  %s: %d\n", int_attributes[i].name,
                                (int)int_of(shape, &int_attributes[i]));
-  used += (size_t)snprintf(text + used, sizeof text - used, "  spectra: %d\n", (int)shape->config.spectra);
+  used += (size_t)snprintf(text + used, sizeof text - used, "  spectra: %d\n  one_point: %d\n",
+                           (int)shape->config.spectra, (int)shape->config.one_point);
   for (size_t i = 0; i < REAL_ATTRIBUTES; i++)
     used += (size_t)snprintf(text + used, sizeof text - used, "  %s: %.17g\n", real_attributes[i].name,
                              *(const double *)(const void *)(base + real_attributes[i].member));

@@ -101,11 +101,14 @@ static PetscErrorCode write_state(ProductWriter *writer, const TrainingState *st
                          "mean of each parameter, or of its normal, subtracted"));
   PetscCall(write_values(writer, "theta_std", H5T_NATIVE_DOUBLE, n->parameters, n->theta_std,
                          "standard deviation of each parameter, or of its normal, divided by"));
-  if (n->spectra) {
-    PetscCall(write_values(writer, "spectra_mean", H5T_NATIVE_DOUBLE, n->spectra, n->spectra_mean,
-                           "mean of each band power that the network is told, subtracted"));
-    PetscCall(write_values(writer, "spectra_std", H5T_NATIVE_DOUBLE, n->spectra, n->spectra_std,
-                           "standard deviation of each band power, divided by"));
+  if (n->one_points)
+    PetscCall(write_values(writer, "one_point_unit", H5T_NATIVE_DOUBLE, n->one_points, n->one_point_unit,
+                           "standard deviation of what the network is told the distribution of"));
+  if (n->summaries) {
+    PetscCall(write_values(writer, "summary_mean", H5T_NATIVE_DOUBLE, n->summaries, n->summary_mean,
+                           "mean of each number that the network is told of an observation, subtracted"));
+    PetscCall(write_values(writer, "summary_std", H5T_NATIVE_DOUBLE, n->summaries, n->summary_std,
+                           "standard deviation of each such number, divided by"));
   }
   PetscCall(history_write(&state->history, "history/", writer));
   PetscFunctionReturn(PETSC_SUCCESS);
@@ -171,10 +174,12 @@ static PetscErrorCode read_state(ProductReader *reader, const NetworkShape *shap
   PetscCall(read_bounds(reader, n));
   PetscCall(read_values(reader, "theta_mean", n->parameters, n->theta_mean));
   PetscCall(read_values(reader, "theta_std", n->parameters, n->theta_std));
-  n->spectra = network_spectra_count(shape);
-  if (n->spectra) {
-    PetscCall(read_values(reader, "spectra_mean", n->spectra, n->spectra_mean));
-    PetscCall(read_values(reader, "spectra_std", n->spectra, n->spectra_std));
+  n->one_points = network_one_point_count(shape);
+  if (n->one_points) PetscCall(read_values(reader, "one_point_unit", n->one_points, n->one_point_unit));
+  n->summaries = network_summary_count(shape);
+  if (n->summaries) {
+    PetscCall(read_values(reader, "summary_mean", n->summaries, n->summary_mean));
+    PetscCall(read_values(reader, "summary_std", n->summaries, n->summary_std));
   }
   PetscCall(history_read(reader, "history/", &state->history));
   PetscFunctionReturn(PETSC_SUCCESS);

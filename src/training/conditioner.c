@@ -4,17 +4,9 @@
 struct Conditioner {
   NetworkShape shape;
   Normalisation normalisation;
-  BandPowers *bands; /* NULL if no band powers are told */
-  double *power; /* [network_spectra_count()] */
+  Summaries *summaries;
+  double *values; /* [network_summary_count()] of an observation */
 };
-
-PetscErrorCode spectra_create(const NetworkShape *shape, BandPowers **bands)
-{
-  PetscFunctionBeginUser;
-  if (shape->config.spectra)
-    PetscCall(band_powers_create(shape->ny, shape->nx, shape->bins, shape->config.spectra, BANDS_TO_CORNER, bands));
-  PetscFunctionReturn(PETSC_SUCCESS);
-}
 
 PetscErrorCode conditioner_create(const NetworkShape *shape, const Normalisation *normalisation,
                                   Conditioner **conditioner)
@@ -26,8 +18,8 @@ PetscErrorCode conditioner_create(const NetworkShape *shape, const Normalisation
   *conditioner = c;
   c->shape = *shape;
   c->normalisation = *normalisation;
-  PetscCall(spectra_create(shape, &c->bands));
-  PetscCall(PetscMalloc1(network_spectra_count(shape), &c->power));
+  PetscCall(summaries_create(shape, &c->summaries));
+  PetscCall(PetscMalloc1(network_summary_count(shape), &c->values));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -44,23 +36,22 @@ static void scale_channels(const Conditioner *c, const float *channels, Scalar *
   }
 }
 
-void conditioner_apply(Conditioner *c, const float *channels, Scalar *observation, Scalar *spectra)
+void conditioner_apply(Conditioner *c, const float *channels, Scalar *observation, Scalar *summaries)
 {
   const Normalisation *n = &c->normalisation;
 
   scale_channels(c, channels, observation);
-  if (!c->bands) return;
-  band_powers_of(c->bands, channels, c->power);
-  for (PetscInt i = 0; i < n->spectra; i++)
-    spectra[i] = (Scalar)((c->power[i] - n->spectra_mean[i]) / n->spectra_std[i]);
+  summaries_of(c->summaries, channels, n->one_point_unit, c->values);
+  for (PetscInt i = 0; i < network_summary_count(&c->shape); i++)
+    summaries[i] = (Scalar)((c->values[i] - n->summary_mean[i]) / n->summary_std[i]);
 }
 
 PetscErrorCode conditioner_destroy(Conditioner **conditioner)
 {
   PetscFunctionBeginUser;
   if (!*conditioner) PetscFunctionReturn(PETSC_SUCCESS);
-  PetscCall(band_powers_destroy(&(*conditioner)->bands));
-  PetscCall(PetscFree((*conditioner)->power));
+  PetscCall(summaries_destroy(&(*conditioner)->summaries));
+  PetscCall(PetscFree((*conditioner)->values));
   PetscCall(PetscFree(*conditioner));
   PetscFunctionReturn(PETSC_SUCCESS);
 }

@@ -82,7 +82,7 @@ static PetscErrorCode batch_create(const NetworkShape *shape, PetscInt capacity,
   PetscCall(PetscMalloc1(samples * (size_t)shape->parameters, &batch->theta));
   PetscCall(PetscMalloc1(samples * (size_t)shape->parameters, &batch->z_theta));
   PetscCall(PetscMalloc1(samples * observation_size(shape), &batch->observation));
-  PetscCall(PetscMalloc1(samples * (size_t)network_spectra_count(shape), &batch->spectra));
+  PetscCall(PetscMalloc1(samples * (size_t)network_summary_count(shape), &batch->summaries));
   PetscCall(PetscMalloc1(samples, &batch->t));
   PetscCall(PetscMalloc1(samples, &batch->t_theta));
   PetscCall(PetscMalloc1(samples, &batch->dropout));
@@ -97,7 +97,7 @@ static PetscErrorCode batch_destroy(Batch *batch)
   PetscCall(PetscFree(batch->theta));
   PetscCall(PetscFree(batch->z_theta));
   PetscCall(PetscFree(batch->observation));
-  PetscCall(PetscFree(batch->spectra));
+  PetscCall(PetscFree(batch->summaries));
   PetscCall(PetscFree(batch->t));
   PetscCall(PetscFree(batch->t_theta));
   PetscCall(PetscFree(batch->dropout));
@@ -207,8 +207,8 @@ static PetscErrorCode prepare(Feed *f, Worker *worker, int64_t seed, PetscBool f
   const RandomKey shape_noise = {(uint64_t)seed, STREAM_NOISE, f->keys[b]};
   const float *kappa = f->kappa + b * size;
   const float *channels = NULL;
-  const size_t told = (size_t)network_spectra_count(shape);
-  Scalar *spectra = told ? f->batch.spectra + b * told : NULL;
+  const size_t told = (size_t)network_summary_count(shape);
+  Scalar *summaries = told ? f->batch.summaries + b * told : NULL;
 
   PetscFunctionBeginUser;
   if (flipped) {
@@ -216,7 +216,7 @@ static PetscErrorCode prepare(Feed *f, Worker *worker, int64_t seed, PetscBool f
     kappa = worker->kappa;
   }
   PetscCall(exposure_take(worker->exposure, shape_noise, kappa, &channels));
-  conditioner_apply(worker->conditioner, channels, f->batch.observation + b * observation_size(shape), spectra);
+  conditioner_apply(worker->conditioner, channels, f->batch.observation + b * observation_size(shape), summaries);
   for (size_t bin = 0; bin < (size_t)shape->bins; bin++) {
     const Scalar factor = (Scalar)(1 / normalisation->map_std[bin]);
 

@@ -68,7 +68,16 @@ PetscErrorCode exposure_destroy(Exposure **exposure);
 
 /** Band powers of an observation as they are told the network, before they are normalised.
  * \param[out] bands  owned by the caller; NULL if it is told none */
-PetscErrorCode spectra_create(const NetworkShape *shape, BandPowers **bands);
+/** The numbers that are told of an observation.  Work space for one thread; create from one thread at a time. */
+typedef struct Summaries Summaries;
+PetscErrorCode summaries_create(const NetworkShape *shape, Summaries **summaries);
+/** \param channels  of which the first are the observed convergence or E modes of each bin
+ * \param[out] variance [network_one_point_count()] of what one-point distributions are told of */
+void summaries_variance(Summaries *summaries, const float *channels, double *variance);
+/** \param one_point_unit [network_one_point_count()]
+ * \param[out] values [network_summary_count()] band powers, then one-point distributions */
+void summaries_of(Summaries *summaries, const float *channels, const double *one_point_unit, double *values);
+PetscErrorCode summaries_destroy(Summaries **summaries);
 
 /** Samples as the network and the objective take them, normalised. */
 typedef struct {
@@ -76,7 +85,7 @@ typedef struct {
   Scalar *x, *z; /* [capacity][bins][ny][nx] clean, noisy */
   Scalar *theta, *z_theta; /* [capacity][parameters] clean, noisy */
   Scalar *observation; /* [capacity][observation_channels][ny][nx] */
-  Scalar *spectra; /* [capacity][network_spectra_count()] */
+  Scalar *summaries; /* [capacity][network_summary_count()] */
   Scalar *t, *t_theta; /* [capacity] of the map, of the parameters */
   uint64_t *dropout; /* [capacity] */
 } Batch;
@@ -98,7 +107,7 @@ PetscErrorCode feed_destroy(Feed **feed);
 typedef struct {
   BatchSource *source;
   int64_t count; /**< its first items */
-  const SurveyConfig *survey; /**< observes them, where there are band powers */
+  const SurveyConfig *survey; /**< observes them, where the network is told numbers of the observation */
   int64_t seed; /**< of its noise, which is that of the first training samples */
   const Prior *prior; /**< whose bounds the parameters keep */
 } NormalisationSample;
@@ -181,7 +190,8 @@ PetscErrorCode weights_file_load(const char *path, Model *model);
 /* ------------------------------------------------------------------ checkpoints */
 
 #define CHECKPOINT_KIND "checkpoint"
-/* 1 had neither `planned` nor `patience_from`, 2 neither band powers nor residuals nor bounds, 3 no `flow`. */
+/* 1 had neither `planned` nor `patience_from`, 2 neither band powers nor residuals nor bounds, 3 neither
+ * `flow` nor `one_point`, and other names for what is told. */
 enum { CHECKPOINT_VERSION = 4 };
 
 /** Where a training stands, beside its arrays. */

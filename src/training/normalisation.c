@@ -45,32 +45,25 @@ void restore_parameters(const Normalisation *n, const Scalar *z, double *theta)
 
 /* ---- statistics ---- */
 
-/* Of one realisation: mean square of the map per bin, the parameters as stretched, band powers of an observation. Every
- * rank fills its rows of the table; their sum over ranks is complete, and the statistics are then taken in one order
- * whatever the number of ranks. */
-static size_t row_size(const NetworkShape *shape)
-{
-  return (size_t)(shape->bins + shape->parameters + network_spectra_count(shape));
-}
-
 /* What a rank works with. */
 typedef struct {
   const NetworkShape *shape;
   const NormalisationSample *sample;
-  const Normalisation *bounds;
+  const Normalisation *known; /* bounds of the parameters; then units of the one-point distributions */
   float *kappa; /* [bins][ny][nx] */
-  Exposure *exposure; /* NULL, both, where no band powers are told */
-  BandPowers *bands;
+  double theta[NEPHRITE_MAX_PARAMETERS];
+  Exposure *exposure; /* NULL where nothing is told */
+  Summaries *summaries;
 } Measurement;
 
 static PetscErrorCode measurement_create(const NetworkShape *shape, const NormalisationSample *sample,
-                                         const Normalisation *bounds, Measurement *m)
+                                         const Normalisation *known, Measurement *m)
 {
   PetscFunctionBeginUser;
-  *m = (Measurement){.shape = shape, .sample = sample, .bounds = bounds};
+  *m = (Measurement){.shape = shape, .sample = sample, .known = known};
   PetscCall(PetscMalloc1((size_t)(shape->bins * shape->ny * shape->nx), &m->kappa));
-  PetscCall(spectra_create(shape, &m->bands));
-  if (m->bands) PetscCall(exposure_create(sample->survey, &m->exposure));
+  PetscCall(summaries_create(shape, &m->summaries));
+  if (network_summary_count(shape)) PetscCall(exposure_create(sample->survey, &m->exposure));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -78,112 +71,173 @@ static PetscErrorCode measurement_destroy(Measurement *m)
 {
   PetscFunctionBeginUser;
   PetscCall(PetscFree(m->kappa));
-  PetscCall(band_powers_destroy(&m->bands));
+  PetscCall(summaries_destroy(&m->summaries));
   PetscCall(exposure_destroy(&m->exposure));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-static PetscErrorCode fill_row(Measurement *m, int64_t item, double *row)
+/* The map of an item, its parameters, and what the network would be shown of it. */
+static PetscErrorCode take(Measurement *m, int64_t item, const float **channels)
 {
-  const NetworkShape *shape = m->shape;
-  const size_t pixels = (size_t)shape->ny * (size_t)shape->nx;
   const RandomKey noise = {(uint64_t)m->sample->seed, STREAM_NOISE, TRAINING_KEY | (uint64_t)item};
+
+  PetscFunctionBeginUser;
+  PetscCall(batch_source_get(m->sample->source, item, m->kappa, m->theta, NULL));
+  if (m->exposure) PetscCall(exposure_take(m->exposure, noise, m->kappa, channels));
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* Rows of a table, one for each item.  Every rank fills its rows; their sum over ranks is complete, and the statistics
+ * are then taken in one order whatever the number of ranks. */
+typedef struct {
+  int64_t rows;
+  size_t columns;
+  PetscErrorCode (*fill)(Measurement *m, int64_t item, double *row);
+  double *values; /* [rows][columns] */
+} Table;
+
+/* Variances of what one-point distributions are told of. */
+static PetscErrorCode fill_variances(Measurement *m, int64_t item, double *row)
+{
   const float *channels = NULL;
 
   PetscFunctionBeginUser;
-  PetscCall(batch_source_get(m->sample->source, item, m->kappa, row + shape->bins, NULL));
+  PetscCall(take(m, item, &channels));
+  summaries_variance(m->summaries, channels, row);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+/* Mean square of the map per bin, the parameters as stretched, what is told of an observation. */
+static PetscErrorCode fill_moments(Measurement *m, int64_t item, double *row)
+{
+  const NetworkShape *shape = m->shape;
+  const size_t pixels = (size_t)shape->ny * (size_t)shape->nx;
+  const float *channels = NULL;
+
+  PetscFunctionBeginUser;
+  PetscCall(take(m, item, &channels));
   for (size_t bin = 0; bin < (size_t)shape->bins; bin++) {
     double sum = 0;
 
     for (size_t i = bin * pixels; i < (bin + 1) * pixels; i++) sum += (double)m->kappa[i] * (double)m->kappa[i];
     row[bin] = sum / (double)pixels;
   }
-  for (PetscInt p = 0; p < shape->parameters; p++) row[shape->bins + p] = stretch(m->bounds, p, row[shape->bins + p]);
-  if (!m->bands) PetscFunctionReturn(PETSC_SUCCESS);
-  PetscCall(exposure_take(m->exposure, noise, m->kappa, &channels));
-  band_powers_of(m->bands, channels, row + shape->bins + shape->parameters);
+  for (PetscInt p = 0; p < shape->parameters; p++) row[shape->bins + p] = stretch(m->known, p, m->theta[p]);
+  if (m->exposure)
+    summaries_of(m->summaries, channels, m->known->one_point_unit, row + shape->bins + shape->parameters);
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
 /* Maps that may be under way from ranks that simulate. */
 enum { AHEAD = 16 };
 
-static PetscErrorCode fill_share(MPI_Comm comm, const NetworkShape *shape, const NormalisationSample *sample,
-                                 const Normalisation *bounds, double *table)
+static PetscErrorCode fill_share(MPI_Comm comm, Measurement *m, Table *table)
 {
-  Measurement measurement;
   int64_t first, mine;
+  PetscErrorCode error = PETSC_SUCCESS;
 
   PetscFunctionBeginUser;
-  share_of(comm, sample->count, &first, &mine);
-  PetscErrorCode error = measurement_create(shape, sample, bounds, &measurement);
+  share_of(comm, table->rows, &first, &mine);
   for (int64_t i = first; i < first + mine && !error; i++) {
-    error = batch_source_expect(sample->source, i, PetscMin(AHEAD, first + mine - i));
-    if (!error) error = fill_row(&measurement, i, table + (size_t)i * row_size(shape));
+    error = batch_source_expect(m->sample->source, i, PetscMin(AHEAD, first + mine - i));
+    if (!error) error = table->fill(m, i, table->values + (size_t)i * table->columns);
   }
-  PetscCall(measurement_destroy(&measurement));
   PetscCall(group_agree(comm, error));
+  PetscCallMPI(MPI_Allreduce(MPI_IN_PLACE, table->values, (int)((size_t)table->rows * table->columns), MPI_DOUBLE,
+                             MPI_SUM, comm));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-static double column_mean(const double *table, size_t rows, size_t columns, size_t column)
+static double column_mean(const Table *table, size_t column)
 {
   double sum = 0;
 
-  for (size_t i = 0; i < rows; i++) sum += table[i * columns + column];
-  return sum / (double)rows;
+  for (size_t i = 0; i < (size_t)table->rows; i++) sum += table->values[i * table->columns + column];
+  return sum / (double)table->rows;
 }
 
-static double column_std(const double *table, size_t rows, size_t columns, size_t column, double mean)
+static double column_std(const Table *table, size_t column, double mean)
 {
   double sum = 0;
 
-  for (size_t i = 0; i < rows; i++) sum += pow(table[i * columns + column] - mean, 2);
-  return sqrt(sum / (double)rows);
+  for (size_t i = 0; i < (size_t)table->rows; i++) sum += pow(table->values[i * table->columns + column] - mean, 2);
+  return sqrt(sum / (double)table->rows);
 }
 
 /* What never varies is centred and not divided. */
-static void centre(const double *table, size_t rows, size_t columns, size_t column, double *mean, double *std)
+static void centre(const Table *table, size_t column, double *mean, double *std)
 {
-  *mean = column_mean(table, rows, columns, column);
-  *std = column_std(table, rows, columns, column, *mean);
+  *mean = column_mean(table, column);
+  *std = column_std(table, column, *mean);
   if (*std <= 1e-12 * fabs(*mean)) *std = 1;
 }
 
-static PetscErrorCode summarise(const NetworkShape *shape, const double *table, size_t rows, Normalisation *n)
+/* What is no value anywhere has any unit. */
+static PetscErrorCode summarise_variances(const NetworkShape *shape, const Table *table, Normalisation *n)
 {
-  const size_t columns = row_size(shape), theta = (size_t)shape->bins, spectra = theta + (size_t)shape->parameters;
+  PetscFunctionBeginUser;
+  n->one_points = network_one_point_count(shape);
+  for (size_t i = 0; i < (size_t)n->one_points; i++) {
+    const double variance = column_mean(table, i);
+
+    n->one_point_unit[i] = variance > 0 ? sqrt(variance) : 1;
+  }
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
+static PetscErrorCode summarise_moments(const NetworkShape *shape, const Table *table, Normalisation *n)
+{
+  const size_t theta = (size_t)shape->bins, summaries = theta + (size_t)shape->parameters;
 
   PetscFunctionBeginUser;
   n->bins = shape->bins;
   n->parameters = shape->parameters;
-  n->spectra = network_spectra_count(shape);
+  n->summaries = network_summary_count(shape);
   for (size_t bin = 0; bin < (size_t)shape->bins; bin++) {
-    n->map_std[bin] = sqrt(column_mean(table, rows, columns, bin)); /* the mean of a map is 0 */
+    n->map_std[bin] = sqrt(column_mean(table, bin)); /* the mean of a map is 0 */
     PetscCheck(isfinite(n->map_std[bin]) && n->map_std[bin] > 0, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
                "the convergence of bin %zu has standard deviation %.6g over %zu training maps; it must be positive",
-               bin, n->map_std[bin], rows);
+               bin, n->map_std[bin], (size_t)table->rows);
   }
   for (size_t p = 0; p < (size_t)shape->parameters; p++) /* a fixed parameter is 0 to the network */
-    centre(table, rows, columns, theta + p, &n->theta_mean[p], &n->theta_std[p]);
-  for (size_t i = 0; i < (size_t)n->spectra; i++) /* and so is a band without modes */
-    centre(table, rows, columns, spectra + i, &n->spectra_mean[i], &n->spectra_std[i]);
+    centre(table, theta + p, &n->theta_mean[p], &n->theta_std[p]);
+  for (size_t i = 0; i < (size_t)n->summaries; i++) /* and so is a band without modes */
+    centre(table, summaries + i, &n->summary_mean[i], &n->summary_std[i]);
   PetscFunctionReturn(PETSC_SUCCESS);
 }
+
+static PetscErrorCode tabulate(MPI_Comm comm, Measurement *m, Table *table,
+                               PetscErrorCode (*summarise)(const NetworkShape *, const Table *, Normalisation *),
+                               Normalisation *normalisation)
+{
+  PetscFunctionBeginUser;
+  PetscCall(PetscCalloc1((size_t)table->rows * table->columns, &table->values));
+  PetscErrorCode error = fill_share(comm, m, table);
+  if (!error) error = summarise(m->shape, table, normalisation);
+  PetscCall(PetscFree(table->values));
+  PetscFunctionReturn(error);
+}
+
+/* Items that units are taken from: they need not be exact. */
+enum { UNIT_ITEMS = 64 };
 
 PetscErrorCode normalisation_measure(MPI_Comm comm, const NetworkShape *shape, const NormalisationSample *sample,
                                      Normalisation *normalisation)
 {
-  const size_t cells = (size_t)sample->count * row_size(shape);
-  double *table = NULL; /* [count][row_size()] */
+  Table variances = {.rows = PetscMin(UNIT_ITEMS, sample->count),
+                     .columns = (size_t)network_one_point_count(shape),
+                     .fill = fill_variances};
+  Table moments = {.rows = sample->count,
+                   .columns = (size_t)(shape->bins + shape->parameters + network_summary_count(shape)),
+                   .fill = fill_moments};
+  Measurement measurement;
 
   PetscFunctionBeginUser;
-  PetscCall(PetscCalloc1(cells, &table));
   for (PetscInt p = 0; p < shape->parameters; p++)
     prior_bounds(sample->prior, p, &normalisation->theta_low[p], &normalisation->theta_high[p]);
-  PetscCall(fill_share(comm, shape, sample, normalisation, table));
-  PetscCallMPI(MPI_Allreduce(MPI_IN_PLACE, table, (int)cells, MPI_DOUBLE, MPI_SUM, comm));
-  PetscCall(summarise(shape, table, (size_t)sample->count, normalisation));
-  PetscCall(PetscFree(table));
-  PetscFunctionReturn(PETSC_SUCCESS);
+  PetscErrorCode error = group_agree(comm, measurement_create(shape, sample, normalisation, &measurement));
+  if (!error && variances.columns) error = tabulate(comm, &measurement, &variances, summarise_variances, normalisation);
+  if (!error) error = tabulate(comm, &measurement, &moments, summarise_moments, normalisation);
+  PetscCall(measurement_destroy(&measurement));
+  PetscFunctionReturn(error);
 }

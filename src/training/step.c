@@ -31,7 +31,7 @@ static PetscErrorCode micro_batch(Training *t, int64_t first, PetscInt count, Mi
   PetscCall(clock_end(&t->clock, PART_DATA));
 
   const NetworkInput input = {
-      count,          batch->z, batch->z_theta, batch->observation, batch->spectra, batch->t, batch->t_theta,
+      count,          batch->z, batch->z_theta, batch->observation, batch->summaries, batch->t, batch->t_theta,
       batch->dropout, seed};
   PetscCall(clock_begin(&t->clock, PART_FORWARD));
   PetscCall(network_forward(t->network, &input, t->x_hat, t->theta_hat));

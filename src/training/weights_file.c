@@ -106,10 +106,12 @@ static PetscErrorCode read_normalisation(const Reading *r)
   PetscCall(read_bounds(r, n));
   PetscCall(read_statistic(r, "theta_mean", n->parameters, -INFINITY, n->theta_mean));
   PetscCall(read_statistic(r, "theta_std", n->parameters, 0, n->theta_std));
-  n->spectra = network_spectra_count(&r->model->shape);
-  if (!n->spectra) PetscFunctionReturn(PETSC_SUCCESS);
-  PetscCall(read_statistic(r, "spectra_mean", n->spectra, -INFINITY, n->spectra_mean));
-  PetscCall(read_statistic(r, "spectra_std", n->spectra, 0, n->spectra_std));
+  n->one_points = network_one_point_count(&r->model->shape);
+  if (n->one_points) PetscCall(read_statistic(r, "one_point_unit", n->one_points, 0, n->one_point_unit));
+  n->summaries = network_summary_count(&r->model->shape);
+  if (!n->summaries) PetscFunctionReturn(PETSC_SUCCESS);
+  PetscCall(read_statistic(r, "summary_mean", n->summaries, -INFINITY, n->summary_mean));
+  PetscCall(read_statistic(r, "summary_std", n->summaries, 0, n->summary_std));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 

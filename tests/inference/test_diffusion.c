@@ -24,8 +24,8 @@ static Fixture make(PetscBool with_weights, PetscInt observation_channels, Petsc
 
   f.model.shape.observation_channels = observation_channels;
   f.model.shape.config.spectra = bands;
-  f.model.normalisation.spectra = network_spectra_count(&f.model.shape);
-  for (PetscInt i = 0; i < f.model.normalisation.spectra; i++) f.model.normalisation.spectra_std[i] = 1e-3;
+  f.model.normalisation.summaries = network_summary_count(&f.model.shape);
+  for (PetscInt i = 0; i < f.model.normalisation.summaries; i++) f.model.normalisation.summary_std[i] = 1e-3;
   assert_ok(network_create(&f.model.shape, 1, NETWORK_INFERENCE, &network));
   f.model.weight_count = network_parameter_count(network);
   if (with_weights) example_weights(network);
@@ -201,7 +201,7 @@ static void draws_come_from_keyed_noise_and_normalised_channels(void **state)
     double theta[COUNT * PARAMETERS], *normal = calloc(numbers, sizeof *normal);
     Scalar *normalised = calloc(COUNT * f.channel_size, sizeof *normalised);
     Scalar *z = calloc(COUNT * f.map_size, sizeof *z), z_theta[COUNT * PARAMETERS];
-    Scalar spectra[COUNT * TOLD];
+    Scalar summaries[COUNT * TOLD];
     Conditioner *conditioner = NULL;
     Sampler *sampler = NULL;
 
@@ -220,11 +220,11 @@ static void draws_come_from_keyed_noise_and_normalised_channels(void **state)
     }
     assert_ok(sampler_create(&f.model, COUNT, &all_solvers[channels == 5], &sampler));
     assert_ok(conditioner_create(&f.model.shape, &f.model.normalisation, &conditioner));
-    conditioner_apply(conditioner, shown, normalised, spectra);
-    memcpy(spectra + TOLD, spectra, TOLD * sizeof *spectra);
-    assert_true(fabs((double)spectra[0]) > 0.01);
+    conditioner_apply(conditioner, shown, normalised, summaries);
+    memcpy(summaries + TOLD, summaries, TOLD * sizeof *summaries);
+    assert_true(fabs((double)summaries[0]) > 0.01);
     assert_ok(conditioner_destroy(&conditioner));
-    assert_ok(sampler_integrate(sampler, &(SamplerCondition){normalised, spectra}, COUNT, z, z_theta, NULL));
+    assert_ok(sampler_integrate(sampler, &(SamplerCondition){normalised, summaries}, COUNT, z, z_theta, NULL));
     assert_ok(sampler_draw(sampler, shown, &(SamplerRange){key, FIRST, COUNT}, kappa, theta));
     for (size_t i = 0; i < COUNT * f.map_size; i++)
       assert_within((double)kappa[i], f.model.normalisation.map_std[i / pixels % 2] * (double)z[i], 1e-6);

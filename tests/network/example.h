@@ -103,7 +103,7 @@ static inline double bfloat16_value(uint16_t bits)
 typedef struct {
   NetworkInput input;
   size_t maps, observed, thetas; /* numbers in the whole batch */
-  Scalar *z, *z_theta, *observation, *spectra, *t, *t_theta, *x, *theta; /* t_theta is not given unless asked for */
+  Scalar *z, *z_theta, *observation, *summaries, *t, *t_theta, *x, *theta; /* t_theta is not given unless asked for */
   uint64_t dropout[8];
 } Example;
 
@@ -125,7 +125,7 @@ static inline Example example_create(const NetworkShape *shape, PetscInt batch)
   e.z = example_array(1, e.maps);
   e.z_theta = example_array(2, e.thetas);
   e.observation = example_array(3, e.observed);
-  e.spectra = example_array(7, (size_t)(batch * network_spectra_count(shape)));
+  e.summaries = example_array(7, (size_t)(batch * network_summary_count(shape)));
   e.t = example_array(4, (size_t)batch);
   e.t_theta = example_array(8, (size_t)batch);
   e.x = example_array(5, e.maps);
@@ -136,7 +136,7 @@ static inline Example example_create(const NetworkShape *shape, PetscInt batch)
     e.dropout[b] = (uint64_t)(100 + 7 * b);
   }
   e.input = (NetworkInput){
-      .batch = batch, .z = e.z, .z_theta = e.z_theta, .observation = e.observation, .spectra = e.spectra, .t = e.t};
+      .batch = batch, .z = e.z, .z_theta = e.z_theta, .observation = e.observation, .summaries = e.summaries, .t = e.t};
   return e;
 }
 
@@ -145,7 +145,7 @@ static inline void example_destroy(Example *e)
   free(e->z);
   free(e->z_theta);
   free(e->observation);
-  free(e->spectra);
+  free(e->summaries);
   free(e->t);
   free(e->t_theta);
   free(e->x);

@@ -137,7 +137,7 @@ static void an_observation_once_given_is_kept(void **state)
     Network *network = create(&shapes[i], 2, NETWORK_INFERENCE);
 
     run(network, &first);
-    second.input.observation = second.input.spectra = NULL;
+    second.input.observation = second.input.summaries = NULL;
     run(network, &second);
     assert_same(first.maps, first.x, second.x);
     example_numbers(91, first.observed, 1, first.observation); /* and another one is not overlooked */
@@ -163,7 +163,7 @@ static void band_powers_shift_the_cosmology_tokens(void **state)
   for (PetscInt i = 0, j = 0; i < network_tensor_count(with); i++) {
     const NetworkTensor *tensor = network_tensor(with, i);
 
-    if (!strcmp(tensor->name, "cosmology.spectra.weight")) {
+    if (!strcmp(tensor->name, "cosmology.summaries.weight")) {
       assert_int_equal(tensor->shape[0], TOKENS);
       assert_int_equal(tensor->shape[1], PAIRS * TOLD);
       weight = network_weights(with) + tensor->offset;
@@ -179,7 +179,7 @@ static void band_powers_shift_the_cosmology_tokens(void **state)
   for (int i = 0; i < TOKENS; i++) {
     double sum = 0;
 
-    for (int k = 0; k < PAIRS * TOLD; k++) sum += (double)weight[i * PAIRS * TOLD + k] * (double)b.spectra[k];
+    for (int k = 0; k < PAIRS * TOLD; k++) sum += (double)weight[i * PAIRS * TOLD + k] * (double)b.summaries[k];
     bias[i] += (Scalar)sum;
   }
   run(without, &a);
@@ -395,8 +395,8 @@ static void calls_that_make_no_sense_are_refused(void **state)
   assert_ok(network_destroy(&network)); /* of nothing */
   shape.config.spectra = 1;
   network = create(&shape, 2, NETWORK_INFERENCE);
-  e.input.spectra = NULL;
-  assert_fails(network_forward(network, &e.input, e.x, e.theta), NEPHRITE_ERR_INTERNAL, "without its band powers");
+  e.input.summaries = NULL;
+  assert_fails(network_forward(network, &e.input, e.x, e.theta), NEPHRITE_ERR_INTERNAL, "without its summaries");
   assert_ok(network_destroy(&network));
   example_destroy(&e);
 }

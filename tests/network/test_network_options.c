@@ -14,7 +14,7 @@ static void the_published_shape_is_accepted(void **state)
 
 static void a_shape_that_no_network_can_have_is_refused_by_the_option_s_name(void **state)
 {
-  NetworkShape bad[17];
+  NetworkShape bad[19];
   const char *words[] = {"network_heads",
                          "network_width is 760",
                          "network_width is 60",
@@ -31,10 +31,12 @@ static void a_shape_that_no_network_can_have_is_refused_by_the_option_s_name(voi
                          "network_dropout_first is 10 and network_dropout_last 8",
                          "network_dropout_first is 3 and network_dropout_last 2",
                          "network_spectra is 69; with 5 bins it must lie in [0, 68]",
-                         "network_spectra is -1"};
+                         "network_spectra is -1",
+                         "network_one_point is 15; with 5 bins and network_spectra 12 it must lie in [0, 14]",
+                         "network_one_point is -1"};
 
   (void)state;
-  for (int i = 0; i < 17; i++) bad[i] = published_shape();
+  for (int i = 0; i < 19; i++) bad[i] = published_shape();
   bad[0].config.heads = 0;
   bad[1].config.width = 760;
   bad[2].config.width = 60, bad[2].config.heads = 10; /* six numbers per head: no two pairs for each axis */
@@ -52,7 +54,9 @@ static void a_shape_that_no_network_can_have_is_refused_by_the_option_s_name(voi
   bad[14].config.dropout_last = 2;
   bad[15].config.spectra = 69;
   bad[16].config.spectra = -1;
-  for (int i = 0; i < 17; i++) assert_fails(network_shape_check(&bad[i]), NEPHRITE_ERR_CONFIG, words[i]);
+  bad[17].config.spectra = 12, bad[17].config.one_point = 15;
+  bad[18].config.one_point = -1;
+  for (int i = 0; i < 19; i++) assert_fails(network_shape_check(&bad[i]), NEPHRITE_ERR_CONFIG, words[i]);
 }
 
 static void conditioning_by_channels_asks_nothing_of_the_observation_s_own_options(void **state)

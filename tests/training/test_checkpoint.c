@@ -57,10 +57,13 @@ static Trained make_training(const NetworkShape *shape, int64_t steps)
     e.state.normalisation.theta_low[i] = -i / 3.;
     e.state.normalisation.theta_high[i] = i / 13.;
   }
-  e.state.normalisation.spectra = network_spectra_count(shape);
-  for (PetscInt i = 0; i < e.state.normalisation.spectra; i++) {
-    e.state.normalisation.spectra_mean[i] = 1 / (i + 3.);
-    e.state.normalisation.spectra_std[i] = 1 / (i + 13.);
+  e.state.normalisation.one_points = network_one_point_count(shape);
+  for (PetscInt i = 0; i < e.state.normalisation.one_points; i++)
+    e.state.normalisation.one_point_unit[i] = 1 / (i + 5.);
+  e.state.normalisation.summaries = network_summary_count(shape);
+  for (PetscInt i = 0; i < e.state.normalisation.summaries; i++) {
+    e.state.normalisation.summary_mean[i] = 1 / (i + 3.);
+    e.state.normalisation.summary_std[i] = 1 / (i + 13.);
   }
   add_history(&e.state.history, steps);
   assert_ok(network_create(shape, 1, NETWORK_INFERENCE, &e.network));
@@ -170,6 +173,8 @@ static void what_was_written_is_read_back_bit_for_bit(void **state)
   check_round_trip(shape);
   shape.config.spectra = 2;
   check_round_trip(shape);
+  shape.config.one_point = 1;
+  check_round_trip(shape);
 }
 
 static void the_shape_of_the_network_and_the_configuration_are_in_the_file(void **state)
@@ -178,6 +183,8 @@ static void the_shape_of_the_network_and_the_configuration_are_in_the_file(void 
   NetworkShape read = {0};
 
   shape.config.spectra = 2;
+  shape.config.one_point = 3;
+  shape.config.flow = FLOW_PARAMETERS_FIRST;
   Trained e = make_training(&shape, 1);
   char directory[64], path[PETSC_MAX_PATH_LEN], *configuration = NULL;
 

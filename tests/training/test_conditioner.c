@@ -25,10 +25,10 @@ static Normalisation *normalisation(void)
   n->parameters = 6;
   n->map_std[0] = 0.01;
   n->map_std[1] = 0.04;
-  n->spectra = PAIRS * BANDS;
+  n->summaries = PAIRS * BANDS;
   for (int i = 0; i < PAIRS * BANDS; i++) {
-    n->spectra_mean[i] = 0.1 * i;
-    n->spectra_std[i] = 2 + i;
+    n->summary_mean[i] = 0.1 * i;
+    n->summary_std[i] = 2 + i;
   }
   return n;
 }
@@ -66,7 +66,7 @@ static void data_are_in_units_of_their_bin_and_a_mask_stays_as_it_is(void **stat
 static void band_powers_are_of_the_first_channel_of_each_bin_and_standardised(void **state)
 {
   float shown[5 * PIXELS];
-  Scalar observation[5 * PIXELS], spectra[PAIRS * BANDS];
+  Scalar observation[5 * PIXELS], summaries[PAIRS * BANDS];
   double power[PAIRS * BANDS];
   BandPowers *bands = NULL;
   Normalisation *n = normalisation();
@@ -80,14 +80,51 @@ static void band_powers_are_of_the_first_channel_of_each_bin_and_standardised(vo
     Conditioner *conditioner = NULL;
 
     assert_ok(conditioner_create(&shape, n, &conditioner));
-    conditioner_apply(conditioner, shown, observation, spectra);
+    conditioner_apply(conditioner, shown, observation, summaries);
     for (int i = 0; i < PAIRS * BANDS; i++)
-      assert_within((double)spectra[i], (power[i] - 0.1 * i) / (2 + i), 1e-6 * fabs(power[i]) + 1e-6);
+      assert_within((double)summaries[i], (power[i] - 0.1 * i) / (2 + i), 1e-6 * fabs(power[i]) + 1e-6);
     assert_ok(conditioner_destroy(&conditioner));
   }
   assert_ok(band_powers_destroy(&bands));
   free(n);
 }
 
-NEPHRITE_TEST_MAIN(cmocka_unit_test(data_are_in_units_of_their_bin_and_a_mask_stays_as_it_is),
+static void one_point_distributions_are_told_behind_the_band_powers(void **state)
+{
+  enum { INTERVALS = 2, TOLD = PAIRS * (BANDS + NETWORK_ONE_POINT_SCALES * INTERVALS) };
+  NetworkShape shape = shape_of(2, BANDS);
+  float shown[2 * PIXELS];
+  Scalar observation[2 * PIXELS], told[TOLD];
+  double values[TOLD];
+  BandPowers *bands = NULL;
+  OnePoint *one_point = NULL;
+  Conditioner *conditioner = NULL;
+  Normalisation *n = normalisation();
+
+  (void)state;
+  shape.config.one_point = INTERVALS;
+  assert_int_equal(network_summary_count(&shape), TOLD);
+  n->summaries = TOLD;
+  for (int i = PAIRS * BANDS; i < TOLD; i++) {
+    n->summary_mean[i] = 0.01 * i;
+    n->summary_std[i] = 0.1 + i;
+  }
+  fill(2, shown);
+  assert_ok(band_powers_create(NY, NX, BINS, BANDS, BANDS_TO_CORNER, &bands));
+  assert_ok(one_point_create(NY, NX, BINS, INTERVALS, &one_point));
+  band_powers_of(bands, shown, values);
+  for (int i = 0; i < PAIRS * NETWORK_ONE_POINT_SCALES; i++) n->one_point_unit[i] = 0.3 + 0.1 * i;
+  one_point_of(one_point, shown, n->one_point_unit, values + PAIRS * BANDS);
+  assert_ok(conditioner_create(&shape, n, &conditioner));
+  conditioner_apply(conditioner, shown, observation, told);
+  for (int i = 0; i < TOLD; i++)
+    assert_within((double)told[i], (values[i] - n->summary_mean[i]) / n->summary_std[i], 1e-6 * fabs(values[i]) + 1e-6);
+  assert_ok(conditioner_destroy(&conditioner));
+  assert_ok(band_powers_destroy(&bands));
+  assert_ok(one_point_destroy(&one_point));
+  free(n);
+}
+
+NEPHRITE_TEST_MAIN(cmocka_unit_test(one_point_distributions_are_told_behind_the_band_powers),
+                   cmocka_unit_test(data_are_in_units_of_their_bin_and_a_mask_stays_as_it_is),
                    cmocka_unit_test(band_powers_are_of_the_first_channel_of_each_bin_and_standardised))

@@ -269,8 +269,8 @@ static void samples_are_told_the_power_of_what_they_are_shown(void **state)
   (void)state;
   assert_ok(feed_destroy(&f.feed));
   *told = normalisation;
-  told->spectra = 3;
-  for (int i = 0; i < 3; i++) told->spectra_std[i] = 1e-4;
+  told->summaries = 3;
+  for (int i = 0; i < 3; i++) told->summary_std[i] = 1e-4;
   assert_ok(feed_create(&shape, &f.survey, &train, told, CAPACITY, &f.feed));
   assert_ok(feed_training(f.feed, f.source, SEED, 0, CAPACITY, &batch));
   for (int b = 0; b < CAPACITY; b++)
@@ -281,7 +281,7 @@ static void samples_are_told_the_power_of_what_they_are_shown(void **state)
       for (int i = 0; i < SIZE * SIZE; i++) mean += (double)shown[i] / (SIZE * SIZE);
       for (int i = 0; i < SIZE * SIZE; i++) square += pow((double)shown[i] - mean, 2);
       const double power = square * pow(normalisation.map_std[bin], 2) / (SIZE * SIZE - 1); /* modes but the mean */
-      assert_close((double)batch->spectra[b * 3 + 2 * bin], power / 1e-4, 1e-4);
+      assert_close((double)batch->summaries[b * 3 + 2 * bin], power / 1e-4, 1e-4);
     }
   free(told);
   destroy(&f);

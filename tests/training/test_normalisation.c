@@ -7,14 +7,15 @@
 
 enum { SIZE = 16, BINS = 2, PARAMETERS = 6, PIXELS = BINS * SIZE * SIZE, COUNT = 9 };
 
-enum { BANDS = 4, SPECTRA = 3 * BANDS, SEED = 3 };
+enum { BANDS = 4, SPECTRA = 3 * BANDS, INTERVALS = 2, DISTRIBUTIONS = 3 * ONE_POINT_SCALES, SEED = 3 };
+enum { TOLD = SPECTRA + DISTRIBUTIONS * INTERVALS };
 
 static const NetworkShape shape = {.ny = SIZE,
                                    .nx = SIZE,
                                    .bins = BINS,
                                    .observation_channels = BINS,
                                    .parameters = PARAMETERS,
-                                   .config = {.spectra = BANDS}};
+                                   .config = {.spectra = BANDS, .one_point = INTERVALS}};
 static const SurveyConfig survey = {.map_size = {SIZE, SIZE},
                                     .field_of_view_deg = 2,
                                     .field = FIELD_GAUSSIAN,
@@ -121,41 +122,69 @@ static void parameters_come_back_from_the_network_s_units_and_keep_their_bounds(
 }
 
 /* Observed with the noise of the first training samples, in whose units they have mean 0 and standard deviation 1. */
-static void band_powers_are_those_of_noisy_observations(void **state)
+static void what_is_told_is_of_noisy_observations(void **state)
 {
   Fixture f = make("", "");
   Normalisation n = {0};
-  double theta[PARAMETERS], mean[SPECTRA] = {0}, square[SPECTRA] = {0};
+  double theta[PARAMETERS], mean[TOLD] = {0}, square[TOLD] = {0};
   float kappa[PIXELS];
   const float *channels = NULL;
-  Scalar observation[PIXELS], spectra[SPECTRA];
+  Scalar observation[PIXELS], summaries[TOLD];
   Exposure *exposure = NULL;
   Conditioner *conditioner = NULL;
 
   (void)state;
   assert_ok(measure(MPI_COMM_WORLD, &f, &n));
-  assert_int_equal(n.spectra, SPECTRA);
+  assert_int_equal(n.summaries, TOLD);
+  assert_int_equal(n.one_points, DISTRIBUTIONS);
   assert_ok(exposure_create(&survey, &exposure));
   assert_int_equal(exposure_channels(exposure), BINS);
   assert_ok(conditioner_create(&shape, &n, &conditioner));
   for (int64_t i = 0; i < COUNT; i++) {
     assert_ok(batch_source_get(f.source, i, kappa, theta, NULL));
     assert_ok(exposure_take(exposure, (RandomKey){SEED, STREAM_NOISE, TRAINING_KEY | (uint64_t)i}, kappa, &channels));
-    conditioner_apply(conditioner, channels, observation, spectra);
-    for (int k = 0; k < SPECTRA; k++) {
-      mean[k] += (double)spectra[k] / COUNT;
-      square[k] += (double)spectra[k] * (double)spectra[k] / COUNT;
+    conditioner_apply(conditioner, channels, observation, summaries);
+    for (int k = 0; k < TOLD; k++) {
+      mean[k] += (double)summaries[k] / COUNT;
+      square[k] += (double)summaries[k] * (double)summaries[k] / COUNT;
     }
   }
-  for (int k = 0; k < SPECTRA; k++) {
+  for (int k = 0; k < TOLD; k++) {
     assert_within(mean[k], 0, 1e-5);
     assert_within(square[k], 1, 1e-5);
   }
   /* the first bin is nearly all noise, each pixel's of which has power sigma^2; on the Nyquist lines less is seen */
-  assert_close(n.spectra_mean[BANDS - 1], pow(survey_noise_std(&survey), 2), 0.15);
+  assert_close(n.summary_mean[BANDS - 1], pow(survey_noise_std(&survey), 2), 0.15);
   assert_ok(exposure_destroy(&exposure));
   assert_ok(exposure_destroy(&exposure));
   assert_ok(conditioner_destroy(&conditioner));
+  destroy(&f);
+}
+
+/* Root mean square over observations of what distributions are told of. */
+static void distributions_are_in_units_of_their_spread(void **state)
+{
+  Fixture f = make("", "");
+  Normalisation n = {0};
+  double theta[PARAMETERS], variance[DISTRIBUTIONS], expected[DISTRIBUTIONS] = {0};
+  float kappa[PIXELS];
+  const float *channels = NULL;
+  Exposure *exposure = NULL;
+  OnePoint *one_point = NULL;
+
+  (void)state;
+  assert_ok(measure(MPI_COMM_WORLD, &f, &n));
+  assert_ok(exposure_create(&survey, &exposure));
+  assert_ok(one_point_create(SIZE, SIZE, BINS, INTERVALS, &one_point));
+  for (int64_t i = 0; i < COUNT; i++) {
+    assert_ok(batch_source_get(f.source, i, kappa, theta, NULL));
+    assert_ok(exposure_take(exposure, (RandomKey){SEED, STREAM_NOISE, TRAINING_KEY | (uint64_t)i}, kappa, &channels));
+    one_point_variance(one_point, channels, variance);
+    for (int k = 0; k < DISTRIBUTIONS; k++) expected[k] += variance[k] / COUNT;
+  }
+  for (int k = 0; k < DISTRIBUTIONS; k++) assert_close(n.one_point_unit[k], sqrt(expected[k]), 1e-12);
+  assert_ok(one_point_destroy(&one_point));
+  assert_ok(exposure_destroy(&exposure));
   destroy(&f);
 }
 
@@ -195,7 +224,8 @@ static void maps_that_are_constant_are_refused_naming_the_bin(void **state)
 
 NEPHRITE_TEST_MAIN(cmocka_unit_test(statistics_are_those_of_the_maps_and_parameters),
                    cmocka_unit_test(parameters_come_back_from_the_network_s_units_and_keep_their_bounds),
-                   cmocka_unit_test(band_powers_are_those_of_noisy_observations),
+                   cmocka_unit_test(what_is_told_is_of_noisy_observations),
+                   cmocka_unit_test(distributions_are_in_units_of_their_spread),
                    cmocka_unit_test(all_ranks_together_find_what_one_alone_finds_bit_for_bit),
                    cmocka_unit_test(a_fixed_parameter_is_centred_and_not_divided),
                    cmocka_unit_test(maps_that_are_constant_are_refused_naming_the_bin))

@@ -460,6 +460,16 @@ static void told_in_unknown_units(hid_t file)
   put_int(file, "spectra", 2);
 }
 
+static void told_distributions_in_unknown_units(hid_t file)
+{
+  put_int(file, "one_point", 2);
+}
+
+static void turning_about(hid_t file)
+{
+  put_text(file, "flow", "backwards");
+}
+
 static void of_another_kind(hid_t file)
 {
   put_text(file, "kind", "shard");
@@ -485,7 +495,9 @@ static void an_attribute_that_cannot_be_is_refused_by_its_name(void **state)
                                  {before_the_first, "attribute position is -1"},
                                  {without_an_end, "the root has no attribute theta_high"},
                                  {told_too_much, "attribute spectra is 2000; it must lie in [0, 1024]"},
-                                 {told_in_unknown_units, "the root has no attribute spectra_mean"},
+                                 {told_in_unknown_units, "the root has no attribute summary_mean"},
+                                 {told_distributions_in_unknown_units, "the root has no attribute one_point_unit"},
+                                 {turning_about, "flow is \"backwards\"; it must be joint or parameters_first"},
                                  {from_the_future, "format version 2 of weights; this build reads up to 1"},
                                  {of_another_kind, "is not a checkpoint of nephrite but a shard"}};
 

@@ -118,7 +118,7 @@ class Network(nn.Module):
             position=0.02 * torch.randn(math.prod(shape["grid"]), W),
         )
         if told:
-            self.cosmology.spectra = nn.Linear(told, K * W, bias=False)
+            self.cosmology.summaries = nn.Linear(told, K * W, bias=False)
         if tokens:
             self.observation = part(embed1=nn.Linear(observed, bottleneck, bias=False), embed2=nn.Linear(bottleneck, W))
         self.block = nn.ModuleList(Block(shape) for _ in range(shape["depth"]))
@@ -155,13 +155,13 @@ class Network(nn.Module):
         square = t**2 + (1 - t) ** 2
         return t / square * z + (1 - t) / square.sqrt() * answer
 
-    def forward(self, z, z_theta, observation, t, spectra=None, t_theta=None):
+    def forward(self, z, z_theta, observation, t, summaries=None, t_theta=None):
         shape, K = self.shape, self.shape["cosmology_tokens"]
         t_theta = t if t_theta is None else t_theta
         c = F.silu(self.embedded_time((t + t_theta) / 2))
         cosmology = self.cosmology.embed(z_theta)
         if shape.get("told"):
-            cosmology = cosmology + self.cosmology.spectra(spectra)
+            cosmology = cosmology + self.cosmology.summaries(summaries)
         cosmology = cosmology.view(z.shape[0], K, -1) + self.cosmology.token
         tokens = shape["tokens_of_observation"]
         field = self.field.embed1(patches(z if tokens else torch.cat([z, observation], 1), shape["patch"]))

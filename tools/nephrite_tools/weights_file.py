@@ -16,8 +16,18 @@ ARCHITECTURE = (  # what a network is made from; "dropout" may be there too
     *("observation_patch", "observation_start", "cosmology_tokens", "bottleneck", "time_frequencies"),
     *("rms_epsilon", "time_floor", "rope_base", "time_max_period", "conditioning"),
 )
-STATISTICS = ("map_std", "theta_mean", "theta_std", "theta_low", "theta_high", "spectra_mean", "spectra_std")
-LATER = ("spectra", "output", "flow")  # the same, where they are not there 0, "clean" and "joint"
+STATISTICS = (
+    "map_std",
+    "theta_mean",
+    "theta_std",
+    "theta_low",
+    "theta_high",
+    "one_point_unit",
+    "summary_mean",
+    "summary_std",
+)
+LATER = ("spectra", "one_point", "output", "flow")  # the same, where they are not there 0, 0, "clean" and "joint"
+ONE_POINT_SCALES = 4
 
 
 def text(value):
@@ -35,7 +45,8 @@ def shape_of(path):
         shape["map"] = [int(n) for n in file.attrs.get("map_size", (shape.get("ny"), shape.get("nx")))]
         conditioning = text(file.attrs.get("conditioning", "tokens"))
         shape["residual"] = text(file.attrs.get("output", "clean")) == "residual"
-    shape["told"] = shape["bins"] * (shape["bins"] + 1) // 2 * shape.get("spectra", 0)
+    of_pair = shape.get("spectra", 0) + ONE_POINT_SCALES * shape.get("one_point", 0)
+    shape["told"] = shape["bins"] * (shape["bins"] + 1) // 2 * of_pair
     shape["tokens_of_observation"] = conditioning == "tokens"
     shape["grid"] = [-(-n // shape["patch"]) for n in shape["map"]]
     shape["observation_grid"] = [-(-n // shape["observation_patch"]) for n in shape["map"]]
@@ -53,8 +64,9 @@ class Weights:
     theta_std: np.ndarray  # [parameter]: which are then divided by it
     theta_low: np.ndarray  # [parameter]: bounds, where they differ: the network then has the normal of the share of the interval
     theta_high: np.ndarray
-    spectra_mean: np.ndarray  # [band power]: the same of what the network is told of the observation; may be empty
-    spectra_std: np.ndarray
+    one_point_unit: np.ndarray  # [distribution]: of the values whose one-point distribution the network is told; may be empty
+    summary_mean: np.ndarray  # [number]: the same of what the network is told of the observation; may be empty
+    summary_std: np.ndarray
     parameters: list  # their names, in order; empty if the file does not tell
 
 
