@@ -15,6 +15,7 @@ struct OnePoint {
   float *smooth; /* [maps][ny][nx] at the scale at hand */
   float *value; /* [ny][nx] of the map or sum at hand */
   float *edge; /* [intervals + 1] in its units */
+  double *within, *part; /* [intervals + 1] pixels between this edge and the next one; by how much they are beyond it */
 };
 
 static size_t pixel_count(const OnePoint *o)
@@ -61,7 +62,7 @@ PetscErrorCode one_point_create(PetscInt ny, PetscInt nx, PetscInt maps, PetscIn
   PetscCall(PetscMalloc1((size_t)maps * mode_count(o), &o->modes));
   PetscCall(PetscMalloc1((size_t)ONE_POINT_SCALES * mode_count(o), &o->filter));
   PetscCall(PetscMalloc2((size_t)maps * pixel_count(o), &o->smooth, pixel_count(o), &o->value));
-  PetscCall(PetscMalloc1(intervals + 1, &o->edge));
+  PetscCall(PetscMalloc3(intervals + 1, &o->edge, intervals + 1, &o->within, intervals + 1, &o->part));
   fill_filters(o);
   fill_edges(o);
   PetscFunctionReturn(PETSC_SUCCESS);
@@ -112,23 +113,35 @@ static double variance(const OnePoint *o)
   return sum / (double)pixel_count(o);
 }
 
-/* How much of an interval, in the mean over pixels, lies below their values. */
-static double share_below(const OnePoint *o, float low, float high)
+/* Edges at or below a value. */
+static PetscInt edges_below(const OnePoint *o, float value)
 {
-  double sum = 0;
+  PetscInt count = 0;
 
-  for (size_t i = 0; i < pixel_count(o); i++) {
-    const float value = o->value[i], above = value < low ? low : value;
-
-    sum += (double)((above > high ? high : above) - low);
-  }
-  return sum / (double)pixel_count(o) / (double)(high - low);
+  for (PetscInt n = 0; n <= o->intervals; n++) count += value >= o->edge[n];
+  return count;
 }
 
+/* How much of each interval, in the mean over pixels, lies below their values: all of it of those beyond, and a part of
+ * those within. */
 static void shares(const OnePoint *o, double unit, double *share)
 {
-  for (PetscInt n = 0; n < o->intervals; n++)
-    share[n] = share_below(o, (float)unit * o->edge[n], (float)unit * o->edge[n + 1]);
+  const float scale = (float)(1 / unit);
+  double beyond = 0;
+
+  for (PetscInt n = 0; n <= o->intervals; n++) o->within[n] = o->part[n] = 0;
+  for (size_t i = 0; i < pixel_count(o); i++) {
+    const float value = scale * o->value[i];
+    const PetscInt below = edges_below(o, value);
+
+    if (below == 0) continue;
+    o->within[below - 1]++;
+    o->part[below - 1] += (double)(value - o->edge[below - 1]);
+  }
+  for (PetscInt n = o->intervals - 1; n >= 0; n--) {
+    beyond += o->within[n + 1];
+    share[n] = (beyond + o->part[n] / (double)(o->edge[n + 1] - o->edge[n])) / (double)pixel_count(o);
+  }
 }
 
 /* Of every pair at every scale the variance, or where units are given the shares. */
@@ -170,7 +183,7 @@ PetscErrorCode one_point_destroy(OnePoint **one_point)
   PetscCall(PetscFree(o->modes));
   PetscCall(PetscFree(o->filter));
   PetscCall(PetscFree2(o->smooth, o->value));
-  PetscCall(PetscFree(o->edge));
+  PetscCall(PetscFree3(o->edge, o->within, o->part));
   PetscCall(PetscFree(*one_point));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
