@@ -208,14 +208,16 @@ class Corruption(FaultCase):
         return campaign
 
     def judge(self, name, number, how, data):
-        """\returns what became of the damage"""
+        """\returns what became of the damage, and in how many seconds"""
         kind, reader = KINDS[name], KINDS[name].readers[number]
         what, before = f"{name}, {how}, read by {reader}", self.prepared(reader)
         campaign = self.copy(before)
         path = campaign / kind.file
         path.unlink()
         path.write_bytes(data)
+        begin = time.monotonic()
         done = self.run_in(campaign, reader)
+        seconds = time.monotonic() - begin
         kept = path.exists() and path.read_bytes() == data
         if done.returncode == INPUT:
             outcome = "refused"
@@ -234,20 +236,22 @@ class Corruption(FaultCase):
         self.assertEqual(other, [], f"{what}: {done.stdout}")
         shutil.rmtree(campaign)
         shutil.rmtree(before)
-        return outcome
+        return outcome, seconds
 
     def walk(self, tasks):
         """tasks: (kind, number of the reader, what is done, the bytes that come of it)"""
-        met, begin = collections.Counter(), time.monotonic()
+        met, longest, begin = collections.Counter(), collections.Counter(), time.monotonic()
         with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
             running = {pool.submit(self.judge, *task): task for task in tasks}
             for future in concurrent.futures.as_completed(running):
                 name, _, how, _ = running[future]
                 with self.subTest(kind=name, how=how):
-                    met[name, future.result()] += 1
+                    outcome, seconds = future.result()
+                    met[name, outcome] += 1
+                    longest[name, outcome] = max(longest[name, outcome], seconds)
         print(f"{len(tasks)} files in {time.monotonic() - begin:.0f} s")
         for (name, outcome), count in sorted(met.items()):
-            print(f"  {name:17} {outcome:26} {count}", flush=True)
+            print(f"  {name:17} {outcome:26} {count:4}  at most {longest[name, outcome]:.1f} s", flush=True)
 
     def damaged(self, name, numbers):
         path = self.whole / KINDS[name].file
@@ -274,6 +278,9 @@ class Corruption(FaultCase):
             for part in group, f"digest/{group}":
                 del file[part]
                 other.copy(part, file, name=part)
+        seen = subprocess.run([SOURCE / "tools/inspect", "--verify", path], capture_output=True, text=True)
+        self.assertEqual(seen.returncode, INPUT, seen.stdout)
+        self.assertIn("do not belong together", seen.stdout)
         return path.read_bytes()
 
     def test_a_checkpoint_of_mixed_steps_is_refused_or_does_no_harm(self):

@@ -583,6 +583,13 @@ class Inspect(unittest.TestCase):
         self.assertEqual(done.returncode, 65)
         self.assertIn("theta: no digest", done.stdout)
 
+    def test_datasets_of_different_products_are_found(self):
+        with h5py.File(self.product, "a") as file:
+            file.attrs["digest"] = np.int64(-5)
+        done = run("inspect", "--verify", self.product)
+        self.assertEqual(done.returncode, 65)
+        self.assertIn("DAMAGED: its datasets do not belong together", done.stdout)
+
     def test_a_truncated_product_is_found(self):
         with open(self.product, "r+b") as file:
             file.truncate(self.product.stat().st_size // 2)

@@ -77,6 +77,18 @@ def content_fault(file, name):
     return None
 
 
+def belongs_together(file):
+    """Is the digest of all datasets' digests the one that the product was written with?  Older files have none."""
+    if "digest" not in file.attrs:
+        return True
+    digest = xxhash.xxh3_64()
+    for name in dataset_names(file):
+        if not file[name].is_virtual:
+            digest.update(name.encode() + b"\0")
+            digest.update(np.ravel(file[f"digest/{name}"][()]).tobytes())
+    return digest.intdigest() == int(np.uint64(file.attrs["digest"]))
+
+
 def faults_of(path, file, verify):
     """What is wrong with a product, one line each."""
     faults = []
@@ -100,6 +112,8 @@ def faults_of(path, file, verify):
             fault = str(error).splitlines()[0]
         if fault:
             faults.append(f"{name}: {fault}")
+    if verify and digested and not faults and not belongs_together(file):
+        faults.append("its datasets do not belong together: the digest of all is not the one it was written with")
     return faults
 
 
