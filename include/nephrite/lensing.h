@@ -178,6 +178,8 @@ typedef enum { BANDS_TO_NYQUIST, BANDS_TO_CORNER } BandLimit;
 PetscErrorCode band_powers_create(PetscInt ny, PetscInt nx, PetscInt maps, PetscInt bands, BandLimit limit,
                                   BandPowers **band_powers);
 PetscInt band_powers_count(const BandPowers *band_powers); /**< pairs of maps x bands */
+/** Which band a mode is in; -1: none.  \param y, x of [ny][nx/2+1] */
+PetscInt band_powers_band(const BandPowers *band_powers, PetscInt y, PetscInt x);
 /** \param maps [maps][ny][nx]
  * \param[out] power [pairs][bands] of pairs (0,0), (0,1) … (1,1), …, per squared value of the maps and area of a pixel:
  * white noise of variance s^2 has s^2 */

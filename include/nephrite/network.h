@@ -19,8 +19,10 @@ typedef float Scalar;
 #endif
 
 typedef enum { CONDITIONING_TOKENS, CONDITIONING_CHANNELS } Conditioning;
-/** What the heads say: the clean data, or what is left of them by the best linear guess from the noisy data alone. */
-typedef enum { OUTPUT_CLEAN, OUTPUT_RESIDUAL } NetworkOutput;
+/** What the heads say: the clean data, or what is left of them by the best linear guess from the noisy data alone; with
+ * OUTPUT_WIENER that of maps is from the observation, too, and completed outside of the network (::Guess of training).
+ */
+typedef enum { OUTPUT_CLEAN, OUTPUT_RESIDUAL, OUTPUT_WIENER } NetworkOutput;
 /** How noise becomes map and parameters: both in one flow, or first the parameters and then, given these, the map. */
 typedef enum { FLOW_JOINT, FLOW_PARAMETERS_FIRST } NetworkFlow;
 
@@ -139,9 +141,9 @@ typedef struct {
   int64_t seed; /* of the dropout stream */
 } NetworkInput;
 
-/** x̂ and θ̂.  At inference times that are equal in the whole batch are dealt with once.
- * \param[out] x [batch][bins][ny][nx]  \param[out] theta [batch][parameters]
- * Errors: NEPHRITE_ERR_INTERNAL: a batch that does not fit, no observation for it yet, dropout at inference. */
+/** x̂ and θ̂, or with ::OUTPUT_WIENER what completes x̂.  At inference times that are equal in the whole batch are dealt
+ * with once. \param[out] x [batch][bins][ny][nx]  \param[out] theta [batch][parameters] Errors: NEPHRITE_ERR_INTERNAL:
+ * a batch that does not fit, no observation for it yet, dropout at inference. */
 PetscErrorCode network_forward(Network *network, const NetworkInput *input, Scalar *x, Scalar *theta);
 
 /** Called during backward as soon as gradient[offset, offset + count) is final, in order of decreasing offset; ranges

@@ -40,12 +40,21 @@ extern const OptionTable train_options;
  * on. */
 PetscErrorCode train_config_check(const TrainConfig *train, const SimulateConfig *simulate);
 
+/** Bands of wavenumber of the covariances of ::Guess, beside which is that of the means. */
+enum { GUESS_BANDS = 14, NEPHRITE_MAX_GUESSES = (GUESS_BANDS + 1) * NEPHRITE_MAX_BINS * (2 * NEPHRITE_MAX_BINS + 1) };
+/** Covariances of maps and observed data of all bins in all bands, where the network's output needs them. */
+static inline PetscInt guess_count(const NetworkShape *shape)
+{
+  return shape->config.output == OUTPUT_WIENER ? (GUESS_BANDS + 1) * shape->bins * (2 * shape->bins + 1) : 0;
+}
 /** Statistics that normalise data for the network; part of every checkpoint. */
 typedef struct {
   PetscInt bins, parameters;
   double map_std[NEPHRITE_MAX_BINS];
   double theta_low[NEPHRITE_MAX_PARAMETERS], theta_high[NEPHRITE_MAX_PARAMETERS]; /**< equal: without bounds */
   double theta_mean[NEPHRITE_MAX_PARAMETERS], theta_std[NEPHRITE_MAX_PARAMETERS];
+  PetscInt guesses; /**< guess_count() */
+  double guess[NEPHRITE_MAX_GUESSES]; /**< [bands][pairs] covariances of ::Guess, of maps and channels as normalised */
   PetscInt one_points; /**< network_one_point_count() */
   double one_point_unit[NEPHRITE_MAX_SUMMARIES]; /**< of the values whose distribution is told: standard deviations */
   PetscInt summaries; /**< network_summary_count() */
@@ -74,6 +83,22 @@ PetscErrorCode conditioner_create(const NetworkShape *shape, const Normalisation
  * each bin, less their mean and by their standard deviation over training */
 void conditioner_apply(Conditioner *conditioner, const float *channels, Scalar *observation, Scalar *summaries);
 PetscErrorCode conditioner_destroy(Conditioner **conditioner);
+
+/** The best linear guess of a map from its noisy version and the observation together, which the network's answer
+ * completes with ::OUTPUT_WIENER (network.md, section 4).  Everything as normalised.  Its calls use as many OpenMP
+ * threads as there were at its creation. */
+typedef struct Guess Guess;
+/** \param batch  samples at most  \param[out] guess  NULL for another output, with which the calls below do nothing
+ * Errors: NEPHRITE_ERR_INTERNAL: no memory. */
+PetscErrorCode guess_create(const NetworkShape *shape, const Normalisation *normalisation, PetscInt batch,
+                            Guess **guess);
+/** Take up what was observed of each sample.  \param observation [batch][observation_channels][ny][nx] */
+void guess_observe(Guess *guess, PetscInt batch, const Scalar *observation);
+/** \param t [batch]  \param z [batch][bins][ny][nx]  \param[in,out] x [batch][bins][ny][nx] of network_forward(); x̂ */
+void guess_complete(Guess *guess, const Scalar *t, const Scalar *z, Scalar *x);
+/** \param[in,out] x_bar [batch][bins][ny][nx] d(loss)/d(x̂); for network_backward() */
+void guess_pull_back(Guess *guess, const Scalar *t, Scalar *x_bar);
+PetscErrorCode guess_destroy(Guess **guess);
 
 /** AdamW with clipping over all parameters, and the exponential average of the weights (network.md, section 8). */
 typedef struct Optimizer Optimizer;

@@ -16,6 +16,7 @@ struct Sampler {
   PetscInt parameters;
   int64_t evaluations; /* of the network, each of one draw */
   Conditioner *conditioner;
+  Guess *guess;
   SamplerCondition shown; /* what the network has yet to see; it keeps what depends on it */
   Scalar *channels, *summaries; /* [batch][channel_size], [batch][summary_size] */
   Scalar *z; /* [batch][map_size], and behind the maps at hand [batch][parameters] */
@@ -50,6 +51,7 @@ PetscErrorCode sampler_create(const Model *model, PetscInt batch, const SamplerS
   PetscCall(PetscCalloc2(aside, &s->still, aside, &s->unwanted));
   PetscCall(PetscMalloc1((size_t)batch * s->summary_size, &s->summaries));
   PetscCall(conditioner_create(shape, &model->normalisation, &s->conditioner));
+  PetscCall(guess_create(shape, &model->normalisation, batch, &s->guess));
   PetscCall(network_create(shape, batch, NETWORK_INFERENCE, &s->network));
   PetscCheck(network_parameter_count(s->network) == model->weight_count, PETSC_COMM_SELF, NEPHRITE_ERR_INPUT,
              "the checkpoint holds %zu weights; its network has %zu", model->weight_count,
@@ -66,6 +68,7 @@ PetscErrorCode sampler_destroy(Sampler **sampler)
   if (!s) PetscFunctionReturn(PETSC_SUCCESS);
   PetscCall(network_destroy(&s->network));
   PetscCall(conditioner_destroy(&s->conditioner));
+  PetscCall(guess_destroy(&s->guess));
   PetscCall(PetscFree3(s->channels, s->z, s->work));
   PetscCall(PetscFree2(s->t, s->t_theta));
   PetscCall(PetscFree2(s->still, s->unwanted));
@@ -131,6 +134,7 @@ static PetscErrorCode predict(void *context, const Scalar *z, double t, Scalar *
   PetscCall(PetscLogEventBegin(s->event, 0, 0, 0, 0));
   PetscCall(network_forward(s->network, &input, of_maps ? x_hat : s->unwanted,
                             of_thetas ? x_hat + behind : s->unwanted + b->maps));
+  if (of_maps) guess_complete(s->guess, s->t, z, x_hat);
   PetscCall(PetscLogEventEnd(s->event, 0, 0, 0, 0));
   s->shown = (SamplerCondition){0};
   s->evaluations += b->draws;
@@ -186,6 +190,7 @@ PetscErrorCode sampler_integrate(Sampler *s, const SamplerCondition *condition, 
   memcpy(s->z, z, batch.maps * sizeof *z);
   memcpy(s->z + batch.maps, z_theta, batch.thetas * sizeof *z_theta);
   s->shown = *condition;
+  guess_observe(s->guess, draws, condition->channels);
   if (s->model->shape.config.flow == FLOW_JOINT)
     PetscCall(integrate(&batch, MOVE_ALL, s->z));
   else {

@@ -83,6 +83,13 @@ PetscInt band_powers_count(const BandPowers *b)
   return b->maps * (b->maps + 1) / 2 * b->bands;
 }
 
+PetscInt band_powers_band(const BandPowers *b, PetscInt y, PetscInt x)
+{
+  const PetscInt mode = y * (b->nx / 2 + 1) + x;
+
+  return b->share[mode] > 0 ? b->band[mode] : -1;
+}
+
 static void transform(BandPowers *b, const float *maps)
 {
   const size_t pixels = (size_t)(b->ny * b->nx);

@@ -102,6 +102,7 @@ static void place_forward(Network *n, Arena *arena)
       SCALARS(n->time_hidden, B * W),
       SCALARS(n->time_silu, B * W),
       SCALARS(n->time, B * W),
+      SCALARS(n->time_theta, d->modulated ? B * W : 0),
       SCALARS(n->c_hat, B * W),
       SCALARS(n->patches, B * d->F * d->field.values),
       SCALARS(n->bottle, B * d->F * d->bottleneck),

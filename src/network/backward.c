@@ -127,10 +127,11 @@ static void cosmology_head_backward(Network *n, const Scalar *theta_bar)
     for (size_t i = 0; i < d->K * W; i++) n->x_bar[b * d->T * W + i] += n->mean_bar[b * W + i % W] / (Scalar)d->K;
 }
 
-/* From the gradient of the answer to that of the heads, and back to that of z. */
+/* From the gradient of the answer to that of the heads. */
 static void residual_backward(Network *n, const Scalar *theta_bar)
 {
-  const size_t values = n->dims.F * output_grid(&n->dims).values, P = n->dims.P;
+  const size_t values = n->shape.config.output == OUTPUT_RESIDUAL ? n->dims.F * output_grid(&n->dims).values : 0;
+  const size_t P = n->dims.P;
 
 #pragma omp parallel for num_threads(n->threads)
   for (size_t b = 0; b < n->batch; b++) {
@@ -143,7 +144,7 @@ static void residual_backward(Network *n, const Scalar *theta_bar)
 static void guess_backward(const Network *n, size_t size, const ResidualFactors *factors, const Scalar *bar,
                            Scalar *z_bar)
 {
-  if (n->shape.config.output != OUTPUT_RESIDUAL || !z_bar) return;
+  if (!z_bar) return;
   for (size_t i = 0; i < n->batch * size; i++) z_bar[i] += factors->guess[i / size] * bar[i];
 }
 
@@ -155,7 +156,7 @@ static void heads_backward(Network *n, const Scalar *map_bar, const Scalar *thet
   const size_t pieces = row_blocks_per_sample(d->F), row_blocks = n->batch * pieces;
   const ModulationBar modulation = {.vectors = 2, .pieces = pieces, .modulation = n->head_modulation};
   const Linear *map = &n->weights.head_field;
-  const PetscBool residual = n->shape.config.output == OUTPUT_RESIDUAL ? PETSC_TRUE : PETSC_FALSE;
+  const PetscBool residual = n->shape.config.output != OUTPUT_CLEAN ? PETSC_TRUE : PETSC_FALSE;
 
   memset(n->x_bar, 0, n->batch * d->T * d->W * sizeof *n->x_bar);
   memset(n->head_y, 0, n->batch * d->F * grid.values * sizeof *n->head_y); /* padded pixels: no gradient */
@@ -411,10 +412,12 @@ PetscErrorCode network_backward(Network *n, const Scalar *x_bar, const Scalar *t
     PetscCall(announce(&announcer, offset_of(n, n->blocks[block].norm1)));
   }
   embed_backward(n, wanted);
-  guess_backward(n, n->dims.bins * n->dims.ny * n->dims.nx, &n->map_factors, x_bar, wanted->z);
-  guess_backward(n, n->dims.P, &n->theta_factors, theta_bar, wanted->z_theta);
+  if (n->shape.config.output == OUTPUT_RESIDUAL)
+    guess_backward(n, n->dims.bins * n->dims.ny * n->dims.nx, &n->map_factors, x_bar, wanted->z);
+  if (n->shape.config.output != OUTPUT_CLEAN)
+    guess_backward(n, n->dims.P, &n->theta_factors, theta_bar, wanted->z_theta);
   PetscCall(announce(&announcer, offset_of(n, n->weights.cosmology_embed.weight)));
-  time_backward(n, wanted->t);
+  time_backward(n, wanted);
   lap(n, NETWORK_ENDS);
   n->gradient_is_zero = PETSC_FALSE;
   PetscCall(announce(&announcer, 0));

@@ -141,13 +141,13 @@ static void silu_backward(size_t count, const Scalar *x, Scalar *y_bar)
 /* At sampling all draws of a step share the time: their modulation vectors are computed once. */
 static size_t distinct_times(const Network *n)
 {
-  if (n->mode == NETWORK_TRAINING) return n->batch;
+  if (n->mode == NETWORK_TRAINING || n->dims.modulated) return n->batch;
   for (size_t b = 1; b < n->batch; b++)
     if (n->times[b] != n->times[0]) return n->batch;
   return 1;
 }
 
-void embed_time(Network *n)
+void embed_time(Network *n, const Scalar *z_theta)
 {
   const size_t half = n->dims.E / 2, W = n->dims.W, rows = distinct_times(n);
 
@@ -162,19 +162,40 @@ void embed_time(Network *n)
   affine_forward(n, &n->weights.time1, rows, n->frequencies, n->time_hidden);
   silu(rows * W, n->time_hidden, n->time_silu);
   affine_forward(n, &n->weights.time2, rows, n->time_silu, n->time);
+  if (n->dims.modulated) {
+    affine_forward(n, &n->weights.time_cosmology, rows, z_theta, n->time_theta);
+    for (size_t i = 0; i < rows * W; i++) n->time[i] += n->time_theta[i];
+  }
   silu(rows * W, n->time, n->c_hat);
 }
 
-void time_backward(Network *n, Scalar *t_bar)
+/* What the parameters in the modulation add to their gradient. */
+static void theta_modulation_backward(Network *n, Scalar *theta_bar)
+{
+  const Linear *linear = &n->weights.time_cosmology;
+
+  affine_gradient(n, linear, n->batch, n->c_hat_bar, n->theta);
+  for (size_t b = 0; theta_bar && b < n->batch; b++)
+    for (size_t p = 0; p < n->dims.P; p++) {
+      double sum = 0;
+
+      for (size_t i = 0; i < n->dims.W; i++)
+        sum += (double)linear->weight[i * n->dims.P + p] * (double)n->c_hat_bar[b * n->dims.W + i];
+      theta_bar[b * n->dims.P + p] += (Scalar)sum;
+    }
+}
+
+void time_backward(Network *n, const NetworkInputGradient *wanted)
 {
   const size_t B = n->batch, W = n->dims.W, half = n->dims.E / 2;
 
   silu_backward(B * W, n->time, n->c_hat_bar);
+  if (n->dims.modulated) theta_modulation_backward(n, wanted->z_theta);
   affine_gradient(n, &n->weights.time2, B, n->c_hat_bar, n->time_silu);
   affine_backward(n, &n->weights.time2, B, n->c_hat_bar, n->time_bar);
   silu_backward(B * W, n->time_hidden, n->time_bar);
   affine_gradient(n, &n->weights.time1, B, n->time_bar, n->frequencies);
-  if (!t_bar) return;
+  if (!wanted->t) return;
   affine_backward(n, &n->weights.time1, B, n->time_bar, n->frequencies_bar);
   for (size_t b = 0; b < B; b++) {
     const Scalar *cosine = n->frequencies + b * 2 * half, *sine = cosine + half;
@@ -183,7 +204,7 @@ void time_backward(Network *n, Scalar *t_bar)
 
     for (size_t j = 0; j < half; j++)
       sum += frequency(n, j) * ((double)cosine[j] * (double)sine_bar[j] - (double)sine[j] * (double)cosine_bar[j]);
-    t_bar[b] = (Scalar)sum;
+    wanted->t[b] = (Scalar)sum;
   }
 }
 

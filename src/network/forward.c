@@ -245,9 +245,11 @@ static void complete_residual(Network *n, const NetworkInput *input, Scalar *x, 
 {
   const Dimensions *d = &n->dims;
 
-  find_factors(n, input->t, &n->map_factors);
+  if (n->shape.config.output == OUTPUT_RESIDUAL) {
+    find_factors(n, input->t, &n->map_factors);
+    add_guess(n, d->bins * d->ny * d->nx, &n->map_factors, input->z, x);
+  }
   find_factors(n, theta_times(input), &n->theta_factors);
-  add_guess(n, d->bins * d->ny * d->nx, &n->map_factors, input->z, x);
   add_guess(n, d->P, &n->theta_factors, input->z_theta, theta);
 }
 
@@ -280,7 +282,7 @@ PetscErrorCode network_forward(Network *n, const NetworkInput *input, Scalar *x,
     n->observed_batch = n->batch;
   }
   for (size_t b = 0; b < n->batch; b++) n->times[b] = (input->t[b] + theta_times(input)[b]) / 2;
-  embed_time(n);
+  embed_time(n, input->z_theta);
   embed_cosmology(n, input->z_theta);
   embed_field(n, input->z);
   for (size_t block = 0; block < n->dims.L; block++) {
@@ -288,7 +290,7 @@ PetscErrorCode network_forward(Network *n, const NetworkInput *input, Scalar *x,
     block_forward(n, block);
   }
   heads_forward(n, x, theta);
-  if (n->shape.config.output == OUTPUT_RESIDUAL) complete_residual(n, input, x, theta);
+  if (n->shape.config.output != OUTPUT_CLEAN) complete_residual(n, input, x, theta);
   lap(n, NETWORK_ENDS);
   if (n->bfloat16_products) PetscCall(n->bfloat16_products->check(n));
   PetscCall(PetscLogFlops(network_forward_flops(n) * (double)n->batch));

@@ -24,6 +24,7 @@ typedef struct {
   size_t start; /* first block with the observation's tokens; 0 when there are none */
   size_t T; /* K + O + F, of the longest sequence */
   size_t E, bottleneck, P, S; /* S: numbers told of the observation */
+  PetscBool modulated; /* by the parameters, beside the time */
   size_t ny, nx, bins, observation_channels;
   PatchGrid field, observation;
 } Dimensions;
@@ -49,7 +50,7 @@ typedef struct {
 } BlockWeights;
 
 typedef struct {
-  Linear time1, time2, cosmology_embed, summary_embed, field_embed1, field_embed2, observation_embed1,
+  Linear time1, time2, time_cosmology, cosmology_embed, summary_embed, field_embed1, field_embed2, observation_embed1,
       observation_embed2;
   Linear head_modulation, head_field, head_cosmology;
   Scalar *cosmology_token, *position, *head_field_norm, *head_cosmology_norm;
@@ -156,6 +157,7 @@ struct Network {
   Scalar *rotation[2]; /* [T][D] without and with the observation's tokens */
 
   /* forward */
+  Scalar *time_theta; /* [B][W] what the parameters add to the time */
   Scalar *frequencies, *time_hidden, *time_silu, *time, *c_hat; /* [B][E], [B][W] before and after silu, c, silu(c) */
   Scalar *patches, *bottle; /* [B][F][values], [B][F][bottleneck] */
   Scalar *observation_patches, *observation_bottle, *observation_tokens; /* the same of the observation; [B][O][W] */
@@ -385,7 +387,8 @@ void position_table(const Dimensions *dims, Scalar *position);
 /** cos, sin of each pair of each token, [K+F][D] and [T][D]. */
 void rotation_tables(const NetworkShape *shape, const Dimensions *dims, Scalar *without, Scalar *with);
 
-void embed_time(Network *network); /**< network->times */
+/** network->times, and the parameters where they modulate.  \param z_theta [batch][P] */
+void embed_time(Network *network, const Scalar *z_theta);
 void embed_cosmology(Network *network, const Scalar *z_theta);
 void embed_summaries(Network *network, const Scalar *summaries);
 void embed_field(Network *network, const Scalar *z);
@@ -394,7 +397,7 @@ void insert_observation(Network *network);
 
 void split_observation(Network *network);
 void embed_backward(Network *network, const NetworkInputGradient *wanted);
-void time_backward(Network *network, Scalar *t_bar);
+void time_backward(Network *network, const NetworkInputGradient *wanted);
 
 /* ------------------------------------------------------------------ attention.c */
 

@@ -42,6 +42,7 @@ void dimensions_of(const NetworkShape *shape, Dimensions *dims)
                        .bottleneck = (size_t)config->bottleneck,
                        .P = (size_t)shape->parameters,
                        .S = (size_t)network_summary_count(shape),
+                       .modulated = config->flow == FLOW_PARAMETERS_FIRST ? PETSC_TRUE : PETSC_FALSE,
                        .ny = ny,
                        .nx = nx,
                        .bins = bins,
@@ -62,10 +63,10 @@ typedef struct {
   Start start;
 } TensorRow;
 
-/* Of those before the blocks: where that of the summaries is, and how many the observation's tokens need, at the end.
- */
-enum { SPECTRA_EMBED = 7, OBSERVATION_EMBED = 3 };
-enum { TENSORS_BEFORE = 15, TENSORS_PER_BLOCK = 14, TENSORS_AFTER = 8 };
+/* Of those before the blocks: where that of the parameters in the modulation and that of the summaries are, and how
+ * many the observation's tokens need, at the end. */
+enum { TIME_COSMOLOGY = 4, SUMMARY_EMBED = 8, OBSERVATION_EMBED = 3 };
+enum { TENSORS_BEFORE = 16, TENSORS_PER_BLOCK = 14, TENSORS_AFTER = 8 };
 
 /* In the order of layout_bind(), which takes them in turn. */
 static void rows_before(const Dimensions *d, TensorRow rows[TENSORS_BEFORE])
@@ -75,6 +76,7 @@ static void rows_before(const Dimensions *d, TensorRow rows[TENSORS_BEFORE])
       {"time.linear1.bias", d->W, 0, START_ZERO},
       {"time.linear2.weight", d->W, d->W, START_NORMAL},
       {"time.linear2.bias", d->W, 0, START_ZERO},
+      {"time.cosmology.weight", d->W, d->P, START_NORMAL},
       {"cosmology.embed.weight", d->K * d->W, d->P, START_NORMAL},
       {"cosmology.embed.bias", d->K * d->W, 0, START_ZERO},
       {"cosmology.token", d->K, d->W, START_NORMAL},
@@ -157,11 +159,14 @@ static void append(LayoutCursor *cursor, const char *prefix, const TensorRow *ro
 static void append_before(LayoutCursor *cursor, const Dimensions *dims)
 {
   TensorRow rows[TENSORS_BEFORE];
-  const TensorRow *field = rows + SPECTRA_EMBED + 1, *observation = rows + TENSORS_BEFORE - OBSERVATION_EMBED;
+  const TensorRow *cosmology = rows + TIME_COSMOLOGY + 1, *summaries = rows + SUMMARY_EMBED;
+  const TensorRow *field = summaries + 1, *observation = rows + TENSORS_BEFORE - OBSERVATION_EMBED;
 
   rows_before(dims, rows);
-  append(cursor, "", rows, SPECTRA_EMBED);
-  if (dims->S) append(cursor, "", rows + SPECTRA_EMBED, 1);
+  append(cursor, "", rows, TIME_COSMOLOGY);
+  if (dims->modulated) append(cursor, "", rows + TIME_COSMOLOGY, 1);
+  append(cursor, "", cosmology, (size_t)(summaries - cosmology));
+  if (dims->S) append(cursor, "", summaries, 1);
   append(cursor, "", field, (size_t)(observation - field));
   if (dims->O) append(cursor, "", observation, OBSERVATION_EMBED);
 }
@@ -240,6 +245,7 @@ PetscErrorCode layout_bind(const Dimensions *d, Scalar *values, size_t count, We
   PetscFunctionBeginUser;
   take_linear(&vector, d->W, d->E, &weights->time1);
   take_linear(&vector, d->W, d->W, &weights->time2);
+  if (d->modulated) take_without_bias(&vector, d->W, d->P, &weights->time_cosmology);
   take_linear(&vector, d->K * d->W, d->P, &weights->cosmology_embed);
   take(&vector, d->K * d->W, &weights->cosmology_token);
   if (d->S) take_without_bias(&vector, d->K * d->W, d->S, &weights->summary_embed);

@@ -141,7 +141,7 @@ double network_forward_flops(const Network *network)
   const Dimensions *d = &network->dims;
   const double W = (double)d->W, K = (double)d->K, F = (double)d->F, O = (double)d->O;
   const double bottleneck = (double)d->bottleneck, values = (double)(d->field.patch * d->field.patch * d->bins);
-  double flops = 2 * W * ((double)d->E + W);
+  double flops = 2 * W * ((double)d->E + W + (d->modulated ? (double)d->P : 0));
 
   flops += 2 * K * W * (double)(d->P + d->S) + 2 * F * bottleneck * ((double)d->field.values + W);
   flops += 2 * O * bottleneck * ((double)d->observation.values + W);

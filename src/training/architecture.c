@@ -44,7 +44,7 @@ enum {
 typedef struct {
   const char *name;
   size_t member; /* of NetworkShape */
-  const char *values[2];
+  const char *values[3];
 } Choice;
 
 static const Choice conditioning_choice = {"conditioning",
@@ -52,7 +52,9 @@ static const Choice conditioning_choice = {"conditioning",
                                            {[CONDITIONING_TOKENS] = "tokens", [CONDITIONING_CHANNELS] = "channels"}};
 /* Since version 3 of checkpoints; without it the heads say the clean data. */
 static const Choice output_choice = {
-    "output", offsetof(NetworkShape, config.output), {[OUTPUT_CLEAN] = "clean", [OUTPUT_RESIDUAL] = "residual"}};
+    "output",
+    offsetof(NetworkShape, config.output),
+    {[OUTPUT_CLEAN] = "clean", [OUTPUT_RESIDUAL] = "residual", [OUTPUT_WIENER] = "wiener"}};
 
 /* Since version 4 of checkpoints; without it the flow is joint. */
 static const Choice flow_choice = {"flow",
@@ -153,13 +155,14 @@ static PetscErrorCode read_choice(ProductReader *reader, const char *path, const
   PetscCall(product_read_attribute_text(reader, NULL, choice->name, &text));
   snprintf(found, sizeof found, "%s", text);
   PetscCall(PetscFree(text));
-  for (int i = 0; i < 2; i++) {
-    if (strcmp(found, choice->values[i])) continue;
+  for (int i = 0; i < 3; i++) {
+    if (!choice->values[i] || strcmp(found, choice->values[i])) continue;
     *(int *)(void *)((char *)shape + choice->member) = i;
     PetscFunctionReturn(PETSC_SUCCESS);
   }
-  SETERRQ(PETSC_COMM_SELF, NEPHRITE_ERR_INPUT, "%s: attribute %s is \"%s\"; it must be %s or %s", path, choice->name,
-          found, choice->values[0], choice->values[1]);
+  SETERRQ(PETSC_COMM_SELF, NEPHRITE_ERR_INPUT, "%s: attribute %s is \"%s\"; it must be %s or %s%s%s", path,
+          choice->name, found, choice->values[0], choice->values[1], choice->values[2] ? " or " : "",
+          choice->values[2] ? choice->values[2] : "");
 }
 
 static PetscErrorCode read_if_there(ProductReader *reader, const char *path, NetworkShape *shape)

@@ -306,6 +306,7 @@ typedef struct {
   Optimizer *optimizer; /* of the own parameters */
   Reducer *reducer;
   Feed *feed;
+  Guess *guess;
   BatchSource *source, *held_out;
   Scalar *x_hat, *x_bar; /* [micro_batch][bins][ny][nx] */
   Scalar *theta_hat, *theta_bar; /* [micro_batch][parameters] */

@@ -4,6 +4,7 @@
 #include <float.h>
 #include <gsl/gsl_cdf.h>
 #include <math.h>
+#include <string.h>
 
 /* ---- parameters ---- */
 
@@ -52,8 +53,11 @@ typedef struct {
   const Normalisation *known; /* bounds of the parameters; then units of the one-point distributions */
   float *kappa; /* [bins][ny][nx] */
   double theta[NEPHRITE_MAX_PARAMETERS];
-  Exposure *exposure; /* NULL where nothing is told */
+  Exposure *exposure; /* NULL where no statistic is of observations */
   Summaries *summaries;
+  BandPowers *bands; /* of maps and channels together, for guesses; NULL where these are not made */
+  float *together; /* [2 bins][ny][nx] */
+  double *power; /* [pairs][GUESS_BANDS] of them */
 } Measurement;
 
 static PetscErrorCode measurement_create(const NetworkShape *shape, const NormalisationSample *sample,
@@ -63,7 +67,11 @@ static PetscErrorCode measurement_create(const NetworkShape *shape, const Normal
   *m = (Measurement){.shape = shape, .sample = sample, .known = known};
   PetscCall(PetscMalloc1((size_t)(shape->bins * shape->ny * shape->nx), &m->kappa));
   PetscCall(summaries_create(shape, &m->summaries));
-  if (network_summary_count(shape)) PetscCall(exposure_create(sample->survey, &m->exposure));
+  if (network_summary_count(shape) || guess_count(shape)) PetscCall(exposure_create(sample->survey, &m->exposure));
+  if (!guess_count(shape)) PetscFunctionReturn(PETSC_SUCCESS);
+  PetscCall(band_powers_create(shape->ny, shape->nx, 2 * shape->bins, GUESS_BANDS, BANDS_TO_CORNER, &m->bands));
+  PetscCall(PetscMalloc1((size_t)(2 * shape->bins * shape->ny * shape->nx), &m->together));
+  PetscCall(PetscMalloc1(band_powers_count(m->bands), &m->power));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -72,6 +80,9 @@ static PetscErrorCode measurement_destroy(Measurement *m)
   PetscFunctionBeginUser;
   PetscCall(PetscFree(m->kappa));
   PetscCall(summaries_destroy(&m->summaries));
+  PetscCall(band_powers_destroy(&m->bands));
+  PetscCall(PetscFree(m->together));
+  PetscCall(PetscFree(m->power));
   PetscCall(exposure_destroy(&m->exposure));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
@@ -107,7 +118,38 @@ static PetscErrorCode fill_variances(Measurement *m, int64_t item, double *row)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-/* Mean square of the map per bin, the parameters as stretched, what is told of an observation. */
+/* The means of two of the maps as a mode of their own, which band powers leave out. */
+static double power_of_means(const Measurement *m, size_t i, size_t j)
+{
+  const size_t pixels = (size_t)m->shape->ny * (size_t)m->shape->nx;
+  double first = 0, second = 0;
+
+  for (size_t p = 0; p < pixels; p++) {
+    first += (double)m->together[i * pixels + p];
+    second += (double)m->together[j * pixels + p];
+  }
+  return first * second / (double)pixels;
+}
+
+/* Covariances of clean maps and channels of one item.  \param[out] row [GUESS_BANDS + 1][pairs] */
+static void fill_covariances(Measurement *m, const float *channels, double *row)
+{
+  const size_t maps = 2 * (size_t)m->shape->bins, size = maps / 2 * (size_t)(m->shape->ny * m->shape->nx);
+  const size_t pairs = maps * (maps + 1) / 2;
+  size_t pair = 0;
+
+  if (!m->bands) return;
+  memcpy(m->together, m->kappa, size * sizeof *m->together);
+  memcpy(m->together + size, channels, size * sizeof *m->together);
+  band_powers_of(m->bands, m->together, m->power);
+  for (size_t i = 0; i < maps; i++)
+    for (size_t j = i; j < maps; j++, pair++) {
+      row[pair] = power_of_means(m, i, j);
+      for (size_t b = 0; b < GUESS_BANDS; b++) row[(b + 1) * pairs + pair] = m->power[pair * GUESS_BANDS + b];
+    }
+}
+
+/* Mean square of the map per bin, the parameters as stretched, what is told of an observation, and covariances. */
 static PetscErrorCode fill_moments(Measurement *m, int64_t item, double *row)
 {
   const NetworkShape *shape = m->shape;
@@ -122,9 +164,11 @@ static PetscErrorCode fill_moments(Measurement *m, int64_t item, double *row)
     for (size_t i = bin * pixels; i < (bin + 1) * pixels; i++) sum += (double)m->kappa[i] * (double)m->kappa[i];
     row[bin] = sum / (double)pixels;
   }
-  for (PetscInt p = 0; p < shape->parameters; p++) row[shape->bins + p] = stretch(m->known, p, m->theta[p]);
-  if (m->exposure)
-    summaries_of(m->summaries, channels, m->known->one_point_unit, row + shape->bins + shape->parameters);
+  row += shape->bins;
+  for (PetscInt p = 0; p < shape->parameters; p++) row[p] = stretch(m->known, p, m->theta[p]);
+  row += shape->parameters;
+  if (network_summary_count(shape)) summaries_of(m->summaries, channels, m->known->one_point_unit, row);
+  fill_covariances(m, channels, row + network_summary_count(shape));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -185,6 +229,19 @@ static PetscErrorCode summarise_variances(const NetworkShape *shape, const Table
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
+/* Maps and channels in units of the map of their bin. */
+static void summarise_covariances(const Table *table, size_t first, PetscInt count, Normalisation *n)
+{
+  const size_t bins = (size_t)n->bins;
+  size_t cell = 0;
+
+  n->guesses = count;
+  while (cell < (size_t)count)
+    for (size_t i = 0; i < 2 * bins; i++)
+      for (size_t j = i; j < 2 * bins; j++, cell++)
+        n->guess[cell] = column_mean(table, first + cell) / (n->map_std[i % bins] * n->map_std[j % bins]);
+}
+
 static PetscErrorCode summarise_moments(const NetworkShape *shape, const Table *table, Normalisation *n)
 {
   const size_t theta = (size_t)shape->bins, summaries = theta + (size_t)shape->parameters;
@@ -203,6 +260,7 @@ static PetscErrorCode summarise_moments(const NetworkShape *shape, const Table *
     centre(table, theta + p, &n->theta_mean[p], &n->theta_std[p]);
   for (size_t i = 0; i < (size_t)n->summaries; i++) /* and so is a band without modes */
     centre(table, summaries + i, &n->summary_mean[i], &n->summary_std[i]);
+  summarise_covariances(table, summaries + (size_t)n->summaries, guess_count(shape), n);
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -228,7 +286,8 @@ PetscErrorCode normalisation_measure(MPI_Comm comm, const NetworkShape *shape, c
                      .columns = (size_t)network_one_point_count(shape),
                      .fill = fill_variances};
   Table moments = {.rows = sample->count,
-                   .columns = (size_t)(shape->bins + shape->parameters + network_summary_count(shape)),
+                   .columns =
+                       (size_t)(shape->bins + shape->parameters + network_summary_count(shape) + guess_count(shape)),
                    .fill = fill_moments};
   Measurement measurement;
 

@@ -325,6 +325,7 @@ static PetscErrorCode all_steps(Training *t)
   PetscFunctionBeginUser;
   PetscErrorCode error =
       feed_create(&t->shape, t->setup.survey, train, &t->state.normalisation, t->micro_batch, &t->feed);
+  if (!error) error = guess_create(&t->shape, &t->state.normalisation, t->micro_batch, &t->guess);
   PetscCall(group_agree(t->comm, error));
   PetscCall(progress_create(t->comm, "train", "samples", train->steps * train->batch, t->state.step * train->batch,
                             &progress));
@@ -393,6 +394,7 @@ static PetscErrorCode training_destroy(Training **training)
   PetscCall(optimizer_destroy(&t->optimizer));
   PetscCall(network_destroy(&t->network));
   PetscCall(PetscFree2(t->part_count, t->part_first));
+  PetscCall(guess_destroy(&t->guess));
   PetscCall(PetscFree(t->x_hat));
   PetscCall(PetscFree(t->x_bar));
   PetscCall(PetscFree(t->theta_hat));

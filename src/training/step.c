@@ -34,7 +34,9 @@ static PetscErrorCode micro_batch(Training *t, int64_t first, PetscInt count, Mi
       count,          batch->z, batch->z_theta, batch->observation, batch->summaries, batch->t, batch->t_theta,
       batch->dropout, seed};
   PetscCall(clock_begin(&t->clock, PART_FORWARD));
+  guess_observe(t->guess, count, batch->observation);
   PetscCall(network_forward(t->network, &input, t->x_hat, t->theta_hat));
+  guess_complete(t->guess, batch->t, batch->z, t->x_hat);
   PetscCall(clock_end(&t->clock, PART_FORWARD));
 
   const ObjectiveBatch answer = {count,    t->setup.train->batch, batch->x, batch->theta,
@@ -44,6 +46,7 @@ static PetscErrorCode micro_batch(Training *t, int64_t first, PetscInt count, Mi
   PetscCall(clock_end(&t->clock, PART_OBJECTIVE));
 
   PetscCall(clock_begin(&t->clock, PART_BACKWARD));
+  guess_pull_back(t->guess, batch->t, t->x_bar);
   PetscCall(network_backward(t->network, t->x_bar, t->theta_bar, place == LAST_OF_STEP ? send_off : NULL, t, NULL));
   PetscCall(clock_end(&t->clock, PART_BACKWARD));
   PetscFunctionReturn(PETSC_SUCCESS);

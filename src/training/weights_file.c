@@ -106,6 +106,8 @@ static PetscErrorCode read_normalisation(const Reading *r)
   PetscCall(read_bounds(r, n));
   PetscCall(read_statistic(r, "theta_mean", n->parameters, -INFINITY, n->theta_mean));
   PetscCall(read_statistic(r, "theta_std", n->parameters, 0, n->theta_std));
+  n->guesses = guess_count(&r->model->shape);
+  if (n->guesses) PetscCall(read_statistic(r, "guess", n->guesses, -INFINITY, n->guess));
   n->one_points = network_one_point_count(&r->model->shape);
   if (n->one_points) PetscCall(read_statistic(r, "one_point_unit", n->one_points, 0, n->one_point_unit));
   n->summaries = network_summary_count(&r->model->shape);

@@ -10,7 +10,7 @@ typedef struct {
 /* Band powers that the told model is told: of three pairs. */
 enum { BANDS = 2, SPECTRA = 3 * BANDS };
 
-static Fixture make(PetscBool with_weights, PetscInt observation_channels, PetscInt bands)
+static Fixture make(PetscBool with_weights, PetscInt observation_channels, PetscInt bands, NetworkFlow flow)
 {
   Fixture f = {.model = {.shape = example_shape(),
                          .normalisation = {.parameters = 5,
@@ -24,6 +24,7 @@ static Fixture make(PetscBool with_weights, PetscInt observation_channels, Petsc
 
   f.model.shape.observation_channels = observation_channels;
   f.model.shape.config.spectra = bands;
+  f.model.shape.config.flow = (int)flow;
   f.model.normalisation.summaries = network_summary_count(&f.model.shape);
   for (PetscInt i = 0; i < f.model.normalisation.summaries; i++) f.model.normalisation.summary_std[i] = 1e-3;
   assert_ok(network_create(&f.model.shape, 1, NETWORK_INFERENCE, &network));
@@ -40,12 +41,12 @@ static Fixture make(PetscBool with_weights, PetscInt observation_channels, Petsc
 
 static Fixture make_model(PetscBool with_weights, PetscInt observation_channels)
 {
-  return make(with_weights, observation_channels, 0);
+  return make(with_weights, observation_channels, 0, FLOW_JOINT);
 }
 
 static Fixture make_told_model(PetscInt observation_channels)
 {
-  return make(PETSC_TRUE, observation_channels, BANDS);
+  return make(PETSC_TRUE, observation_channels, BANDS, FLOW_JOINT);
 }
 
 /* All numbers of a few draws, z = 1, 2, 3, … and theta likewise. */
@@ -304,7 +305,7 @@ static void a_draw_is_a_function_of_its_key_bit_for_bit(void **state)
 enum { MAP = 2 * 8 * 12 };
 
 /* One step of Heun's method and the prediction, of the map or of the parameters alone, by calling the network. */
-static void move_one(Network *network, const NetworkInput *at, Scalar *moved, size_t count, Scalar *time)
+static void move_one(Network *network, Guess *guess, const NetworkInput *at, Scalar *moved, size_t count, Scalar *time)
 {
   const size_t maps = DRAWS * MAP, thetas = DRAWS * PARAMETERS;
   const PetscBool of_maps = moved == at->z ? PETSC_TRUE : PETSC_FALSE;
@@ -316,6 +317,7 @@ static void move_one(Network *network, const NetworkInput *at, Scalar *moved, si
   for (int evaluation = 0; evaluation < 3; evaluation++) {
     for (int d = 0; d < DRAWS; d++) time[d] = (Scalar)(evaluation ? 0.5 : 0);
     assert_ok(network_forward(network, at, x, theta));
+    guess_complete(guess, at->t, at->z, x);
     const Scalar *x_hat = of_maps ? x : theta;
 
     for (size_t i = 0; i < count; i++) switch (evaluation) {
@@ -343,17 +345,17 @@ static PetscErrorCode count_steps(void *context, PetscInt step, const Scalar *z,
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-static void parameters_are_drawn_first_and_then_their_map(void **state)
+static void check_draws_in_turn(NetworkOutput output)
 {
   const SamplerSettings settings = heun(3, CLOSING_PREDICTION);
-  Fixture f = make_model(PETSC_TRUE, 3);
+  Fixture f = make(PETSC_TRUE, 3, 0, FLOW_PARAMETERS_FIRST);
   State s = make_state(&f), expected = make_state(&f);
   Scalar t[DRAWS] = {0}, t_theta[DRAWS] = {0}, *nothing = calloc(DRAWS * f.map_size, sizeof *nothing);
   Network *network = NULL;
+  Guess *guess = NULL;
   Sampler *sampler = NULL;
   int steps = 0;
 
-  (void)state;
   assert_non_null(nothing);
   assert_int_equal(f.map_size, MAP);
   for (int i = 0; i < 2; i++) { /* of order 1, as noise is */
@@ -362,16 +364,23 @@ static void parameters_are_drawn_first_and_then_their_map(void **state)
     example_numbers(9, DRAWS * f.map_size, 1, begun->z);
     example_numbers(10, DRAWS * PARAMETERS, 1, begun->z_theta);
   }
-  f.model.shape.config.flow = FLOW_PARAMETERS_FIRST;
+  f.model.shape.config.output = (int)output;
+  for (PetscInt i = 0; i < guess_count(&f.model.shape); i++) { /* (0,0) (0,1) … (3,3) of two maps and their data */
+    static const double covariance[] = {1, 0, 0.5, 0, 1, 0, 0.5, 1.5, 0, 1.5};
+
+    f.model.normalisation.guess[i] = covariance[i % 10];
+  }
+  assert_ok(guess_create(&f.model.shape, &f.model.normalisation, DRAWS, &guess));
+  guess_observe(guess, DRAWS, s.channels);
   assert_ok(network_create(&f.model.shape, DRAWS, NETWORK_INFERENCE, &network));
   memcpy(network_weights(network), f.model.weights, f.model.weight_count * sizeof(Scalar));
   NetworkInput at = {
       .batch = DRAWS, .z = nothing, .z_theta = expected.z_theta, .observation = s.channels, .t = t, .t_theta = t_theta};
 
-  move_one(network, &at, expected.z_theta, DRAWS * PARAMETERS, t_theta);
+  move_one(network, guess, &at, expected.z_theta, DRAWS * PARAMETERS, t_theta);
   for (int d = 0; d < DRAWS; d++) t_theta[d] = 1;
   at.z = expected.z;
-  move_one(network, &at, expected.z, DRAWS * f.map_size, t);
+  move_one(network, guess, &at, expected.z, DRAWS * f.map_size, t);
 
   assert_ok(sampler_create(&f.model, DRAWS, &settings, &sampler));
   assert_ok(sampler_integrate(sampler, &(SamplerCondition){s.channels, NULL}, DRAWS, s.z, s.z_theta,
@@ -382,8 +391,17 @@ static void parameters_are_drawn_first_and_then_their_map(void **state)
   for (size_t i = 0; i < DRAWS * f.map_size; i++) assert_within((double)s.z[i], (double)expected.z[i], 1e-4);
   assert_ok(sampler_destroy(&sampler));
   assert_ok(network_destroy(&network));
+  assert_ok(guess_destroy(&guess));
   state_destroy(&s), state_destroy(&expected);
   free(nothing), free(f.model.weights);
+}
+
+static void parameters_are_drawn_first_and_then_their_map(void **state)
+{
+  (void)state;
+  check_draws_in_turn(OUTPUT_CLEAN);
+  check_draws_in_turn(OUTPUT_RESIDUAL);
+  check_draws_in_turn(OUTPUT_WIENER);
 }
 
 static void evaluations_are_counted_for_each_draw(void **state)

@@ -46,11 +46,13 @@ static double loss_at(Point *p, Scalar *x_bar, Scalar *theta_bar)
 {
   const ObjectiveBatch batch = {BATCH,     BATCH, p->clean_x,   p->clean_theta,
                                 p->true_t, NULL,  p->example.x, p->example.theta};
+  NetworkShape joint = p->shape; /* the loss is of map and parameters at once, whatever the flow */
   Loss loss;
 
+  joint.config.flow = FLOW_JOINT;
   if (p->example.input.dropout) p->example.input.dropout = p->example.dropout; /* after the struct was copied */
   assert_ok(network_forward(p->network, &p->example.input, p->example.x, p->example.theta));
-  assert_ok(objective_loss(&p->shape, 1, &batch, &loss, x_bar, theta_bar));
+  assert_ok(objective_loss(&joint, 1, &batch, &loss, x_bar, theta_bar));
   return loss.total / BATCH;
 }
 
@@ -222,9 +224,12 @@ static void the_gradient_is_right_when_parameters_have_a_time_of_their_own(void 
   (void)state;
   shape.config.output = OUTPUT_RESIDUAL;
   shape.config.depth = 2;
-  Point p = point_create(shape);
-  p.example.input.t_theta = p.example.t_theta;
-  check_point(p);
+  for (int wiener = 0; wiener < 2; wiener++) {
+    if (wiener) shape.config.output = OUTPUT_WIENER, shape.config.flow = FLOW_PARAMETERS_FIRST;
+    Point p = point_create(shape);
+    p.example.input.t_theta = p.example.t_theta;
+    check_point(p);
+  }
 }
 
 static void the_gradient_is_right_under_dropout(void **state)

@@ -15,7 +15,7 @@ static const NetworkShape shape = {.ny = SIZE,
                                    .bins = BINS,
                                    .observation_channels = BINS,
                                    .parameters = PARAMETERS,
-                                   .config = {.spectra = BANDS, .one_point = INTERVALS}};
+                                   .config = {.spectra = BANDS, .one_point = INTERVALS, .output = OUTPUT_WIENER}};
 static const SurveyConfig survey = {.map_size = {SIZE, SIZE},
                                     .field_of_view_deg = 2,
                                     .field = FIELD_GAUSSIAN,
@@ -188,6 +188,48 @@ static void distributions_are_in_units_of_their_spread(void **state)
   destroy(&f);
 }
 
+/* Of maps and what is observed of them, in units of the map's standard deviation; the means are a band of their own. */
+static void guesses_are_made_with_the_mean_powers_of_maps_and_observations(void **state)
+{
+  enum { MAPS = 2 * BINS, PAIRS = MAPS * (MAPS + 1) / 2 };
+  Fixture f = make("", "");
+  Normalisation n = {0};
+  double theta[PARAMETERS], power[PAIRS * GUESS_BANDS], expected[(GUESS_BANDS + 1) * PAIRS] = {0};
+  float together[MAPS * SIZE * SIZE];
+  const float *channels = NULL;
+  Exposure *exposure = NULL;
+  BandPowers *bands = NULL;
+
+  (void)state;
+  assert_ok(measure(MPI_COMM_WORLD, &f, &n));
+  assert_int_equal(n.guesses, (GUESS_BANDS + 1) * PAIRS);
+  assert_ok(exposure_create(&survey, &exposure));
+  assert_ok(band_powers_create(SIZE, SIZE, MAPS, GUESS_BANDS, BANDS_TO_CORNER, &bands));
+  for (int64_t i = 0; i < COUNT; i++) {
+    assert_ok(batch_source_get(f.source, i, together, theta, NULL));
+    assert_ok(
+        exposure_take(exposure, (RandomKey){SEED, STREAM_NOISE, TRAINING_KEY | (uint64_t)i}, together, &channels));
+    memcpy(together + PIXELS, channels, PIXELS * sizeof *channels);
+    band_powers_of(bands, together, power);
+    double mean[MAPS] = {0};
+    for (int k = 0; k < MAPS * SIZE * SIZE; k++) mean[k / (SIZE * SIZE)] += (double)together[k];
+    for (int a = 0, pair = 0; a < MAPS; a++)
+      for (int b = a; b < MAPS; b++, pair++) {
+        expected[pair] += mean[a] * mean[b] / (SIZE * SIZE) / COUNT;
+        for (int k = 0; k < GUESS_BANDS; k++) expected[(k + 1) * PAIRS + pair] += power[pair * GUESS_BANDS + k] / COUNT;
+      }
+  }
+  for (int k = 0; k <= GUESS_BANDS; k++)
+    for (int a = 0, pair = 0; a < MAPS; a++)
+      for (int b = a; b < MAPS; b++, pair++)
+        assert_within(n.guess[k * PAIRS + pair] * n.map_std[a % BINS] * n.map_std[b % BINS], expected[k * PAIRS + pair],
+                      1e-12 * n.map_std[a % BINS] * n.map_std[b % BINS]);
+  assert_true(n.guess[PAIRS] > 0);
+  assert_ok(band_powers_destroy(&bands));
+  assert_ok(exposure_destroy(&exposure));
+  destroy(&f);
+}
+
 static void all_ranks_together_find_what_one_alone_finds_bit_for_bit(void **state)
 {
   Fixture f = make("", "");
@@ -226,6 +268,7 @@ NEPHRITE_TEST_MAIN(cmocka_unit_test(statistics_are_those_of_the_maps_and_paramet
                    cmocka_unit_test(parameters_come_back_from_the_network_s_units_and_keep_their_bounds),
                    cmocka_unit_test(what_is_told_is_of_noisy_observations),
                    cmocka_unit_test(distributions_are_in_units_of_their_spread),
+                   cmocka_unit_test(guesses_are_made_with_the_mean_powers_of_maps_and_observations),
                    cmocka_unit_test(all_ranks_together_find_what_one_alone_finds_bit_for_bit),
                    cmocka_unit_test(a_fixed_parameter_is_centred_and_not_divided),
                    cmocka_unit_test(maps_that_are_constant_are_refused_naming_the_bin))

@@ -111,6 +111,8 @@ class Network(nn.Module):
         seen = values if tokens else values + p * p * shape["observation_channels"]
         K, P, epsilon = shape["cosmology_tokens"], shape["parameters"], shape["rms_epsilon"]
         self.time = part(linear1=nn.Linear(shape["time_frequencies"], W), linear2=nn.Linear(W, W))
+        if shape.get("modulated"):
+            self.time.cosmology = nn.Linear(P, W, bias=False)
         self.cosmology = part(embed=nn.Linear(P, K * W), token=0.02 * torch.randn(K, W))
         self.field = part(
             embed1=nn.Linear(seen, bottleneck, bias=False),
@@ -149,8 +151,6 @@ class Network(nn.Module):
 
     def complete(self, z, t, answer):
         """What the heads say, added to the best linear guess from z alone where it is the rest."""
-        if not self.shape.get("residual"):
-            return answer
         t = t.view(-1, *[1] * (z.ndim - 1))
         square = t**2 + (1 - t) ** 2
         return t / square * z + (1 - t) / square.sqrt() * answer
@@ -158,7 +158,8 @@ class Network(nn.Module):
     def forward(self, z, z_theta, observation, t, summaries=None, t_theta=None):
         shape, K = self.shape, self.shape["cosmology_tokens"]
         t_theta = t if t_theta is None else t_theta
-        c = F.silu(self.embedded_time((t + t_theta) / 2))
+        c = self.embedded_time((t + t_theta) / 2)
+        c = F.silu(c + self.time.cosmology(z_theta) if shape.get("modulated") else c)
         cosmology = self.cosmology.embed(z_theta)
         if shape.get("told"):
             cosmology = cosmology + self.cosmology.summaries(summaries)
@@ -175,7 +176,9 @@ class Network(nn.Module):
                 x, cos, sin = torch.cat([x[:, :K], observed, x[:, K:]], 1), self.cos_with, self.sin_with
             x = block(x, c, cos, sin)
         x, theta = self.heads(x, c)
-        return self.complete(z, t, x), self.complete(z_theta, t_theta, theta)
+        output = shape.get("output", "clean")  # with "wiener" maps are completed by doc/network.md, section 4
+        x = self.complete(z, t, x) if output == "residual" else x
+        return x, theta if output == "clean" else self.complete(z_theta, t_theta, theta)
 
 
 def objective(shape, x, theta, t, x_hat, theta_hat):

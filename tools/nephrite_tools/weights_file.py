@@ -22,6 +22,7 @@ STATISTICS = (
     "theta_std",
     "theta_low",
     "theta_high",
+    "guess",
     "one_point_unit",
     "summary_mean",
     "summary_std",
@@ -44,7 +45,8 @@ def shape_of(path):
         shape["weights"] = sum(int(tensors[name].size) for name in tensors)
         shape["map"] = [int(n) for n in file.attrs.get("map_size", (shape.get("ny"), shape.get("nx")))]
         conditioning = text(file.attrs.get("conditioning", "tokens"))
-        shape["residual"] = text(file.attrs.get("output", "clean")) == "residual"
+        shape["output"] = text(file.attrs.get("output", "clean"))
+        shape["modulated"] = text(file.attrs.get("flow", "joint")) == "parameters_first"
     of_pair = shape.get("spectra", 0) + ONE_POINT_SCALES * shape.get("one_point", 0)
     shape["told"] = shape["bins"] * (shape["bins"] + 1) // 2 * of_pair
     shape["tokens_of_observation"] = conditioning == "tokens"
@@ -64,6 +66,7 @@ class Weights:
     theta_std: np.ndarray  # [parameter]: which are then divided by it
     theta_low: np.ndarray  # [parameter]: bounds, where they differ: the network then has the normal of the share of the interval
     theta_high: np.ndarray
+    guess: np.ndarray  # [band, pair]: covariances by which a map is guessed, where the output is "wiener"; may be empty
     one_point_unit: np.ndarray  # [distribution]: of the values whose one-point distribution the network is told; may be empty
     summary_mean: np.ndarray  # [number]: the same of what the network is told of the observation; may be empty
     summary_std: np.ndarray
