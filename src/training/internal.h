@@ -103,6 +103,15 @@ PetscErrorCode feed_validation(Feed *feed, BatchSource *source, int64_t seed, in
                                const Batch **batch);
 PetscErrorCode feed_destroy(Feed **feed);
 
+/** Covariances that ::Guess is made of.  Work space for one thread. */
+typedef struct GuessSample GuessSample;
+/** \param[out] sample  NULL where the output needs none, and the calls below do nothing */
+PetscErrorCode guess_sample_create(const NetworkShape *shape, GuessSample **sample);
+/** Of one map and what the network is shown of it, not normalised.
+ * \param[out] covariance [guess_count()] of the map (0,0) … and channels, in the order of Normalisation::guess */
+void guess_sample_of(GuessSample *sample, const float *kappa, const float *channels, double *covariance);
+PetscErrorCode guess_sample_destroy(GuessSample **sample);
+
 /** What statistics are taken of. */
 typedef struct {
   BatchSource *source;

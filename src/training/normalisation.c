@@ -4,7 +4,6 @@
 #include <float.h>
 #include <gsl/gsl_cdf.h>
 #include <math.h>
-#include <string.h>
 
 /* ---- parameters ---- */
 
@@ -55,9 +54,7 @@ typedef struct {
   double theta[NEPHRITE_MAX_PARAMETERS];
   Exposure *exposure; /* NULL where no statistic is of observations */
   Summaries *summaries;
-  BandPowers *bands; /* of maps and channels together, for guesses; NULL where these are not made */
-  float *together; /* [2 bins][ny][nx] */
-  double *power; /* [pairs][GUESS_BANDS] of them */
+  GuessSample *guess;
 } Measurement;
 
 static PetscErrorCode measurement_create(const NetworkShape *shape, const NormalisationSample *sample,
@@ -68,10 +65,7 @@ static PetscErrorCode measurement_create(const NetworkShape *shape, const Normal
   PetscCall(PetscMalloc1((size_t)(shape->bins * shape->ny * shape->nx), &m->kappa));
   PetscCall(summaries_create(shape, &m->summaries));
   if (network_summary_count(shape) || guess_count(shape)) PetscCall(exposure_create(sample->survey, &m->exposure));
-  if (!guess_count(shape)) PetscFunctionReturn(PETSC_SUCCESS);
-  PetscCall(band_powers_create(shape->ny, shape->nx, 2 * shape->bins, GUESS_BANDS, BANDS_TO_CORNER, &m->bands));
-  PetscCall(PetscMalloc1((size_t)(2 * shape->bins * shape->ny * shape->nx), &m->together));
-  PetscCall(PetscMalloc1(band_powers_count(m->bands), &m->power));
+  PetscCall(guess_sample_create(shape, &m->guess));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -80,9 +74,7 @@ static PetscErrorCode measurement_destroy(Measurement *m)
   PetscFunctionBeginUser;
   PetscCall(PetscFree(m->kappa));
   PetscCall(summaries_destroy(&m->summaries));
-  PetscCall(band_powers_destroy(&m->bands));
-  PetscCall(PetscFree(m->together));
-  PetscCall(PetscFree(m->power));
+  PetscCall(guess_sample_destroy(&m->guess));
   PetscCall(exposure_destroy(&m->exposure));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
@@ -118,37 +110,6 @@ static PetscErrorCode fill_variances(Measurement *m, int64_t item, double *row)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
-/* The means of two of the maps as a mode of their own, which band powers leave out. */
-static double power_of_means(const Measurement *m, size_t i, size_t j)
-{
-  const size_t pixels = (size_t)m->shape->ny * (size_t)m->shape->nx;
-  double first = 0, second = 0;
-
-  for (size_t p = 0; p < pixels; p++) {
-    first += (double)m->together[i * pixels + p];
-    second += (double)m->together[j * pixels + p];
-  }
-  return first * second / (double)pixels;
-}
-
-/* Covariances of clean maps and channels of one item.  \param[out] row [GUESS_BANDS + 1][pairs] */
-static void fill_covariances(Measurement *m, const float *channels, double *row)
-{
-  const size_t maps = 2 * (size_t)m->shape->bins, size = maps / 2 * (size_t)(m->shape->ny * m->shape->nx);
-  const size_t pairs = maps * (maps + 1) / 2;
-  size_t pair = 0;
-
-  if (!m->bands) return;
-  memcpy(m->together, m->kappa, size * sizeof *m->together);
-  memcpy(m->together + size, channels, size * sizeof *m->together);
-  band_powers_of(m->bands, m->together, m->power);
-  for (size_t i = 0; i < maps; i++)
-    for (size_t j = i; j < maps; j++, pair++) {
-      row[pair] = power_of_means(m, i, j);
-      for (size_t b = 0; b < GUESS_BANDS; b++) row[(b + 1) * pairs + pair] = m->power[pair * GUESS_BANDS + b];
-    }
-}
-
 /* Mean square of the map per bin, the parameters as stretched, what is told of an observation, and covariances. */
 static PetscErrorCode fill_moments(Measurement *m, int64_t item, double *row)
 {
@@ -168,7 +129,7 @@ static PetscErrorCode fill_moments(Measurement *m, int64_t item, double *row)
   for (PetscInt p = 0; p < shape->parameters; p++) row[p] = stretch(m->known, p, m->theta[p]);
   row += shape->parameters;
   if (network_summary_count(shape)) summaries_of(m->summaries, channels, m->known->one_point_unit, row);
-  fill_covariances(m, channels, row + network_summary_count(shape));
+  guess_sample_of(m->guess, m->kappa, channels, row + network_summary_count(shape));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
