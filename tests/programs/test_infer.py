@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 
 from counts_by_definition import excess, s8_omega_m
-from tiny_campaign import INPUT, INTERRUPTED, USAGE, command, run_program
+from tiny_campaign import INPUT, INTERRUPTED, SOURCE, USAGE, command, run_program
 
 SEED, HELD_OUT, REALISATIONS, OBSERVATIONS, DRAWS, CENTRES = 3, 8, 24, 5, 6, 3
 
@@ -639,9 +639,9 @@ class OtherCampaigns(unittest.TestCase):
 
 
 class ParametersFirst(InferTest):
-    """A network that draws the parameters and then, given them, the map."""
+    """A network that draws the parameters and then, given them, the map, which it completes from a Wiener filter."""
 
-    OPTIONS = {"network_flow": "parameters_first"}
+    OPTIONS = {"network_flow": "parameters_first", "network_output": "wiener", "network_one_point": 2}
 
     @classmethod
     def setUpClass(cls):
@@ -677,6 +677,18 @@ class ParametersFirst(InferTest):
                     self.assertTrue(np.isfinite(a[name][()]).all())
                     np.testing.assert_allclose(a[name][()], b[name][()], rtol=1e-4, atol=1e-5)
 
+    def test_exported_weights_draw_the_same(self):
+        weights = self.root / "in-turn.h5"
+        words = [SOURCE / "tools/weights", "export", next((self.in_turn / "checkpoints").iterdir()), weights]
+        subprocess.run(words, check=True, capture_output=True)
+        drawn = [self.drawn("kept", **self.OPTIONS), self.drawn("exported", infer_checkpoint=weights, **self.OPTIONS)]
+        with h5py.File(weights) as file:
+            self.assertEqual(file.attrs["guess"].shape, (15 * 10,))  # bands, pairs of two maps and two of data
+            self.assertEqual(file.attrs["one_point_unit"].shape, (3 * 4,))  # pairs, scales
+        with h5py.File(self.posterior(drawn[0], 1)) as a, h5py.File(self.posterior(drawn[1], 1)) as b:
+            for name in ("theta", "kappa"):
+                np.testing.assert_array_equal(a[name][()], b[name][()])
+
     def test_a_draw_takes_the_evaluations_twice(self):
         said = [
             run("nephrite-infer", c, dry_run="true", infer_evaluations=10).out for c in (self.trained, self.in_turn)
@@ -685,8 +697,9 @@ class ParametersFirst(InferTest):
             self.assertIn(f"{evaluations} evaluations of the network each", text)
 
     def test_a_configuration_that_asks_for_the_other_flow_is_refused(self):
-        for campaign, flow in (self.in_turn, "joint"), (self.trained, "parameters_first"):
-            made = run("nephrite-infer", campaign, network_flow=flow)
+        for campaign, flow, output in (self.in_turn, "joint", "wiener"), (self.trained, "parameters_first", "clean"):
+            options = {"network_flow": flow, "network_output": output, "network_one_point": 2 * (output == "wiener")}
+            made = run("nephrite-infer", campaign, **options)
             self.assert_refused(made, INPUT, "network_flow", flow)
 
 

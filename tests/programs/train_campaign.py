@@ -16,7 +16,7 @@ seed: 3
 survey: {map_size: 16, field_of_view: 2, bins: 2}
 simulate: {realisations: 40, shard_size: 16}
 network: {depth: 4, width: 16, heads: 2, patch: 4, observation_patch: 8, observation_start: 1, cosmology_tokens: 2,
-          bottleneck: 8, time_frequencies: 16, spectra: 3, one_point: 2, output: wiener, dropout: 0.3}
+          bottleneck: 8, time_frequencies: 16, spectra: 3, output: residual, dropout: 0.3}
 train: {steps: 20, batch: 6, micro_batch: 4, held_out: 8, checkpoint_every: 10, validate_every: 10, learning_rate: 3e-3,
         final_learning_rate: 1e-3, warmup: 3, ema_decay: 0.9}
 """
