@@ -159,6 +159,8 @@ double *fourier_map(Fourier *fourier); /**< [ny][nx], or the rows of fourier_par
  * Borrowed. */
 double _Complex *fourier_modes(Fourier *fourier);
 void fourier_forward(Fourier *fourier); /**< modes = transform of the map */
+/** Of some maps, on one rank.  \param maps [count][ny][nx]  \param[out] modes [count][ny][nx/2+1] */
+void fourier_forward_maps(Fourier *fourier, PetscInt count, const float *maps, double _Complex *modes);
 void fourier_inverse(Fourier *fourier); /**< map = inverse transform of the modes, which are destroyed */
 PetscErrorCode fourier_destroy(Fourier **fourier);
 /** Signed frequency of index i of n, in cycles per n pixels: 0, 1, … -2, -1 (NumPy's fftfreq times n). */

@@ -5,7 +5,7 @@
 #ifndef NEPHRITE_NETWORK_H
 #define NEPHRITE_NETWORK_H
 
-#include "nephrite/support.h"
+#include "nephrite/lensing.h"
 
 /** The network's arithmetic: float in production, double in the build that tests hold to finite differences. */
 #ifdef NEPHRITE_FLOAT64
@@ -31,8 +31,7 @@ typedef struct {
   PetscInt depth, width, heads, patch, observation_patch, observation_start, cosmology_tokens, bottleneck;
   PetscInt time_frequencies;
   PetscInt spectra; /**< band powers of each pair of bins of the observation that cosmology tokens are told; 0: none */
-  PetscInt
-      one_point; /**< intervals of the one-point distributions, of each pair and scale, that they are told; 0: none */
+  PetscInt one_point; /**< intervals of each one-point distribution that they are told; 0: none */
   PetscInt dropout_first, dropout_last; /**< blocks with dropout; -1: those of the middle half */
   int conditioning; /**< ::Conditioning */
   int output; /**< ::NetworkOutput */
@@ -46,12 +45,10 @@ typedef struct {
   PetscInt ny, nx, bins, observation_channels, parameters;
   NetworkConfig config;
 } NetworkShape;
-/** Smoothing scales of the one-point distributions, ONE_POINT_SCALES of lensing. */
-enum { NETWORK_ONE_POINT_SCALES = 4 };
 /** One-point distributions that cosmology tokens are told: of each pair of bins at each scale. */
 static inline PetscInt network_one_point_count(const NetworkShape *shape)
 {
-  return shape->config.one_point ? shape->bins * (shape->bins + 1) / 2 * NETWORK_ONE_POINT_SCALES : 0;
+  return shape->config.one_point ? shape->bins * (shape->bins + 1) / 2 * ONE_POINT_SCALES : 0;
 }
 /** All numbers that they are told: `spectra` of each pair of bins, and `one_point` of each distribution. */
 static inline PetscInt network_summary_count(const NetworkShape *shape)
@@ -141,9 +138,10 @@ typedef struct {
   int64_t seed; /* of the dropout stream */
 } NetworkInput;
 
-/** x̂ and θ̂, or with ::OUTPUT_WIENER what completes x̂.  At inference times that are equal in the whole batch are dealt
- * with once. \param[out] x [batch][bins][ny][nx]  \param[out] theta [batch][parameters] Errors: NEPHRITE_ERR_INTERNAL:
- * a batch that does not fit, no observation for it yet, dropout at inference. */
+/** x̂ and θ̂; with ::OUTPUT_WIENER, in the place of x̂, what completes it.  At inference times that are equal in the whole
+ * batch are dealt with once.
+ * \param[out] x [batch][bins][ny][nx]  \param[out] theta [batch][parameters]
+ * Errors: NEPHRITE_ERR_INTERNAL: a batch that does not fit, no observation for it yet, dropout at inference. */
 PetscErrorCode network_forward(Network *network, const NetworkInput *input, Scalar *x, Scalar *theta);
 
 /** Called during backward as soon as gradient[offset, offset + count) is final, in order of decreasing offset; ranges

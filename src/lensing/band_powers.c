@@ -90,19 +90,6 @@ PetscInt band_powers_band(const BandPowers *b, PetscInt y, PetscInt x)
   return b->share[mode] > 0 ? b->band[mode] : -1;
 }
 
-static void transform(BandPowers *b, const float *maps)
-{
-  const size_t pixels = (size_t)(b->ny * b->nx);
-  double *const map = fourier_map(b->fourier);
-
-  for (size_t m = 0; m < (size_t)b->maps; m++) {
-    for (size_t i = 0; i < pixels; i++) map[i] = (double)maps[m * pixels + i];
-    fourier_forward(b->fourier);
-    for (size_t mode = 0; mode < mode_count(b); mode++)
-      b->modes[m * mode_count(b) + mode] = fourier_modes(b->fourier)[mode];
-  }
-}
-
 static void powers_of_pair(const BandPowers *b, const double _Complex *first, const double _Complex *second,
                            double *power)
 {
@@ -115,7 +102,7 @@ void band_powers_of(BandPowers *b, const float *maps, double *power)
 {
   const size_t modes = mode_count(b);
 
-  transform(b, maps);
+  fourier_forward_maps(b->fourier, b->maps, maps, b->modes);
   for (PetscInt i = 0; i < b->maps; i++)
     for (PetscInt j = i; j < b->maps; j++, power += b->bands)
       powers_of_pair(b, b->modes + (size_t)i * modes, b->modes + (size_t)j * modes, power);

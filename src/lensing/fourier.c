@@ -107,6 +107,18 @@ void fourier_forward(Fourier *fourier)
   fftw_execute(fourier->forward);
 }
 
+void fourier_forward_maps(Fourier *fourier, PetscInt count, const float *maps, double _Complex *modes)
+{
+  const FourierPart *part = &fourier->part;
+  const size_t pixels = (size_t)(part->rows * part->line), size = (size_t)(part->rows * part->columns);
+
+  for (size_t m = 0; m < (size_t)count; m++) {
+    for (size_t i = 0; i < pixels; i++) fourier->map[i] = (double)maps[m * pixels + i];
+    fourier_forward(fourier);
+    for (size_t mode = 0; mode < size; mode++) modes[m * size + mode] = fourier->modes[mode];
+  }
+}
+
 void fourier_inverse(Fourier *fourier)
 {
   fftw_execute(fourier->inverse);

@@ -73,18 +73,6 @@ PetscInt one_point_count(const OnePoint *o)
   return o->maps * (o->maps + 1) / 2 * ONE_POINT_SCALES * o->intervals;
 }
 
-static void transform(OnePoint *o, const float *maps)
-{
-  double *const map = fourier_map(o->fourier);
-
-  for (size_t m = 0; m < (size_t)o->maps; m++) {
-    for (size_t i = 0; i < pixel_count(o); i++) map[i] = (double)maps[m * pixel_count(o) + i];
-    fourier_forward(o->fourier);
-    for (size_t mode = 0; mode < mode_count(o); mode++)
-      o->modes[m * mode_count(o) + mode] = fourier_modes(o->fourier)[mode];
-  }
-}
-
 static void smooth_all(OnePoint *o, size_t scale)
 {
   const double *const filter = o->filter + scale * mode_count(o), *const map = fourier_map(o->fourier);
@@ -147,7 +135,7 @@ static void shares(const OnePoint *o, double unit, double *share)
 /* Of every pair at every scale the variance, or where units are given the shares. */
 static void measure(OnePoint *o, const float *maps, const double *unit, double *out)
 {
-  transform(o, maps);
+  fourier_forward_maps(o->fourier, o->maps, maps, o->modes);
   for (size_t scale = 0; scale < ONE_POINT_SCALES; scale++) {
     size_t place = scale;
 

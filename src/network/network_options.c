@@ -142,11 +142,10 @@ static PetscErrorCode check_summaries(const NetworkShape *shape)
   PetscCheck(config->spectra >= 0 && config->spectra <= most, PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
              "network_spectra is %d; with %d bins it must lie in [0, %d]", (int)config->spectra, (int)shape->bins,
              (int)most);
-  PetscCheck(config->one_point >= 0 && NETWORK_ONE_POINT_SCALES * config->one_point <= most - config->spectra,
-             PETSC_COMM_SELF, NEPHRITE_ERR_CONFIG,
-             "network_one_point is %d; with %d bins and network_spectra %d it must lie in [0, %d]",
+  PetscCheck(config->one_point >= 0 && ONE_POINT_SCALES * config->one_point <= most - config->spectra, PETSC_COMM_SELF,
+             NEPHRITE_ERR_CONFIG, "network_one_point is %d; with %d bins and network_spectra %d it must lie in [0, %d]",
              (int)config->one_point, (int)shape->bins, (int)config->spectra,
-             (int)((most - config->spectra) / NETWORK_ONE_POINT_SCALES));
+             (int)((most - config->spectra) / ONE_POINT_SCALES));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 

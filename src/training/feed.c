@@ -168,15 +168,6 @@ static void normals(RandomKey key, uint64_t position, size_t count, Scalar *out)
 #endif
 }
 
-/* Of what is not on its way yet nothing is shown, not even noise. */
-static void mix(size_t count, NetworkFlow flow, Scalar t, const Scalar *clean, const Scalar *noise, Scalar *z)
-{
-  if (t == 0 && flow == FLOW_PARAMETERS_FIRST)
-    memset(z, 0, count * sizeof *z);
-  else
-    objective_mix(count, t, clean, noise, z);
-}
-
 /* Times and noise of sample b, and with them the noisy data.  Diffusion noise: first the map's, then the parameters'.
  */
 static void diffuse(Feed *f, Worker *worker, int64_t seed, size_t b)
@@ -191,8 +182,12 @@ static void diffuse(Feed *f, Worker *worker, int64_t seed, size_t b)
   random_normal((RandomKey){(uint64_t)seed, STREAM_TIME, f->keys[b]}, 0, 1, &normal);
   objective_times(flow, f->keys[b], objective_time(f->time_mean, f->time_scale, normal), &batch->t[b],
                   &batch->t_theta[b]);
-  normals(noise, 0, size, worker->noise);
-  mix(size, flow, batch->t[b], batch->x + b * size, worker->noise, batch->z + b * size);
+  if (flow == FLOW_PARAMETERS_FIRST && batch->t[b] == 0) /* of a map that is not on its way yet nothing is shown */
+    memset(batch->z + b * size, 0, size * sizeof *batch->z);
+  else {
+    normals(noise, 0, size, worker->noise);
+    objective_mix(size, batch->t[b], batch->x + b * size, worker->noise, batch->z + b * size);
+  }
   normals(noise, size, parameters, theta_noise);
   objective_mix(parameters, batch->t_theta[b], batch->theta + b * parameters, theta_noise,
                 batch->z_theta + b * parameters);

@@ -44,7 +44,7 @@ struct Guess {
 
 /* ---- covariances to filters ---- */
 
-/* Inverse of a symmetric matrix where it is not 0, by its eigenvectors. */
+/* Eigenvectors and eigenvalues of a symmetric matrix. */
 typedef struct {
   gsl_matrix *matrix, *vectors;
   gsl_vector *values;
@@ -78,7 +78,8 @@ static void decompose(Eigen *e, size_t n, double matrix[MOST][MOST])
 /* Directions in which the data have less than this of the most have nothing. */
 static const double least_share = 1e-10;
 
-/* M = S_xd S_dd^-1 and L = S_xx - M S_dx.  \param s [2 n][2 n] covariance of x and, behind it, d */
+/* M = S_xd S_dd^-1, the inverse by eigenvectors, and L = S_xx - M S_dx.  \param s [2 n][2 n] covariance of x and,
+ * behind it, d */
 static void solve_band(Eigen *e, size_t n, double s[2 * MOST][2 * MOST], Band *band)
 {
   double data[MOST][MOST], inverse[MOST][MOST] = {{0}}, left[MOST][MOST];

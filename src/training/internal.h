@@ -330,6 +330,8 @@ typedef struct {
 
 /** Samples that a rank has in memory at once. */
 PetscInt training_micro_batch(const TrainConfig *train, int ranks);
+/** Answer a batch, in training->x_hat and theta_hat.  \param dropout  as of ::NetworkInput */
+PetscErrorCode training_answer(Training *training, const Batch *batch, const uint64_t *dropout);
 /** Does backward compute activations again?  In bfloat16? */
 NetworkMode training_mode(const TrainConfig *train);
 /** Find which parameters are whose. */

@@ -20,6 +20,25 @@ static PetscErrorCode send_off(void *training, size_t offset, size_t count)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
+PetscErrorCode training_answer(Training *t, const Batch *batch, const uint64_t *dropout)
+{
+  const NetworkInput input = {.batch = batch->count,
+                              .z = batch->z,
+                              .z_theta = batch->z_theta,
+                              .observation = batch->observation,
+                              .summaries = batch->summaries,
+                              .t = batch->t,
+                              .t_theta = batch->t_theta,
+                              .dropout = dropout,
+                              .seed = t->setup.campaign->seed};
+
+  PetscFunctionBeginUser;
+  guess_observe(t->guess, batch->count, batch->observation);
+  PetscCall(network_forward(t->network, &input, t->x_hat, t->theta_hat));
+  guess_complete(t->guess, batch->t, batch->z, t->x_hat);
+  PetscFunctionReturn(PETSC_SUCCESS);
+}
+
 static PetscErrorCode micro_batch(Training *t, int64_t first, PetscInt count, MicroBatch place, Loss *loss)
 {
   const int64_t seed = t->setup.campaign->seed;
@@ -30,13 +49,8 @@ static PetscErrorCode micro_batch(Training *t, int64_t first, PetscInt count, Mi
   PetscCall(feed_training(t->feed, t->source, seed, first, count, &batch));
   PetscCall(clock_end(&t->clock, PART_DATA));
 
-  const NetworkInput input = {
-      count,          batch->z, batch->z_theta, batch->observation, batch->summaries, batch->t, batch->t_theta,
-      batch->dropout, seed};
   PetscCall(clock_begin(&t->clock, PART_FORWARD));
-  guess_observe(t->guess, count, batch->observation);
-  PetscCall(network_forward(t->network, &input, t->x_hat, t->theta_hat));
-  guess_complete(t->guess, batch->t, batch->z, t->x_hat);
+  PetscCall(training_answer(t, batch, batch->dropout));
   PetscCall(clock_end(&t->clock, PART_FORWARD));
 
   const ObjectiveBatch answer = {count,    t->setup.train->batch, batch->x, batch->theta,

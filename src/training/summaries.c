@@ -2,9 +2,6 @@
  * \ingroup training */
 #include "internal.h"
 
-_Static_assert((int)NETWORK_ONE_POINT_SCALES == (int)ONE_POINT_SCALES,
-               "the network has room for what is told of each scale");
-
 struct Summaries {
   BandPowers *bands; /* NULL, either, if not told */
   OnePoint *one_point;

@@ -29,12 +29,7 @@ static PetscErrorCode own_share(Training *t, int64_t total, Loss *sum)
 
     PetscCall(batch_source_expect(t->held_out, first + done, PetscMin(2 * take, count - done)));
     PetscCall(feed_validation(t->feed, t->held_out, seed, first + done, take, &batch));
-    guess_observe(t->guess, take, batch->observation);
-    PetscCall(network_forward(t->network,
-                              &(NetworkInput){take, batch->z, batch->z_theta, batch->observation, batch->summaries,
-                                              batch->t, batch->t_theta, NULL, seed},
-                              t->x_hat, t->theta_hat));
-    guess_complete(t->guess, batch->t, batch->z, t->x_hat);
+    PetscCall(training_answer(t, batch, NULL));
     PetscCall(objective_loss(
         &t->shape, t->setup.train->theta_weight,
         &(ObjectiveBatch){take, take, batch->x, batch->theta, batch->t, batch->t_theta, t->x_hat, t->theta_hat}, &loss,

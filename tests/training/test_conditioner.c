@@ -91,7 +91,7 @@ static void band_powers_are_of_the_first_channel_of_each_bin_and_standardised(vo
 
 static void one_point_distributions_are_told_behind_the_band_powers(void **state)
 {
-  enum { INTERVALS = 2, TOLD = PAIRS * (BANDS + NETWORK_ONE_POINT_SCALES * INTERVALS) };
+  enum { INTERVALS = 2, TOLD = PAIRS * (BANDS + ONE_POINT_SCALES * INTERVALS) };
   NetworkShape shape = shape_of(2, BANDS);
   float shown[2 * PIXELS];
   Scalar observation[2 * PIXELS], told[TOLD];
@@ -113,7 +113,7 @@ static void one_point_distributions_are_told_behind_the_band_powers(void **state
   assert_ok(band_powers_create(NY, NX, BINS, BANDS, BANDS_TO_CORNER, &bands));
   assert_ok(one_point_create(NY, NX, BINS, INTERVALS, &one_point));
   band_powers_of(bands, shown, values);
-  for (int i = 0; i < PAIRS * NETWORK_ONE_POINT_SCALES; i++) n->one_point_unit[i] = 0.3 + 0.1 * i;
+  for (int i = 0; i < PAIRS * ONE_POINT_SCALES; i++) n->one_point_unit[i] = 0.3 + 0.1 * i;
   one_point_of(one_point, shown, n->one_point_unit, values + PAIRS * BANDS);
   assert_ok(conditioner_create(&shape, n, &conditioner));
   conditioner_apply(conditioner, shown, observation, told);
