@@ -22,6 +22,7 @@ typedef struct {
   double beta1, beta2, epsilon, weight_decay, clip, ema_decay;
   double time_mean, time_scale; /**< mu and sigma of the logit-normal times */
   double theta_weight; /**< factor on the parameters' part of the loss; 1 as published */
+  double mean_weight; /**< factor on the mean's share of a map's squared error in the loss; 1 as published */
   int source; /**< ::TrainSource */
   PetscInt simulation_ranks; /**< ranks that simulate for the others instead of training */
   int64_t held_out; /**< realisations kept for validation: the last ones of the campaign */
@@ -153,11 +154,20 @@ typedef struct {
   const Scalar *theta_hat; /* [batch][parameters] */
 } ObjectiveBatch;
 
-/** \param theta_weight  factor on the parameters' part; 1 as published
- * \param[out] x_bar, theta_bar  d(mean loss of the step)/d(x_hat, theta_hat), may be NULL
+/** What counts more than in the published loss, where both are 1. */
+typedef struct {
+  double theta; /**< factor on the parameters' part */
+  double mean; /**< factor on the share that a map's mean, per bin, has in its squared error */
+} ObjectiveWeights;
+static inline ObjectiveWeights objective_weights(const TrainConfig *train)
+{
+  return (ObjectiveWeights){train->theta_weight, train->mean_weight};
+}
+
+/** \param[out] x_bar, theta_bar  d(mean loss of the step)/d(x_hat, theta_hat), may be NULL
  * Errors: NEPHRITE_ERR_INTERNAL if the loss of a sample is not finite. */
-PetscErrorCode objective_loss(const NetworkShape *shape, double theta_weight, const ObjectiveBatch *batch, Loss *loss,
-                              Scalar *x_bar, Scalar *theta_bar);
+PetscErrorCode objective_loss(const NetworkShape *shape, ObjectiveWeights weights, const ObjectiveBatch *batch,
+                              Loss *loss, Scalar *x_bar, Scalar *theta_bar);
 /** z = t clean + (1 - t) noise.  \param clean, noise, z [count] */
 void objective_mix(size_t count, Scalar t, const Scalar *clean, const Scalar *noise, Scalar *z);
 /** The logit-normal time of a standard normal: sigmoid((normal + mean) scale). */

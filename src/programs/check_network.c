@@ -306,13 +306,13 @@ static PetscErrorCode check_loss(NetworkCheck *check, const Pass *pass)
                                    .x_hat = pass->x_hat + b * check->pixels,
                                    .theta_hat = pass->theta_hat + b * check->parameters};
 
-    PetscCall(objective_loss(&check->shape, 1, &sample, &loss, NULL, NULL));
+    PetscCall(objective_loss(&check->shape, (ObjectiveWeights){1, 1}, &sample, &loss, NULL, NULL));
     field[b] = (Scalar)loss.field;
     theta[b] = (Scalar)loss.theta;
   }
   const ObjectiveBatch all = {(PetscInt)B, (PetscInt)B, pass->x,     pass->theta,
                               pass->t,     NULL,        pass->x_hat, pass->theta_hat};
-  PetscCall(objective_loss(&check->shape, 1, &all, &loss, pass->x_bar, pass->theta_bar));
+  PetscCall(objective_loss(&check->shape, (ObjectiveWeights){1, 1}, &all, &loss, pass->x_bar, pass->theta_bar));
   total = (Scalar)(loss.total / (double)B);
   PetscCall(check_network_report(check, "loss/total", 1, &total, 1e-6));
   PetscCall(check_network_report(check, "loss/field", B, field, 1e-6));

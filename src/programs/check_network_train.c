@@ -105,7 +105,7 @@ static PetscErrorCode one_step(NetworkCheck *check, Train *train, size_t step)
                               .t = t};
   const ObjectiveBatch batch = {(PetscInt)B, (PetscInt)B, x, theta, t, NULL, train->x_hat, train->theta_hat};
   PetscCall(network_forward(check->network, &input, train->x_hat, train->theta_hat));
-  PetscCall(objective_loss(&check->shape, 1, &batch, &loss, train->x_bar, train->theta_bar));
+  PetscCall(objective_loss(&check->shape, (ObjectiveWeights){1, 1}, &batch, &loss, train->x_bar, train->theta_bar));
   PetscCall(network_zero_gradient(check->network));
   PetscCall(network_backward(check->network, train->x_bar, train->theta_bar, NULL, NULL, NULL));
   PetscCall(optimizer_step(train->optimizer, (int64_t)step + 1, train->learning_rate[step],

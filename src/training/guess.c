@@ -7,7 +7,9 @@
  *
  * and leaves L's eigenvectors with the standard deviations r = sqrt(lambda) (1-t)/sqrt(t^2 lambda + (1-t)^2).  What the
  * network answers is added in their units, U diag(r) U^T y: it speaks of white noise of unit variance at all times and
- * wavenumbers, as with ::OUTPUT_RESIDUAL for maps that are white themselves.
+ * wavenumbers, as with ::OUTPUT_RESIDUAL for maps that are white themselves.  Of the mean of a map the unit is the mean
+ * of y: its mode is the sum of all pixels, to which the slightest offset in all answers would come up as that of white
+ * noise.
  */
 #include "internal.h"
 
@@ -245,13 +247,14 @@ static void turn(const Guess *g, size_t b, const double *factor, Filters *filter
 static void filters_at(const Guess *g, double t, Filters *guess, Filters *left)
 {
   for (size_t b = 0; b <= GUESS_BANDS; b++) {
+    const double noise = b > 0 ? 1 : sqrt((double)g->pixels); /* of the modes of what is of order 1 */
     double gain[MOST], unit[MOST];
 
     for (size_t k = 0; k < (size_t)g->bins; k++) {
       const double lambda = g->bands[b].lambda[k], square = t * t * lambda + (1 - t) * (1 - t);
 
       gain[k] = lambda > 0 ? t * lambda / square : 0;
-      unit[k] = lambda > 0 ? sqrt(lambda / square) * (1 - t) : 0;
+      unit[k] = lambda > 0 ? sqrt(lambda / square) * (1 - t) / noise : 0;
     }
     if (guess) turn(g, b, gain, guess);
     if (left) turn(g, b, unit, left);

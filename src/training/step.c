@@ -56,7 +56,7 @@ static PetscErrorCode micro_batch(Training *t, int64_t first, PetscInt count, Mi
   const ObjectiveBatch answer = {count,    t->setup.train->batch, batch->x, batch->theta,
                                  batch->t, batch->t_theta,        t->x_hat, t->theta_hat};
   PetscCall(clock_begin(&t->clock, PART_OBJECTIVE));
-  PetscCall(objective_loss(&t->shape, t->setup.train->theta_weight, &answer, loss, t->x_bar, t->theta_bar));
+  PetscCall(objective_loss(&t->shape, objective_weights(t->setup.train), &answer, loss, t->x_bar, t->theta_bar));
   PetscCall(clock_end(&t->clock, PART_OBJECTIVE));
 
   PetscCall(clock_begin(&t->clock, PART_BACKWARD));

@@ -41,6 +41,8 @@ static const OptionSpec specs[] = {
      "sigma of the diffusion times t = sigmoid((n + mu) sigma), n standard normal"},
     {"train_theta_weight", VALUE_REAL, MEMBER(theta_weight), "", "1", 0, 1e12, NULL, COURSE,
      "weight of the parameters in the loss; 1 counts a parameter as much as one pixel"},
+    {"train_mean_weight", VALUE_REAL, MEMBER(mean_weight), "", "1", 0, 1e12, NULL, COURSE,
+     "weight in the loss of the error of each map's mean; 1 counts it as much as one pixel"},
     {"train_source", VALUE_CHOICE, MEMBER(source), "", "shards", 0, 0, "shards|online", COURSE,
      "maps from the campaign's shards, or simulated afresh so that none is seen twice"},
     {"train_simulation_ranks", VALUE_INT, MEMBER(simulation_ranks), "ranks", "0", 0, 1 << 20, NULL, SCOPE_RUN,

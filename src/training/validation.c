@@ -31,7 +31,7 @@ static PetscErrorCode own_share(Training *t, int64_t total, Loss *sum)
     PetscCall(feed_validation(t->feed, t->held_out, seed, first + done, take, &batch));
     PetscCall(training_answer(t, batch, NULL));
     PetscCall(objective_loss(
-        &t->shape, t->setup.train->theta_weight,
+        &t->shape, objective_weights(t->setup.train),
         &(ObjectiveBatch){take, take, batch->x, batch->theta, batch->t, batch->t_theta, t->x_hat, t->theta_hat}, &loss,
         NULL, NULL));
     sum->total += loss.total;

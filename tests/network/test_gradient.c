@@ -52,7 +52,7 @@ static double loss_at(Point *p, Scalar *x_bar, Scalar *theta_bar)
   joint.config.flow = FLOW_JOINT;
   if (p->example.input.dropout) p->example.input.dropout = p->example.dropout; /* after the struct was copied */
   assert_ok(network_forward(p->network, &p->example.input, p->example.x, p->example.theta));
-  assert_ok(objective_loss(&joint, 1, &batch, &loss, x_bar, theta_bar));
+  assert_ok(objective_loss(&joint, (ObjectiveWeights){1, 1}, &batch, &loss, x_bar, theta_bar));
   return loss.total / BATCH;
 }
 

@@ -19,7 +19,7 @@ static double loss_at(Network *network, Example *e, Scalar *const clean[2], Scal
   Loss loss;
 
   assert_ok(network_forward(network, &e->input, e->x, e->theta));
-  assert_ok(objective_loss(network_shape(network), 1, &batch, &loss, bar[0], bar[1]));
+  assert_ok(objective_loss(network_shape(network), (ObjectiveWeights){1, 1}, &batch, &loss, bar[0], bar[1]));
   return loss.total / BATCH;
 }
 

@@ -58,7 +58,7 @@ static void backward(Problem *p, size_t first, size_t count, Reducer *reducer)
   Loss loss;
 
   assert_ok(network_forward(p->network, &input, x, theta_hat));
-  assert_ok(objective_loss(&p->shape, 1, &batch, &loss, x_bar, theta_bar));
+  assert_ok(objective_loss(&p->shape, (ObjectiveWeights){1, 1}, &batch, &loss, x_bar, theta_bar));
   assert_ok(network_backward(p->network, x_bar, theta_bar, reducer ? reducer_ready : NULL, reducer, NULL));
 }
 

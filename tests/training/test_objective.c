@@ -52,22 +52,22 @@ static void the_loss_is_the_velocity_error_over_all_terms(void **state)
     field += pixels / PIXELS;
     theta += parameters / PARAMETERS;
   }
-  assert_ok(objective_loss(&shape, 2.5, &batch, &loss, NULL, NULL));
+  assert_ok(objective_loss(&shape, (ObjectiveWeights){2.5, 1}, &batch, &loss, NULL, NULL));
   assert_close(loss.total, total, 1e-13);
   assert_close(loss.field, field, 1e-13);
   assert_close(loss.theta, theta, 1e-13);
 }
 
 /* The loss is quadratic, so central differences are exact up to rounding. */
-static double slope(const NetworkShape *of, const ObjectiveBatch *batch, Scalar *value)
+static double slope(const NetworkShape *of, ObjectiveWeights weights, const ObjectiveBatch *batch, Scalar *value)
 {
   const double h = 1e-2;
   Loss up, down;
 
   *value += h;
-  assert_ok(objective_loss(of, 2.5, batch, &up, NULL, NULL));
+  assert_ok(objective_loss(of, weights, batch, &up, NULL, NULL));
   *value -= 2 * h;
-  assert_ok(objective_loss(of, 2.5, batch, &down, NULL, NULL));
+  assert_ok(objective_loss(of, weights, batch, &down, NULL, NULL));
   *value += h;
   return (up.total - down.total) / (2 * h) / batch->global_batch;
 }
@@ -80,10 +80,11 @@ static void backward_starts_with_the_slope_of_the_mean_loss_of_the_step(void **s
   Loss loss;
 
   (void)state;
-  assert_ok(objective_loss(&shape, 2.5, &batch, &loss, x_bar, theta_bar));
-  for (size_t i = 0; i < BATCH * PIXELS; i += 7) assert_close(slope(&shape, &batch, &data.x_hat[i]), x_bar[i], 1e-9);
+  assert_ok(objective_loss(&shape, (ObjectiveWeights){2.5, 1}, &batch, &loss, x_bar, theta_bar));
+  for (size_t i = 0; i < BATCH * PIXELS; i += 7)
+    assert_close(slope(&shape, (ObjectiveWeights){2.5, 1}, &batch, &data.x_hat[i]), x_bar[i], 1e-9);
   for (size_t i = 0; i < BATCH * PARAMETERS; i++)
-    assert_close(slope(&shape, &batch, &data.theta_hat[i]), theta_bar[i], 1e-9);
+    assert_close(slope(&shape, (ObjectiveWeights){2.5, 1}, &batch, &data.theta_hat[i]), theta_bar[i], 1e-9);
 }
 
 /* Sample 0 goes to its parameters and 1 to its map; sample 2 is far along with its parameters. */
@@ -116,19 +117,19 @@ static void of_map_and_parameters_what_is_on_its_way_counts_twice_and_the_other_
     for (int i = b * PARAMETERS; i < (b + 1) * PARAMETERS && b != 1; i++)
       theta += 2 * pow((data.theta_hat[i] - data.theta[i]) / d[b], 2) / PARAMETERS;
   }
-  assert_ok(objective_loss(&in_turn, 2.5, &batch, &loss, x_bar, theta_bar));
+  assert_ok(objective_loss(&in_turn, (ObjectiveWeights){2.5, 1}, &batch, &loss, x_bar, theta_bar));
   assert_close(loss.field, field, 1e-13);
   assert_close(loss.theta, theta, 1e-13);
   assert_close(loss.total, (PIXELS * field + 2.5 * PARAMETERS * theta) / (PIXELS + PARAMETERS), 1e-13);
   for (size_t i = 0; i < BATCH * PIXELS; i += 7) {
     if (i / PIXELS == 1)
-      assert_close(slope(&in_turn, &batch, &data.x_hat[i]), x_bar[i], 1e-9);
+      assert_close(slope(&in_turn, (ObjectiveWeights){2.5, 1}, &batch, &data.x_hat[i]), x_bar[i], 1e-9);
     else
       assert_true(x_bar[i] == 0);
   }
   for (size_t i = 0; i < BATCH * PARAMETERS; i++) {
     if (i / PARAMETERS != 1)
-      assert_close(slope(&in_turn, &batch, &data.theta_hat[i]), theta_bar[i], 1e-9);
+      assert_close(slope(&in_turn, (ObjectiveWeights){2.5, 1}, &batch, &data.theta_hat[i]), theta_bar[i], 1e-9);
     else
       assert_true(theta_bar[i] == 0);
   }
@@ -149,6 +150,40 @@ static void samples_are_on_their_way_to_parameters_and_to_maps_in_turn(void **st
   assert_true(t == 0.25 && t_theta == 1);
 }
 
+static double mean_error(const Data *data, int sample, int bin)
+{
+  double sum = 0;
+
+  for (int i = 0; i < NY * NX; i++) {
+    const int at = (sample * BINS + bin) * NY * NX + i;
+
+    sum += data->x_hat[at] - data->x[at];
+  }
+  return sum / (NY * NX);
+}
+
+static void of_a_map_the_error_of_its_mean_counts_as_often_as_asked(void **state)
+{
+  const ObjectiveWeights weights = {2.5, 30};
+  Data data;
+  const ObjectiveBatch batch = make(&data, 12);
+  const double d[BATCH] = {0.9, 0.3, 0.05};
+  Scalar x_bar[BATCH * PIXELS], theta_bar[BATCH * PARAMETERS];
+  double more = 0;
+  Loss published, loss;
+
+  (void)state;
+  for (int b = 0; b < BATCH; b++)
+    for (int bin = 0; bin < BINS; bin++)
+      more += 29 * NY * NX * pow(mean_error(&data, b, bin) / d[b], 2) / (PIXELS + PARAMETERS);
+  assert_ok(objective_loss(&shape, (ObjectiveWeights){2.5, 1}, &batch, &published, NULL, NULL));
+  assert_ok(objective_loss(&shape, weights, &batch, &loss, x_bar, theta_bar));
+  assert_close(loss.total, published.total + more, 1e-13);
+  assert_true(loss.field == published.field && loss.theta == published.theta);
+  for (size_t i = 0; i < BATCH * PIXELS; i += 7)
+    assert_close(slope(&shape, weights, &batch, &data.x_hat[i]), x_bar[i], 1e-9);
+}
+
 static void a_perfect_answer_has_no_loss_and_no_gradient(void **state)
 {
   Data data;
@@ -159,7 +194,7 @@ static void a_perfect_answer_has_no_loss_and_no_gradient(void **state)
   (void)state;
   batch.x_hat = data.x;
   batch.theta_hat = data.theta;
-  assert_ok(objective_loss(&shape, 1, &batch, &loss, x_bar, theta_bar));
+  assert_ok(objective_loss(&shape, (ObjectiveWeights){1, 1}, &batch, &loss, x_bar, theta_bar));
   assert_true(loss.total == 0 && loss.field == 0 && loss.theta == 0);
   for (size_t i = 0; i < BATCH * PIXELS; i++) assert_true(x_bar[i] == 0);
   for (size_t i = 0; i < BATCH * PARAMETERS; i++) assert_true(theta_bar[i] == 0);
@@ -173,10 +208,12 @@ static void an_answer_that_is_no_number_is_refused_naming_the_sample(void **stat
 
   (void)state;
   data.x_hat[PIXELS + 3] = NAN;
-  assert_fails(objective_loss(&shape, 1, &batch, &loss, NULL, NULL), NEPHRITE_ERR_INTERNAL, "sample 1 of the batch");
+  assert_fails(objective_loss(&shape, (ObjectiveWeights){1, 1}, &batch, &loss, NULL, NULL), NEPHRITE_ERR_INTERNAL,
+               "sample 1 of the batch");
   data.x_hat[PIXELS + 3] = 0;
   data.theta_hat[0] = INFINITY;
-  assert_fails(objective_loss(&shape, 1, &batch, &loss, NULL, NULL), NEPHRITE_ERR_INTERNAL, "sample 0 of the batch");
+  assert_fails(objective_loss(&shape, (ObjectiveWeights){1, 1}, &batch, &loss, NULL, NULL), NEPHRITE_ERR_INTERNAL,
+               "sample 0 of the batch");
 }
 
 static void mixing_goes_from_noise_at_time_0_to_the_clean_map_at_time_1(void **state)
@@ -205,6 +242,7 @@ NEPHRITE_TEST_MAIN(cmocka_unit_test(the_loss_is_the_velocity_error_over_all_term
                    cmocka_unit_test(backward_starts_with_the_slope_of_the_mean_loss_of_the_step),
                    cmocka_unit_test(of_map_and_parameters_what_is_on_its_way_counts_twice_and_the_other_not),
                    cmocka_unit_test(samples_are_on_their_way_to_parameters_and_to_maps_in_turn),
+                   cmocka_unit_test(of_a_map_the_error_of_its_mean_counts_as_often_as_asked),
                    cmocka_unit_test(a_perfect_answer_has_no_loss_and_no_gradient),
                    cmocka_unit_test(an_answer_that_is_no_number_is_refused_naming_the_sample),
                    cmocka_unit_test(mixing_goes_from_noise_at_time_0_to_the_clean_map_at_time_1),

@@ -19,7 +19,8 @@ static void the_defaults_are_the_published_first_stage(void **state)
   } published[] = {{"train_batch", 128},      {"train_learning_rate", 5e-3}, {"train_final_learning_rate", 1e-4},
                    {"train_beta1", 0.9},      {"train_beta2", 0.95},         {"train_epsilon", 1e-8},
                    {"train_clip", 1},         {"train_weight_decay", 0},     {"train_ema_decay", 0.9996},
-                   {"train_time_mean", -0.8}, {"train_time_scale", 0.8},     {"train_theta_weight", 1}};
+                   {"train_time_mean", -0.8}, {"train_time_scale", 0.8},     {"train_theta_weight", 1},
+                   {"train_mean_weight", 1}};
 
   (void)state;
   for (size_t i = 0; i < sizeof published / sizeof *published; i++)
