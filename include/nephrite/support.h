@@ -257,8 +257,7 @@ typedef struct Progress Progress;
 /** \param already  units done by an earlier run, not counted in the rate */
 PetscErrorCode progress_create(MPI_Comm comm, const char *task, const char *unit, int64_t total, int64_t already,
                                Progress **progress);
-/** Not collective; does something on rank 0 only.  \param done units done in all  \param note more words, may be NULL
- */
+/** Not collective; does something on rank 0 only.  \param done units done in all  \param note more words or NULL */
 PetscErrorCode progress_update(Progress *progress, int64_t done, const char *note);
 /** Print the closing line (total time, mean rate).  Not collective. */
 PetscErrorCode progress_finish(Progress *progress, int64_t done);
@@ -266,6 +265,8 @@ PetscErrorCode progress_destroy(Progress **progress);
 
 /** Tell the most memory that ranks ever had, on standard output and in the status of the stage.  Collective. */
 PetscErrorCode status_memory(MPI_Comm comm);
+/** All units were there: for the status, if a run was stopped between the last one and its end.  Not collective. */
+void status_complete(const char *unit, int64_t total);
 /** Say in the status of the stage how the run ended.  \param error  agreed, with its message.  Not collective. */
 void status_end(PetscErrorCode error);
 

@@ -71,7 +71,7 @@ typedef struct {
   Progress *progress;
   WorkQueue *reports; /**< counts, over all groups, how often report_every maps were made; on leaders */
   PetscInt report_every;
-  int64_t maps; /**< to be made by all groups */
+  int64_t present, maps; /**< there, and to be made by all groups */
 } ShardMaker;
 
 /** Maps between two reports: each costs a word with rank 0, which may be busy with a map of its own. */

@@ -120,7 +120,7 @@ static PetscErrorCode report(const ShardMaker *maker, PetscInt rows_done)
   if (!maker->reports || rows_done % maker->report_every) PetscFunctionReturn(PETSC_SUCCESS);
   PetscCall(work_queue_take(maker->reports, &taken));
   const int64_t done = taken < 0 ? maker->maps : (taken + 1) * maker->report_every;
-  PetscCall(progress_update(maker->progress, PetscMin(done, maker->maps), NULL));
+  PetscCall(progress_update(maker->progress, maker->present + PetscMin(done, maker->maps), NULL));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 

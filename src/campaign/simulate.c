@@ -180,13 +180,13 @@ static PetscErrorCode make_missing(MPI_Comm comm, ShardMaker *maker, const int *
 
   PetscFunctionBeginUser;
   PetscCall(group_agree(comm, create_queues(maker->groups.leaders, count, maker->maps, &queue, &maker->reports)));
-  PetscCall(progress_create(comm, "simulate", "maps", maker->maps, 0, &maker->progress));
+  PetscCall(progress_create(comm, "simulate", "maps", maker->present + maker->maps, maker->present, &maker->progress));
   error = work(queue, maker, missing, &mine);
   PetscCall(work_queue_destroy(&queue));
   PetscCall(work_queue_destroy(&maker->reports));
   PetscCallMPI(MPI_Allreduce(&mine, finished, 1, MPI_INT, MPI_SUM, comm));
   error = group_agree(comm, error);
-  if (!error) PetscCall(progress_finish(maker->progress, maker->maps));
+  if (!error) PetscCall(progress_finish(maker->progress, maker->present + maker->maps));
   PetscCall(progress_destroy(&maker->progress));
   PetscFunctionReturn(error);
 }
@@ -314,17 +314,17 @@ static PetscErrorCode make_share(MPI_Comm comm, const Options *options, const Si
   const ShardLayout *layout = maker->layout;
   const int64_t maps = share_maps(layout, maker->share);
   int *missing = NULL, count = 0;
-  int64_t present = 0;
   PetscMPIInt rank;
   PetscErrorCode error;
 
   PetscFunctionBeginUser;
   PetscCallMPI(MPI_Comm_rank(comm, &rank));
   PetscCall(PetscMalloc1(layout->shards, &missing));
-  error = find_missing(comm, maker, options, missing, &count, &present);
-  maker->maps = maps - present;
-  if (!error && rank == 0 && present && count)
-    printf("simulate  going on: %" PRId64 " of %" PRId64 " maps are there\n", present, maps);
+  error = find_missing(comm, maker, options, missing, &count, &maker->present);
+  maker->maps = maps - maker->present;
+  if (!error && rank == 0 && maker->present && count)
+    printf("simulate  going on: %" PRId64 " of %" PRId64 " maps are there\n", maker->present, maps);
+  if (!count) status_complete("maps", maps);
   if (!error && count) {
     PetscCall(form_groups(comm, simulate->group_size, &maker->groups));
     error = make_missing(comm, maker, missing, count, made);

@@ -171,6 +171,21 @@ static PetscErrorCode work_off(MPI_Comm comm, Worker *w, const Todo *todo, int64
   PetscFunctionReturn(error);
 }
 
+/* What is counted for progress, and how much of it this run has. */
+static const char *unit_of(const Worker *w)
+{
+  return !w->blocks ? "observations" : w->method->traced ? "steps" : "draws";
+}
+
+static int64_t total_of(const Worker *w)
+{
+  int64_t total = 0;
+
+  if (!w->blocks) return share_observations(w);
+  for (int64_t b = 0; b < share_observations(w) * w->blocks; b++) total += block_steps(w, b);
+  return total;
+}
+
 /* Of the blocks on the list. */
 static int64_t missing_steps(const Worker *w, const Todo *todo)
 {
@@ -202,21 +217,22 @@ static PetscErrorCode work_off_and_tell(MPI_Comm comm, Worker *w, const Todo *to
 
 static PetscErrorCode draw_blocks(MPI_Comm comm, Worker *w, Todo *todo)
 {
-  const int64_t blocks = share_observations(w) * w->blocks;
-  int64_t total = 0;
+  const int64_t total = total_of(w);
   PetscMPIInt rank;
 
   PetscFunctionBeginUser;
   PetscCallMPI(MPI_Comm_rank(comm, &rank));
   PetscCall(PetscMalloc1((size_t)(todo->observations * w->blocks), &todo->unit));
   PetscCall(share(comm, rank == 0 ? list_units(w, todo) : PETSC_SUCCESS, todo->unit, &todo->units));
-  if (!todo->units) PetscFunctionReturn(PETSC_SUCCESS);
+  if (!todo->units) {
+    status_complete(unit_of(w), total);
+    PetscFunctionReturn(PETSC_SUCCESS);
+  }
   PetscCallMPI(MPI_Bcast(&todo->kept, 1, MPI_INT64_T, 0, comm));
-  for (int64_t b = 0; b < blocks; b++) total += block_steps(w, b);
   const int64_t missing = missing_steps(w, todo);
   const Team groups = {draw_unit, w->group, w->leaders};
   PetscCall(group_agree(comm, worker_prepare(w)));
-  PetscCall(work_off_and_tell(comm, w, todo, todo->units, &groups, w->method->traced ? "steps" : "draws",
+  PetscCall(work_off_and_tell(comm, w, todo, todo->units, &groups, unit_of(w),
                               (Account){.there = total - missing + todo->kept, .total = total}));
   if (w->method->conclude) PetscCall(w->method->conclude(comm, w, missing));
   PetscFunctionReturn(PETSC_SUCCESS);
@@ -282,12 +298,12 @@ static PetscErrorCode clear_away(Worker *w, int64_t *absent)
 
 static PetscErrorCode estimate_all(MPI_Comm comm, Worker *w, const Todo *todo)
 {
-  const int64_t total = share_observations(w);
+  const int64_t total = total_of(w);
   const Team each = {join_unit, PETSC_COMM_SELF, comm};
 
   PetscFunctionBeginUser;
   PetscCall(group_agree(comm, worker_prepare(w)));
-  PetscCall(work_off_and_tell(comm, w, todo, todo->observations, &each, "observations",
+  PetscCall(work_off_and_tell(comm, w, todo, todo->observations, &each, unit_of(w),
                               (Account){.there = total - todo->observations, .total = total}));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
@@ -305,7 +321,10 @@ static PetscErrorCode farm_locked(MPI_Comm comm, Worker *w, Todo *todo, int64_t 
   if (w->share.count > 1) snprintf(part, sizeof part, " (share %d of %d)", (int)w->share.number, (int)w->share.count);
   PetscCall(PetscMalloc1((size_t)count, &todo->observation));
   PetscCall(list_observations(comm, w, count, todo));
-  if (todo->observations) PetscCall(w->blocks ? draw_and_join(comm, w, todo) : estimate_all(comm, w, todo));
+  if (todo->observations)
+    PetscCall(w->blocks ? draw_and_join(comm, w, todo) : estimate_all(comm, w, todo));
+  else
+    status_complete(unit_of(w), total_of(w));
   PetscCall(log_stage("Ending"));
   if (rank == 0)
     printf("%-9s %s/%s: %" PRId64 " observation%s%s%s, %s\n", w->farm->folder, setup->campaign->campaign,

@@ -200,6 +200,13 @@ void status_progress(const StatusProgress *progress, const char *note)
   write_status("running", PETSC_SUCCESS);
 }
 
+void status_complete(const char *unit, int64_t total)
+{
+  if (!status.begun) return;
+  status.progress = (StatusProgress){.done = total, .total = total};
+  snprintf(status.unit, sizeof status.unit, "%s", unit);
+}
+
 PetscErrorCode status_memory(MPI_Comm comm)
 {
   struct rusage usage;
@@ -228,6 +235,6 @@ void status_end(PetscErrorCode error)
 {
   if (!status.begun) return;
   status.begun = PETSC_FALSE;
-  if (!error && !status.unit[0] && says_done()) return; /* nothing was left to do */
+  if (!error && says_done()) return; /* nothing was left to do */
   write_status(!error ? "done" : (int)error == NEPHRITE_ERR_INTERRUPTED ? "interrupted" : "failed", error);
 }

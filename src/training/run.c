@@ -349,7 +349,10 @@ static PetscErrorCode run(Training *t)
   training_plan(t);
   PetscCall(training_find_end(t));
   PetscCall(training_say_end(t, "complete"));
-  if (t->end) PetscFunctionReturn(training_tidy_up(t));
+  if (t->end) {
+    status_complete("samples", t->setup.train->steps * t->setup.train->batch);
+    PetscFunctionReturn(training_tidy_up(t));
+  }
   if (found) PetscCall(training_say(t, "goes on from step %" PRId64, t->state.step));
   PetscCall(open_sources(t));
   if (!found) PetscCall(start(t));

@@ -47,6 +47,13 @@ class SlurmCase(unittest.TestCase):
         for setting in ("NEPHRITE_ROOT", "OMPI_MCA_rmaps_base_oversubscribe"):
             cls.environment.pop(setting, None)
 
+    def tearDown(self):
+        """What a test that failed has left in the queue is not the next one's."""
+        self.call("scancel", "--user", str(os.getuid()))
+        end = time.monotonic() + 60
+        while self.call("squeue", "--noheader") and time.monotonic() < end:
+            time.sleep(0.2)
+
     def call(self, *words, expect=0):
         words = [str(word) for word in words]
         done = subprocess.run(

@@ -29,6 +29,35 @@ class Status(TrainCase):
             self.assertGreaterEqual(told["memory_mb_most"], told["memory_mb_mean"])
             self.assertLessEqual(told["started"], told["updated"])
 
+    def test_what_was_stopped_between_its_last_unit_and_its_end_is_complete_when_it_is_run_again(self):
+        campaign = self.new_campaign("complete")
+        stages = {
+            "simulate": ("nephrite-simulate", {}, "maps"),
+            "train": ("nephrite-train", {}, "samples"),
+            "posterior": ("nephrite-infer", {"infer_draws": 4, "infer_evaluations": 5}, "draws"),
+            "posterior-ks": ("nephrite-infer", {"infer_method": "ks"}, "observations"),
+        }
+        for stage, (program, options, unit) in stages.items():
+            told = []
+            for _ in range(2):
+                shutil.rmtree(campaign / "status", ignore_errors=True)
+                run = run_program(program, campaign, options, 2)
+                self.assertEqual(run.code, 0, run.err)
+                told.append(self.status(campaign, stage))
+                self.assertEqual((told[-1]["state"], told[-1]["unit"]), ("done", unit))
+                self.assertEqual(told[-1]["done"], told[-1]["total"])
+            self.assertGreater(told[0]["done"], 0)
+            self.assertEqual(told[1]["done"], told[0]["done"], stage)
+
+    def test_maps_that_were_there_count(self):
+        campaign, options = self.root / "resumed", {"simulate_realisations": 40, "simulate_shard_size": 10}
+        self.assertEqual(run_program("nephrite-simulate", campaign, options).code, 0)
+        (campaign / "sims/shard-00001.h5").unlink()
+        run = run_program("nephrite-simulate", campaign, options)
+        self.assertIn("30 of 40 maps are there", run.out)
+        told = self.status(campaign, "simulate")
+        self.assertEqual((told["done"], told["total"]), (40, 40))
+
     def test_a_running_stage_tells_how_far_it_is_and_an_interrupted_one_that_it_may_go_on(self):
         campaign = self.new_campaign("running")
         options = {"train_steps": 10**8, "train_schedule": "constant"}

@@ -165,8 +165,14 @@ static void a_run_with_nothing_to_do_leaves_what_the_last_one_told(void **state)
   run_stage(0, (PetscErrorCode)NEPHRITE_ERR_INTERRUPTED);
   assert_ok(stage_lock_create(PETSC_COMM_WORLD, folder, "train", whole, &lock));
   assert_ok(stage_lock_destroy(&lock));
+  status_complete("samples", 100);
   status_end(PETSC_SUCCESS);
-  if (rank == 0) expect("\"state\": \"done\"");
+  if (rank == 0) {
+    expect("\"state\": \"done\"");
+    expect("\"unit\": \"samples\"");
+    expect("\"done\": 100");
+    expect("\"total\": 100");
+  }
 }
 
 static void a_run_goes_on_where_its_status_cannot_be_written(void **state)
