@@ -14,6 +14,7 @@ import unittest
 
 import h5py
 import numpy as np
+import yaml
 
 from tiny_campaign import INPUT, IO, SOURCE, USAGE, run_program
 from train_campaign import TrainCase
@@ -83,10 +84,14 @@ class Export(WeightsCase):
                 self.assertTrue(file[name].fletcher32)
                 self.assertEqual(file[name][()].tobytes(), tensor[()].tobytes(), name)
             architecture = (*weights_file.ARCHITECTURE, *weights_file.LATER)
-            for name in (*architecture, "dropout", "seed", "revision", "configuration"):
+            for name in (*architecture, "dropout", "seed", "revision"):
                 self.assertEqual(file.attrs[name], checkpoint.attrs[name], name)
             for name in (*STATISTICS, "step", "position", "trained"):
                 np.testing.assert_array_equal(file.attrs[name], checkpoint[name][()])
+            configuration = yaml.safe_load(checkpoint.attrs["configuration"])
+            for where_made in "config", "campaign":
+                del configuration[where_made]
+            self.assertEqual(yaml.safe_load(file.attrs["configuration"]), configuration)
             self.assertEqual(file.attrs["parameter_names"], b"Omega_c,Omega_b,sigma_8,h,n_s,w_0")
             self.assertEqual((file.attrs["kind"], file.attrs["what"]), (b"weights", b"ema"))
 

@@ -21,6 +21,7 @@ from .inspect import faults_of
 
 USAGE, INPUT, IO = 64, 65, 74
 CHECKPOINT_VERSION = 4  # the latest that this reads
+WHERE_MADE = re.compile(r"^(config|campaign): .*\n", re.MULTILINE)  # of no use to others
 WHAT = {"ema": "exponential average of the weights, for inference", "weights": "weights after the last step"}
 
 
@@ -120,6 +121,7 @@ def attributes_of(file, what):
     for name in ("conditioning", "output", "flow", "configuration", "version", "revision"):
         if name in file.attrs:
             texts[name] = products.text(file.attrs[name])
+    texts["configuration"] = WHERE_MADE.sub("", texts.get("configuration", ""))
     attributes.update({name: np.bytes_(value.encode()) for name, value in texts.items()})
     return {**attributes, "format_version": np.int64(weights_file.VERSION)}
 
