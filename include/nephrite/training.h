@@ -48,6 +48,14 @@ static inline PetscInt guess_count(const NetworkShape *shape)
 {
   return shape->config.output == OUTPUT_WIENER ? (GUESS_BANDS + 1) * shape->bins * (2 * shape->bins + 1) : 0;
 }
+/** Numbers by which the power of maps follows the parameters, where the network's output needs it and knows them. */
+enum {
+  RESPONSE_ORDERS = 3, /**< of the polynomial in wavenumber of each feature */
+  RESPONSE_MAX_FEATURES =
+      NEPHRITE_MAX_PARAMETERS + NEPHRITE_WCDM_PARAMETERS * (NEPHRITE_WCDM_PARAMETERS + 1) / 2, /**< and products */
+  NEPHRITE_MAX_RESPONSES = NEPHRITE_MAX_BINS * (GUESS_BANDS + 1 + RESPONSE_ORDERS * RESPONSE_MAX_FEATURES)
+};
+PetscInt guess_response_count(const NetworkShape *shape);
 /** Statistics that normalise data for the network; part of every checkpoint. */
 typedef struct {
   PetscInt bins, parameters;
@@ -56,6 +64,8 @@ typedef struct {
   double theta_mean[NEPHRITE_MAX_PARAMETERS], theta_std[NEPHRITE_MAX_PARAMETERS];
   PetscInt guesses; /**< guess_count() */
   double guess[NEPHRITE_MAX_GUESSES]; /**< [bands][pairs] covariances of ::Guess, of maps and channels as normalised */
+  PetscInt responses; /**< guess_response_count() */
+  double response[NEPHRITE_MAX_RESPONSES]; /**< [bins], network.md, section 4 */
   PetscInt one_points; /**< network_one_point_count() */
   double one_point_unit[NEPHRITE_MAX_SUMMARIES]; /**< of the values whose distribution is told: standard deviations */
   PetscInt summaries; /**< network_summary_count() */
@@ -93,8 +103,10 @@ typedef struct Guess Guess;
  * Errors: NEPHRITE_ERR_INTERNAL: no memory. */
 PetscErrorCode guess_create(const NetworkShape *shape, const Normalisation *normalisation, PetscInt batch,
                             Guess **guess);
-/** Take up what was observed of each sample.  \param observation [batch][observation_channels][ny][nx] */
-void guess_observe(Guess *guess, PetscInt batch, const Scalar *observation);
+/** Take up what was observed of each sample, and what its parameters are.
+ * \param observation [batch][observation_channels][ny][nx]
+ * \param theta [batch][parameters]; of no matter where guess_response_count() is 0, and may be NULL there */
+void guess_observe(Guess *guess, PetscInt batch, const Scalar *observation, const Scalar *theta);
 /** \param t [batch]  \param z [batch][bins][ny][nx]  \param[in,out] x [batch][bins][ny][nx] of network_forward(); x̂ */
 void guess_complete(Guess *guess, const Scalar *t, const Scalar *z, Scalar *x);
 /** \param[in,out] x_bar [batch][bins][ny][nx] d(loss)/d(x̂); for network_backward() */

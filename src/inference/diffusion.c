@@ -190,11 +190,12 @@ PetscErrorCode sampler_integrate(Sampler *s, const SamplerCondition *condition, 
   memcpy(s->z, z, batch.maps * sizeof *z);
   memcpy(s->z + batch.maps, z_theta, batch.thetas * sizeof *z_theta);
   s->shown = *condition;
-  guess_observe(s->guess, draws, condition->channels);
-  if (s->model->shape.config.flow == FLOW_JOINT)
+  if (s->model->shape.config.flow == FLOW_JOINT) {
+    guess_observe(s->guess, draws, condition->channels, NULL);
     PetscCall(integrate(&batch, MOVE_ALL, s->z));
-  else {
+  } else {
     PetscCall(integrate(&batch, MOVE_PARAMETERS, s->z + batch.maps));
+    guess_observe(s->guess, draws, condition->channels, s->z + batch.maps);
     PetscCall(integrate(&batch, MOVE_MAPS, s->z));
   }
   memcpy(z, s->z, batch.maps * sizeof *z);

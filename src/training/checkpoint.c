@@ -104,6 +104,9 @@ static PetscErrorCode write_state(ProductWriter *writer, const TrainingState *st
   if (n->guesses)
     PetscCall(write_values(writer, "guess", H5T_NATIVE_DOUBLE, n->guesses, n->guess,
                            "covariances of maps and observed data, by which the map is guessed"));
+  if (n->responses)
+    PetscCall(write_values(writer, "response", H5T_NATIVE_DOUBLE, n->responses, n->response,
+                           "how the power of maps follows the parameters"));
   if (n->one_points)
     PetscCall(write_values(writer, "one_point_unit", H5T_NATIVE_DOUBLE, n->one_points, n->one_point_unit,
                            "standard deviation of what the network is told the distribution of"));
@@ -179,6 +182,8 @@ static PetscErrorCode read_state(ProductReader *reader, const NetworkShape *shap
   PetscCall(read_values(reader, "theta_std", n->parameters, n->theta_std));
   n->guesses = guess_count(shape);
   if (n->guesses) PetscCall(read_values(reader, "guess", n->guesses, n->guess));
+  n->responses = guess_response_count(shape);
+  if (n->responses) PetscCall(read_values(reader, "response", n->responses, n->response));
   n->one_points = network_one_point_count(shape);
   if (n->one_points) PetscCall(read_values(reader, "one_point_unit", n->one_points, n->one_point_unit));
   n->summaries = network_summary_count(shape);

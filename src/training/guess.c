@@ -10,6 +10,9 @@
  * wavenumbers, as with ::OUTPUT_RESIDUAL for maps that are white themselves.  Of the mean of a map the unit is the mean
  * of y: its mode is the sum of all pixels, to which the slightest offset in all answers would come up as that of white
  * noise.
+ *
+ * Where parameters are known, the power of maps is that at these: modes of maps are larger than in the mean by the
+ * amplitudes of guess_response_at(), and data are what they were, d = B x + noise.
  */
 #include "internal.h"
 
@@ -27,16 +30,33 @@ typedef struct {
   double vector[MOST][MOST], lambda[MOST]; /* columns of U */
 } Band;
 
+/* Covariances of x and, behind it, d, in the mean over the prior, and how d follows x. */
+typedef struct {
+  double both[2 * MOST][2 * MOST];
+  double response[MOST][MOST], noise[MOST][MOST]; /* d = B x + noise */
+} Covariance;
+
+/* Eigenvectors and eigenvalues of a symmetric matrix. */
+typedef struct {
+  gsl_matrix *matrix, *vectors;
+  gsl_vector *values;
+  gsl_eigen_symmv_workspace *work;
+} Eigen;
+
 /* What one thread works with. */
 typedef struct {
+  Eigen eigen;
   Fourier *fourier;
   double _Complex *z, *y; /* [bins][modes] */
 } Worker;
 
 struct Guess {
-  PetscInt bins, channels, ny, nx;
+  PetscInt bins, channels, parameters, ny, nx;
   size_t pixels, modes;
-  Band bands[GUESS_BANDS + 1];
+  Normalisation normalisation;
+  Covariance covariance[GUESS_BANDS + 1];
+  PetscBool follows; /* do filters follow the parameters of a sample? */
+  Band (*bands)[GUESS_BANDS + 1]; /* of each sample, or of all */
   int *band; /* [modes] */
   PetscInt batch;
   double _Complex *seen; /* [batch][bins][modes] M d */
@@ -45,13 +65,6 @@ struct Guess {
 };
 
 /* ---- covariances to filters ---- */
-
-/* Eigenvectors and eigenvalues of a symmetric matrix. */
-typedef struct {
-  gsl_matrix *matrix, *vectors;
-  gsl_vector *values;
-  gsl_eigen_symmv_workspace *work;
-} Eigen;
 
 static PetscErrorCode eigen_create(size_t n, Eigen *e)
 {
@@ -80,34 +93,51 @@ static void decompose(Eigen *e, size_t n, double matrix[MOST][MOST])
 /* Directions in which the data have less than this of the most have nothing. */
 static const double least_share = 1e-10;
 
-/* M = S_xd S_dd^-1, the inverse by eigenvectors, and L = S_xx - M S_dx.  \param s [2 n][2 n] covariance of x and,
- * behind it, d */
+/* Of a covariance, by its eigenvectors. */
+static void invert(Eigen *e, size_t n, double matrix[MOST][MOST], double inverse[MOST][MOST])
+{
+  decompose(e, n, matrix);
+  const double most = gsl_vector_max(e->values);
+  for (size_t i = 0; i < n; i++)
+    for (size_t j = 0; j < n; j++) {
+      inverse[i][j] = 0;
+      for (size_t k = 0; k < n; k++) {
+        const double value = gsl_vector_get(e->values, k);
+
+        if (value > least_share * most)
+          inverse[i][j] += gsl_matrix_get(e->vectors, i, k) * gsl_matrix_get(e->vectors, j, k) / value;
+      }
+    }
+}
+
+/* What of one half follows from the other: M = S_12 S_22^-1, and L = S_11 - M S_21.
+ * \param s [2 n][2 n] covariance  \param first  row of the half that follows, 0 or n */
+static void regress(Eigen *e, size_t n, double s[2 * MOST][2 * MOST], size_t first, double m[MOST][MOST],
+                    double left[MOST][MOST])
+{
+  const size_t other = n - first;
+  double known[MOST][MOST], inverse[MOST][MOST];
+
+  for (size_t i = 0; i < n; i++)
+    for (size_t j = 0; j < n; j++) known[i][j] = s[other + i][other + j];
+  invert(e, n, known, inverse);
+  for (size_t i = 0; i < n; i++)
+    for (size_t j = 0; j < n; j++) {
+      m[i][j] = 0;
+      for (size_t k = 0; k < n; k++) m[i][j] += s[first + i][other + k] * inverse[k][j];
+    }
+  for (size_t i = 0; i < n; i++)
+    for (size_t j = 0; j < n; j++) {
+      left[i][j] = s[first + i][first + j];
+      for (size_t k = 0; k < n; k++) left[i][j] -= m[i][k] * s[other + k][first + j];
+    }
+}
+
 static void solve_band(Eigen *e, size_t n, double s[2 * MOST][2 * MOST], Band *band)
 {
-  double data[MOST][MOST], inverse[MOST][MOST] = {{0}}, left[MOST][MOST];
+  double left[MOST][MOST];
 
-  for (size_t i = 0; i < n; i++)
-    for (size_t j = 0; j < n; j++) data[i][j] = s[n + i][n + j];
-  decompose(e, n, data);
-  const double most = gsl_vector_max(e->values);
-  for (size_t k = 0; k < n; k++) {
-    const double value = gsl_vector_get(e->values, k);
-
-    if (!(value > least_share * most)) continue;
-    for (size_t i = 0; i < n; i++)
-      for (size_t j = 0; j < n; j++)
-        inverse[i][j] += gsl_matrix_get(e->vectors, i, k) * gsl_matrix_get(e->vectors, j, k) / value;
-  }
-  for (size_t i = 0; i < n; i++)
-    for (size_t j = 0; j < n; j++) {
-      band->mean[i][j] = 0;
-      for (size_t k = 0; k < n; k++) band->mean[i][j] += s[i][n + k] * inverse[k][j];
-    }
-  for (size_t i = 0; i < n; i++)
-    for (size_t j = 0; j < n; j++) {
-      left[i][j] = s[i][j];
-      for (size_t k = 0; k < n; k++) left[i][j] -= band->mean[i][k] * s[n + k][j];
-    }
+  regress(e, n, s, 0, band->mean, left);
   decompose(e, n, left);
   for (size_t k = 0; k < n; k++) {
     band->lambda[k] = fmax(gsl_vector_get(e->values, k), 0);
@@ -115,23 +145,48 @@ static void solve_band(Eigen *e, size_t n, double s[2 * MOST][2 * MOST], Band *b
   }
 }
 
-static PetscErrorCode solve_bands(Guess *g, const Normalisation *n)
+/* Of maps that are larger by an amplitude in each bin. */
+static void scale(const Covariance *c, size_t n, const double *amplitude, double s[2 * MOST][2 * MOST])
+{
+  for (size_t i = 0; i < n; i++)
+    for (size_t j = 0; j < n; j++) s[i][j] = amplitude[i] * amplitude[j] * c->both[i][j];
+  for (size_t i = 0; i < n; i++)
+    for (size_t j = 0; j < n; j++) {
+      s[i][n + j] = 0;
+      for (size_t k = 0; k < n; k++) s[i][n + j] += s[i][k] * c->response[j][k];
+      s[n + j][i] = s[i][n + j];
+    }
+  for (size_t i = 0; i < n; i++)
+    for (size_t j = 0; j < n; j++) {
+      s[n + i][n + j] = c->noise[i][j];
+      for (size_t k = 0; k < n; k++) s[n + i][n + j] += c->response[i][k] * s[k][n + j];
+    }
+}
+
+static void follow(Guess *g, Worker *w, const Scalar *theta, Band bands[GUESS_BANDS + 1])
+{
+  double amplitude[GUESS_BANDS + 1][MOST], s[2 * MOST][2 * MOST];
+
+  guess_response_at(&g->normalisation, theta, amplitude);
+  for (size_t b = 0; b <= GUESS_BANDS; b++) {
+    scale(&g->covariance[b], (size_t)g->bins, amplitude[b], s);
+    solve_band(&w->eigen, (size_t)g->bins, s, &bands[b]);
+  }
+}
+
+static void solve_bands(Guess *g, Eigen *e)
 {
   const size_t bins = (size_t)g->bins, maps = 2 * bins;
-  const double *covariance = n->guess;
-  Eigen eigen;
+  const double *value = g->normalisation.guess;
 
-  PetscFunctionBeginUser;
-  PetscErrorCode error = eigen_create(bins, &eigen);
-  for (size_t b = 0; b <= GUESS_BANDS && !error; b++) {
-    double s[2 * MOST][2 * MOST];
+  for (size_t b = 0; b <= GUESS_BANDS; b++) {
+    Covariance *c = &g->covariance[b];
 
     for (size_t i = 0; i < maps; i++)
-      for (size_t j = i; j < maps; j++) s[i][j] = s[j][i] = *covariance++;
-    solve_band(&eigen, bins, s, &g->bands[b]);
+      for (size_t j = i; j < maps; j++) c->both[i][j] = c->both[j][i] = *value++;
+    regress(e, bins, c->both, bins, c->response, c->noise);
+    solve_band(e, bins, c->both, &g->bands[0][b]);
   }
-  eigen_destroy(&eigen);
-  PetscFunctionReturn(error);
 }
 
 static PetscErrorCode place_modes(Guess *g)
@@ -153,6 +208,7 @@ static PetscErrorCode create_workers(Guess *g)
   g->worker_count = omp_get_max_threads();
   PetscCall(PetscCalloc1(g->worker_count, &g->workers));
   for (int w = 0; w < g->worker_count; w++) {
+    PetscCall(eigen_create((size_t)g->bins, &g->workers[w].eigen));
     PetscCall(fourier_create(g->ny, g->nx, &g->workers[w].fourier));
     PetscCall(PetscMalloc2((size_t)g->bins * g->modes, &g->workers[w].z, (size_t)g->bins * g->modes, &g->workers[w].y));
   }
@@ -174,11 +230,15 @@ PetscErrorCode guess_create(const NetworkShape *shape, const Normalisation *norm
   g->nx = shape->nx;
   g->pixels = (size_t)(shape->ny * shape->nx);
   g->modes = (size_t)(shape->ny * (shape->nx / 2 + 1));
-  PetscCall(solve_bands(g, normalisation));
+  g->parameters = shape->parameters;
+  g->normalisation = *normalisation;
+  g->follows = guess_response_count(shape) ? PETSC_TRUE : PETSC_FALSE;
   PetscCall(PetscMalloc1(g->modes, &g->band));
   PetscCall(place_modes(g));
   PetscCall(PetscMalloc1((size_t)(batch * g->bins) * g->modes, &g->seen));
+  PetscCall(PetscMalloc1(g->follows ? batch : 1, &g->bands));
   PetscCall(create_workers(g));
+  solve_bands(g, &g->workers[0].eigen);
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
@@ -189,12 +249,14 @@ PetscErrorCode guess_destroy(Guess **guess)
   PetscFunctionBeginUser;
   if (!g) PetscFunctionReturn(PETSC_SUCCESS);
   for (int w = 0; g->workers && w < g->worker_count; w++) {
+    eigen_destroy(&g->workers[w].eigen);
     PetscCall(fourier_destroy(&g->workers[w].fourier));
     PetscCall(PetscFree2(g->workers[w].z, g->workers[w].y));
   }
   PetscCall(PetscFree(g->workers));
   PetscCall(PetscFree(g->seen));
   PetscCall(PetscFree(g->band));
+  PetscCall(PetscFree(g->bands));
   PetscCall(PetscFree(*guess));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
@@ -229,35 +291,32 @@ typedef struct {
   double of[GUESS_BANDS + 1][MOST][MOST];
 } Filters;
 
-static void turn(const Guess *g, size_t b, const double *factor, Filters *filters)
+static void turn(const Band *band, size_t n, const double *factor, double filter[MOST][MOST])
 {
-  const Band *band = &g->bands[b];
-  const size_t n = (size_t)g->bins;
-
   for (size_t i = 0; i < n; i++)
     for (size_t j = 0; j < n; j++) {
       double sum = 0;
 
       for (size_t k = 0; k < n; k++) sum += band->vector[i][k] * factor[k] * band->vector[j][k];
-      filters->of[b][i][j] = sum;
+      filter[i][j] = sum;
     }
 }
 
 /* How z is weighed at a time, and what it leaves.  \param[out] guess, left  either may be NULL */
-static void filters_at(const Guess *g, double t, Filters *guess, Filters *left)
+static void filters_at(const Guess *g, const Band *bands, double t, Filters *guess, Filters *left)
 {
   for (size_t b = 0; b <= GUESS_BANDS; b++) {
     const double noise = b > 0 ? 1 : sqrt((double)g->pixels); /* of the modes of what is of order 1 */
     double gain[MOST], unit[MOST];
 
     for (size_t k = 0; k < (size_t)g->bins; k++) {
-      const double lambda = g->bands[b].lambda[k], square = t * t * lambda + (1 - t) * (1 - t);
+      const double lambda = bands[b].lambda[k], square = t * t * lambda + (1 - t) * (1 - t);
 
       gain[k] = lambda > 0 ? t * lambda / square : 0;
       unit[k] = lambda > 0 ? sqrt(lambda / square) * (1 - t) / noise : 0;
     }
-    if (guess) turn(g, b, gain, guess);
-    if (left) turn(g, b, unit, left);
+    if (guess) turn(&bands[b], (size_t)g->bins, gain, guess->of[b]);
+    if (left) turn(&bands[b], (size_t)g->bins, unit, left->of[b]);
   }
 }
 
@@ -274,35 +333,45 @@ static double _Complex filtered(const Guess *g, const Filters *filters, size_t b
 
 /* ---- of a batch ---- */
 
-static void observe(Guess *g, Worker *w, const Scalar *channels, double _Complex *seen)
+/* Of a sample. */
+static Band *bands_of(const Guess *g, PetscInt sample)
+{
+  return g->bands[g->follows ? sample : 0];
+}
+
+static void observe(Guess *g, Worker *w, const Band *bands, const Scalar *channels, double _Complex *seen)
 {
   to_modes(g, w, channels, w->z);
   for (size_t i = 0; i < (size_t)g->bins; i++)
     for (size_t mode = 0; mode < g->modes; mode++) {
       double _Complex sum = 0;
 
-      for (size_t j = 0; j < (size_t)g->bins; j++)
-        sum += g->bands[g->band[mode]].mean[i][j] * w->z[j * g->modes + mode];
+      for (size_t j = 0; j < (size_t)g->bins; j++) sum += bands[g->band[mode]].mean[i][j] * w->z[j * g->modes + mode];
       seen[i * g->modes + mode] = sum;
     }
 }
 
-void guess_observe(Guess *g, PetscInt batch, const Scalar *observation)
+void guess_observe(Guess *g, PetscInt batch, const Scalar *observation, const Scalar *theta)
 {
   if (!g) return;
   g->batch = batch;
 #pragma omp parallel for num_threads(g->worker_count)
-  for (PetscInt b = 0; b < batch; b++)
-    observe(g, &g->workers[omp_get_thread_num()], observation + (size_t)(b * g->channels) * g->pixels,
+  for (PetscInt b = 0; b < batch; b++) {
+    Worker *const w = &g->workers[omp_get_thread_num()];
+
+    if (g->follows) follow(g, w, theta + (size_t)(b * g->parameters), bands_of(g, b));
+    observe(g, w, bands_of(g, b), observation + (size_t)(b * g->channels) * g->pixels,
             g->seen + (size_t)(b * g->bins) * g->modes);
+  }
 }
 
-static void complete(const Guess *g, Worker *w, double t, const double _Complex *seen, const Scalar *z, Scalar *x)
+static void complete(const Guess *g, Worker *w, const Band *bands, double t, const double _Complex *seen,
+                     const Scalar *z, Scalar *x)
 {
   const size_t numbers = (size_t)g->bins * g->modes;
   Filters gain, unit;
 
-  filters_at(g, t, &gain, &unit);
+  filters_at(g, bands, t, &gain, &unit);
   to_modes(g, w, z, w->z);
   to_modes(g, w, x, w->y);
   for (size_t i = 0; i < numbers; i++) w->z[i] -= t * seen[i];
@@ -323,15 +392,15 @@ void guess_complete(Guess *g, const Scalar *t, const Scalar *z, Scalar *x)
 
 #pragma omp parallel for num_threads(g->worker_count)
   for (PetscInt b = 0; b < g->batch; b++)
-    complete(g, &g->workers[omp_get_thread_num()], (double)t[b], g->seen + (size_t)(b * g->bins) * g->modes,
-             z + (size_t)b * size, x + (size_t)b * size);
+    complete(g, &g->workers[omp_get_thread_num()], bands_of(g, b), (double)t[b],
+             g->seen + (size_t)(b * g->bins) * g->modes, z + (size_t)b * size, x + (size_t)b * size);
 }
 
-static void pull_back(const Guess *g, Worker *w, double t, Scalar *bar)
+static void pull_back(const Guess *g, Worker *w, const Band *bands, double t, Scalar *bar)
 {
   Filters unit;
 
-  filters_at(g, t, NULL, &unit);
+  filters_at(g, bands, t, NULL, &unit);
   to_modes(g, w, bar, w->z);
   for (size_t mode = 0; mode < g->modes; mode++)
     for (size_t i = 0; i < (size_t)g->bins; i++) w->y[i * g->modes + mode] = filtered(g, &unit, i, mode, w->z);
@@ -345,5 +414,5 @@ void guess_pull_back(Guess *g, const Scalar *t, Scalar *x_bar)
 
 #pragma omp parallel for num_threads(g->worker_count)
   for (PetscInt b = 0; b < g->batch; b++)
-    pull_back(g, &g->workers[omp_get_thread_num()], (double)t[b], x_bar + (size_t)b * size);
+    pull_back(g, &g->workers[omp_get_thread_num()], bands_of(g, b), (double)t[b], x_bar + (size_t)b * size);
 }

@@ -112,6 +112,20 @@ PetscErrorCode guess_sample_create(const NetworkShape *shape, GuessSample **samp
 void guess_sample_of(GuessSample *sample, const float *kappa, const float *channels, double *covariance);
 PetscErrorCode guess_sample_destroy(GuessSample **sample);
 
+/** Realisations that the power of maps by parameters is taken from. */
+typedef struct {
+  int64_t rows;
+  PetscInt parameters, bins, ny, nx;
+  const double *theta; /* [rows][parameters], normalised */
+  const double *power; /* [rows][GUESS_BANDS + 1][bins] of the maps, in any unit of a bin */
+} ResponseSample;
+/** \param[out] response [guess_response_count()].  Errors: NEPHRITE_ERR_INTERNAL: no memory. */
+PetscErrorCode guess_response_fit(const ResponseSample *sample, double *response);
+/** \param theta [parameters], normalised  \param[out] amplitude  by which modes are larger than in the mean over the
+ * prior, root mean square */
+void guess_response_at(const Normalisation *normalisation, const Scalar *theta,
+                       double amplitude[GUESS_BANDS + 1][NEPHRITE_MAX_BINS]);
+
 /** What statistics are taken of. */
 typedef struct {
   BatchSource *source;

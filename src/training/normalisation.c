@@ -203,6 +203,40 @@ static void summarise_covariances(const Table *table, size_t first, PetscInt cou
         n->guess[cell] = column_mean(table, first + cell) / (n->map_std[i % bins] * n->map_std[j % bins]);
 }
 
+/* Power of the maps and parameters as normalised, row by row. */
+static void arrange_response(const Table *table, size_t theta, size_t first, const Normalisation *n, double *value,
+                             double *power)
+{
+  const size_t bins = (size_t)n->bins, pairs = bins * (2 * bins + 1);
+
+  for (size_t row = 0; row < (size_t)table->rows; row++) {
+    const double *cell = table->values + row * table->columns;
+
+    for (size_t p = 0; p < (size_t)n->parameters; p++)
+      *value++ = (cell[theta + p] - n->theta_mean[p]) / n->theta_std[p];
+    for (size_t band = 0; band <= GUESS_BANDS; band++)
+      for (size_t bin = 0, pair = 0; bin < bins; pair += 2 * bins - bin, bin++)
+        *power++ = cell[first + band * pairs + pair] / pow(n->map_std[bin], 2);
+  }
+}
+
+static PetscErrorCode summarise_response(const NetworkShape *shape, const Table *table, size_t theta, size_t first,
+                                         Normalisation *n)
+{
+  double *value = NULL, *power = NULL;
+
+  PetscFunctionBeginUser;
+  n->responses = guess_response_count(shape);
+  if (!n->responses) PetscFunctionReturn(PETSC_SUCCESS);
+  PetscCall(PetscMalloc2((size_t)(table->rows * n->parameters), &value,
+                         (size_t)(table->rows * (GUESS_BANDS + 1) * n->bins), &power));
+  arrange_response(table, theta, first, n, value, power);
+  const PetscErrorCode error = guess_response_fit(
+      &(ResponseSample){table->rows, n->parameters, n->bins, shape->ny, shape->nx, value, power}, n->response);
+  PetscCall(PetscFree2(value, power));
+  PetscFunctionReturn(error);
+}
+
 static PetscErrorCode summarise_moments(const NetworkShape *shape, const Table *table, Normalisation *n)
 {
   const size_t theta = (size_t)shape->bins, summaries = theta + (size_t)shape->parameters;
@@ -222,6 +256,7 @@ static PetscErrorCode summarise_moments(const NetworkShape *shape, const Table *
   for (size_t i = 0; i < (size_t)n->summaries; i++) /* and so is a band without modes */
     centre(table, summaries + i, &n->summary_mean[i], &n->summary_std[i]);
   summarise_covariances(table, summaries + (size_t)n->summaries, guess_count(shape), n);
+  PetscCall(summarise_response(shape, table, theta, summaries + (size_t)n->summaries, n));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 

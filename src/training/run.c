@@ -5,7 +5,8 @@
 #include <math.h>
 #include <string.h>
 
-/* Realisations that the normalisation is measured on: its statistical error is then below a percent. */
+/* Realisations that the normalisation is measured on: its statistical error is then below a percent. Those of online
+ * training are simulated for it, so there are fewer, unless how power follows parameters is taken from them. */
 enum { NORMALISED_ON = 1024, NORMALISED_ONLINE = 256 };
 
 PetscErrorCode training_shape(const TrainingSetup *setup, NetworkShape *shape)
@@ -176,7 +177,8 @@ static PetscErrorCode open_sources(Training *t)
 static PetscErrorCode measure_normalisation(Training *t)
 {
   const int64_t trained = t->setup.simulate->realisations - t->setup.train->held_out;
-  const int64_t most = t->setup.train->source == SOURCE_ONLINE ? NORMALISED_ONLINE : NORMALISED_ON;
+  const PetscBool few = t->setup.train->source == SOURCE_ONLINE && !guess_response_count(&t->shape);
+  const int64_t most = few ? NORMALISED_ONLINE : NORMALISED_ON;
   const int64_t count = t->setup.train->source == SOURCE_SHARDS && trained < most ? trained : most;
 
   PetscFunctionBeginUser;

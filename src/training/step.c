@@ -33,7 +33,7 @@ PetscErrorCode training_answer(Training *t, const Batch *batch, const uint64_t *
                               .seed = t->setup.campaign->seed};
 
   PetscFunctionBeginUser;
-  guess_observe(t->guess, batch->count, batch->observation);
+  guess_observe(t->guess, batch->count, batch->observation, batch->theta);
   PetscCall(network_forward(t->network, &input, t->x_hat, t->theta_hat));
   guess_complete(t->guess, batch->t, batch->z, t->x_hat);
   PetscFunctionReturn(PETSC_SUCCESS);

@@ -108,6 +108,8 @@ static PetscErrorCode read_normalisation(const Reading *r)
   PetscCall(read_statistic(r, "theta_std", n->parameters, 0, n->theta_std));
   n->guesses = guess_count(&r->model->shape);
   if (n->guesses) PetscCall(read_statistic(r, "guess", n->guesses, -INFINITY, n->guess));
+  n->responses = guess_response_count(&r->model->shape);
+  if (n->responses) PetscCall(read_statistic(r, "response", n->responses, -INFINITY, n->response));
   n->one_points = network_one_point_count(&r->model->shape);
   if (n->one_points) PetscCall(read_statistic(r, "one_point_unit", n->one_points, 0, n->one_point_unit));
   n->summaries = network_summary_count(&r->model->shape);

@@ -370,8 +370,9 @@ static void check_draws_in_turn(NetworkOutput output)
 
     f.model.normalisation.guess[i] = covariance[i % 10];
   }
+  for (PetscInt i = 0; i < guess_response_count(&f.model.shape); i++) /* the map's power is that of the parameters */
+    f.model.normalisation.response[i] = 0.3 * sin((double)i);
   assert_ok(guess_create(&f.model.shape, &f.model.normalisation, DRAWS, &guess));
-  guess_observe(guess, DRAWS, s.channels);
   assert_ok(network_create(&f.model.shape, DRAWS, NETWORK_INFERENCE, &network));
   memcpy(network_weights(network), f.model.weights, f.model.weight_count * sizeof(Scalar));
   NetworkInput at = {
@@ -380,6 +381,7 @@ static void check_draws_in_turn(NetworkOutput output)
   move_one(network, guess, &at, expected.z_theta, DRAWS * PARAMETERS, t_theta);
   for (int d = 0; d < DRAWS; d++) t_theta[d] = 1;
   at.z = expected.z;
+  guess_observe(guess, DRAWS, s.channels, expected.z_theta);
   move_one(network, guess, &at, expected.z, DRAWS * f.map_size, t);
 
   assert_ok(sampler_create(&f.model, DRAWS, &settings, &sampler));

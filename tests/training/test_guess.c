@@ -6,14 +6,20 @@
 #include <stdlib.h>
 
 enum { NY = 6, NX = 8, PIXELS = NY * NX, BINS = 2, MAPS = 2 * BINS, PAIRS = MAPS * (MAPS + 1) / 2, CHANNELS = 3 };
-enum { BATCH = 2, SIZE = BINS * PIXELS, BANDS = GUESS_BANDS + 1 };
+enum { BATCH = 2, SIZE = BINS * PIXELS, BANDS = GUESS_BANDS + 1, PARAMETERS = 6 };
 
-static const NetworkShape shape = {.ny = NY,
-                                   .nx = NX,
-                                   .bins = BINS,
-                                   .observation_channels = CHANNELS,
-                                   .parameters = 6,
-                                   .config = {.output = OUTPUT_WIENER}};
+static NetworkShape shape = {.ny = NY,
+                             .nx = NX,
+                             .bins = BINS,
+                             .observation_channels = CHANNELS,
+                             .parameters = PARAMETERS,
+                             .config = {.output = OUTPUT_WIENER}};
+
+/* By which maps of a sample are larger in every bin, where it is known. */
+static double amplitude(int sample, int bin)
+{
+  return shape.config.flow == FLOW_JOINT ? 1 : exp((sample ? 0.8 : -0.6) * (bin ? 1 : 0.5) / 2);
+}
 
 static void fill(uint64_t index, size_t count, Scalar *out)
 {
@@ -26,14 +32,15 @@ static void fill(uint64_t index, size_t count, Scalar *out)
 }
 
 /* Data d = B x + noise of two maps that belong together, with less and less power at high wavenumbers. */
-static void covariance(int band, double s[MAPS][MAPS])
+static void covariance(int sample, int band, double s[MAPS][MAPS])
 {
   static const double response[BINS][BINS] = {{1, 0.2}, {0, 0.7}}, noise[BINS] = {0.3, 0.05};
   const double power = band ? 4. / band : 0.5;
 
   memset(s, 0, MAPS * sizeof *s);
   for (int i = 0; i < BINS; i++)
-    for (int j = 0; j < BINS; j++) s[i][j] = power * (i == j ? 1 + i : 0.6);
+    for (int j = 0; j < BINS; j++)
+      s[i][j] = amplitude(sample, i) * amplitude(sample, j) * power * (i == j ? 1 + i : 0.6);
   for (int i = 0; i < BINS; i++)
     for (int j = 0; j < BINS; j++)
       for (int k = 0; k < BINS; k++) s[BINS + i][j] += response[i][k] * s[k][j];
@@ -45,38 +52,50 @@ static void covariance(int band, double s[MAPS][MAPS])
     }
 }
 
+/* Power follows the first parameter by exp of it, and its half in the first bin, in all bands. */
+static void respond(Normalisation *n)
+{
+  n->responses = guess_response_count(&shape);
+  for (int bin = 0; bin < BINS && n->responses; bin++) n->response[bin * n->responses / BINS + BANDS] = bin ? 1 : 0.5;
+}
+
 static Normalisation *normalisation(void)
 {
+  const NetworkFlow flow = (NetworkFlow)shape.config.flow;
   Normalisation *n = calloc(1, sizeof *n);
   double *out = n->guess;
 
   assert_non_null(n);
   n->bins = BINS;
+  n->parameters = PARAMETERS;
+  respond(n);
+  shape.config.flow = FLOW_JOINT; /* of the mean over the prior */
   n->guesses = guess_count(&shape);
   assert_int_equal(n->guesses, BANDS * PAIRS);
   for (int b = 0; b < BANDS; b++) {
     double s[MAPS][MAPS];
 
-    covariance(b, s);
+    covariance(0, b, s);
     for (int i = 0; i < MAPS; i++)
       for (int j = i; j < MAPS; j++) *out++ = s[i][j];
   }
+  shape.config.flow = (int)flow;
   return n;
 }
 
 typedef struct {
   Normalisation *normalisation;
   Guess *guess;
-  Scalar observation[BATCH * CHANNELS * PIXELS], z[BATCH * SIZE], t[BATCH];
+  Scalar observation[BATCH * CHANNELS * PIXELS], z[BATCH * SIZE], t[BATCH], theta[BATCH * PARAMETERS];
 } Fixture;
 
 static void make(Fixture *f)
 {
-  *f = (Fixture){.normalisation = normalisation(), .t = {0.3, 0.9}};
+  *f = (Fixture){.normalisation = normalisation(), .t = {0.3, 0.9}, .theta = {[0] = -0.6, [PARAMETERS] = 0.8}};
   fill(1, BATCH * CHANNELS * PIXELS, f->observation);
   fill(2, BATCH * SIZE, f->z);
   assert_ok(guess_create(&shape, f->normalisation, BATCH, &f->guess));
-  guess_observe(f->guess, BATCH, f->observation);
+  guess_observe(f->guess, BATCH, f->observation, f->theta);
 }
 
 static void destroy(Fixture *f)
@@ -112,11 +131,11 @@ static void solve(double matrix[MAPS][MAPS], double right[MAPS][BINS])
 }
 
 /* Covariance of x with (z, d) times the inverse of theirs: no step of it is the code's. */
-static void weights(int band, double t, double w[MAPS][BINS])
+static void weights(int sample, int band, double t, double w[MAPS][BINS])
 {
   double s[MAPS][MAPS], matrix[MAPS][MAPS];
 
-  covariance(band, s);
+  covariance(sample, band, s);
   for (int i = 0; i < MAPS; i++)
     for (int j = 0; j < MAPS; j++)
       matrix[i][j] = (i < BINS ? t : 1) * (j < BINS ? t : 1) * s[i][j] + (i == j && i < BINS ? (1 - t) * (1 - t) : 0);
@@ -140,7 +159,7 @@ static void without_an_answer_it_is_the_least_squares_guess_from_noisy_map_and_d
       for (int kx = 0; kx <= NX / 2; kx++) {
         double w[MAPS][BINS];
 
-        weights(1 + (int)band_powers_band(bands, ky, kx), (double)f->t[b], w);
+        weights(b, 1 + (int)band_powers_band(bands, ky, kx), (double)f->t[b], w);
         for (int bin = 0; bin < BINS; bin++) {
           double _Complex expected = 0;
 
@@ -184,8 +203,8 @@ static void answers_are_in_units_of_what_the_guess_leaves(void **state)
         for (int to = 0; to < BINS; to++)
           root[to][from] = creal(mode_of(with + to * PIXELS, ky, kx) - mode_of(without + to * PIXELS, ky, kx)) / unit;
       }
-      covariance(band, s);
-      weights(band, (double)f->t[0], w);
+      covariance(0, band, s);
+      weights(0, band, (double)f->t[0], w);
       for (int i = 0; i < BINS; i++)
         for (int j = 0; j < BINS; j++) {
           double left = s[i][j], square = 0;
@@ -238,7 +257,7 @@ static void what_has_no_power_stays_zero(void **state)
   assert_ok(guess_destroy(&f->guess));
   memset(f->normalisation->guess, 0, PAIRS * sizeof *f->normalisation->guess); /* the means */
   assert_ok(guess_create(&shape, f->normalisation, BATCH, &f->guess));
-  guess_observe(f->guess, BATCH, f->observation);
+  guess_observe(f->guess, BATCH, f->observation, f->theta);
   fill(3, BATCH * SIZE, x);
   guess_complete(f->guess, f->t, f->z, x);
   for (int map = 0; map < BATCH * BINS; map++) {
@@ -260,14 +279,35 @@ static void other_outputs_are_left_as_they_are(void **state)
   assert_int_equal(guess_count(&clean), 0);
   assert_ok(guess_create(&clean, NULL, 1, &guess));
   assert_null(guess);
-  guess_observe(guess, 1, x);
+  guess_observe(guess, 1, x, NULL);
   guess_complete(guess, t, x, x);
   guess_pull_back(guess, t, x);
   assert_true(x[0] == 2);
   assert_ok(guess_destroy(&guess));
 }
 
-NEPHRITE_TEST_MAIN(cmocka_unit_test(without_an_answer_it_is_the_least_squares_guess_from_noisy_map_and_data),
+static int with_parameters_known(void **state)
+{
+  (void)state;
+  shape.config.flow = FLOW_PARAMETERS_FIRST;
+  return 0;
+}
+
+static int with_none(void **state)
+{
+  (void)state;
+  shape.config.flow = FLOW_JOINT;
+  return 0;
+}
+
+#define KNOWN(test)                                                                                                    \
+  {                                                                                                                    \
+#test "_known", test, with_parameters_known, with_none, NULL                                                       \
+  }
+
+NEPHRITE_TEST_MAIN(KNOWN(without_an_answer_it_is_the_least_squares_guess_from_noisy_map_and_data),
+                   KNOWN(answers_are_in_units_of_what_the_guess_leaves), KNOWN(gradients_are_pulled_back_through_it),
+                   cmocka_unit_test(without_an_answer_it_is_the_least_squares_guess_from_noisy_map_and_data),
                    cmocka_unit_test(answers_are_in_units_of_what_the_guess_leaves),
                    cmocka_unit_test(gradients_are_pulled_back_through_it),
                    cmocka_unit_test(what_has_no_power_stays_zero), cmocka_unit_test(other_outputs_are_left_as_they_are))

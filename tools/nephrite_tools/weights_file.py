@@ -23,6 +23,7 @@ STATISTICS = (
     "theta_low",
     "theta_high",
     "guess",
+    "response",
     "one_point_unit",
     "summary_mean",
     "summary_std",
@@ -67,6 +68,7 @@ class Weights:
     theta_low: np.ndarray  # [parameter]: bounds, where they differ: the network then has the normal of the share of the interval
     theta_high: np.ndarray
     guess: np.ndarray  # [band, pair]: covariances by which a map is guessed, where the output is "wiener"; may be empty
+    response: np.ndarray  # [bin, number]: how the power of maps follows the parameters, where they are drawn first; may be empty
     one_point_unit: np.ndarray  # [distribution]: of the values whose one-point distribution the network is told; may be empty
     summary_mean: np.ndarray  # [number]: the same of what the network is told of the observation; may be empty
     summary_std: np.ndarray
