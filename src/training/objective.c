@@ -115,7 +115,7 @@ PetscErrorCode objective_loss(const NetworkShape *shape, ObjectiveWeights weight
                                  weights.theta * factor * of_theta, theta_bar ? theta_bar + b * parameters : NULL);
     double means = 0;
 
-    if (mean_factor)
+    if (weights.mean != 1 && of_field > 0)
       means = mean_factor * squared_error_of_means(shape, batch->x + b * pixels, batch->x_hat + b * pixels,
                                                    factor * mean_factor, x_bar ? x_bar + b * pixels : NULL);
 
