@@ -370,6 +370,7 @@ static void check_draws_in_turn(NetworkOutput output)
 
     f.model.normalisation.guess[i] = covariance[i % 10];
   }
+  f.model.normalisation.bins = f.model.shape.bins;
   for (PetscInt i = 0; i < guess_response_count(&f.model.shape); i++) /* the map's power is that of the parameters */
     f.model.normalisation.response[i] = 0.3 * sin((double)i);
   assert_ok(guess_create(&f.model.shape, &f.model.normalisation, DRAWS, &guess));
