@@ -6,8 +6,8 @@
 #include <string.h>
 
 /* Realisations that the normalisation is measured on: its statistical error is then below a percent. Those of online
- * training are simulated for it, so there are fewer, unless how power follows parameters is taken from them. */
-enum { NORMALISED_ON = 1024, NORMALISED_ONLINE = 256 };
+ * training are simulated for it, so there are fewer.  How power follows parameters has many more numbers. */
+enum { NORMALISED_ON = 1024, NORMALISED_ONLINE = 256, RESPONSE_ON = 4096 };
 
 PetscErrorCode training_shape(const TrainingSetup *setup, NetworkShape *shape)
 {
@@ -177,8 +177,8 @@ static PetscErrorCode open_sources(Training *t)
 static PetscErrorCode measure_normalisation(Training *t)
 {
   const int64_t trained = t->setup.simulate->realisations - t->setup.train->held_out;
-  const PetscBool few = t->setup.train->source == SOURCE_ONLINE && !guess_response_count(&t->shape);
-  const int64_t most = few ? NORMALISED_ONLINE : NORMALISED_ON;
+  const PetscBool online = t->setup.train->source == SOURCE_ONLINE ? PETSC_TRUE : PETSC_FALSE;
+  const int64_t most = guess_response_count(&t->shape) ? RESPONSE_ON : online ? NORMALISED_ONLINE : NORMALISED_ON;
   const int64_t count = t->setup.train->source == SOURCE_SHARDS && trained < most ? trained : most;
 
   PetscFunctionBeginUser;
