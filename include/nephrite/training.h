@@ -48,13 +48,14 @@ static inline PetscInt guess_count(const NetworkShape *shape)
 {
   return shape->config.output == OUTPUT_WIENER ? (GUESS_BANDS + 1) * shape->bins * (2 * shape->bins + 1) : 0;
 }
-/** Numbers by which the power of maps follows the parameters, where the network's output needs it and knows them. */
+/** Sizes of what the power of maps follows the parameters by. */
 enum {
   RESPONSE_ORDERS = 3, /**< of the polynomial in wavenumber of each feature */
   RESPONSE_MAX_FEATURES =
       NEPHRITE_MAX_PARAMETERS + NEPHRITE_WCDM_PARAMETERS * (NEPHRITE_WCDM_PARAMETERS + 1) / 2, /**< and products */
   NEPHRITE_MAX_RESPONSES = NEPHRITE_MAX_BINS * (GUESS_BANDS + 1 + RESPONSE_ORDERS * RESPONSE_MAX_FEATURES)
 };
+/** Numbers by which it does, where the network's output needs it and parameters are known; 0 elsewhere. */
 PetscInt guess_response_count(const NetworkShape *shape);
 /** Statistics that normalise data for the network; part of every checkpoint. */
 typedef struct {

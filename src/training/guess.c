@@ -185,7 +185,7 @@ static void solve_bands(Guess *g, Eigen *e)
     for (size_t i = 0; i < maps; i++)
       for (size_t j = i; j < maps; j++) c->both[i][j] = c->both[j][i] = *value++;
     regress(e, bins, c->both, bins, c->response, c->noise);
-    solve_band(e, bins, c->both, &g->bands[0][b]);
+    if (!g->follows) solve_band(e, bins, c->both, &g->bands[0][b]); /* others are those of each sample */
   }
 }
 

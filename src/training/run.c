@@ -352,7 +352,7 @@ static PetscErrorCode run(Training *t)
   PetscCall(training_find_end(t));
   PetscCall(training_say_end(t, "complete"));
   if (t->end) {
-    status_complete("samples", t->setup.train->steps * t->setup.train->batch);
+    status_complete("samples", t->state.step * t->setup.train->batch); /* it may have ended early */
     PetscFunctionReturn(training_tidy_up(t));
   }
   if (found) PetscCall(training_say(t, "goes on from step %" PRId64, t->state.step));

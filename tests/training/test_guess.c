@@ -300,10 +300,7 @@ static int with_none(void **state)
   return 0;
 }
 
-#define KNOWN(test)                                                                                                    \
-  {                                                                                                                    \
-#test "_known", test, with_parameters_known, with_none, NULL                                                       \
-  }
+#define KNOWN(test) cmocka_unit_test_setup_teardown(test, with_parameters_known, with_none)
 
 NEPHRITE_TEST_MAIN(KNOWN(without_an_answer_it_is_the_least_squares_guess_from_noisy_map_and_data),
                    KNOWN(answers_are_in_units_of_what_the_guess_leaves), KNOWN(gradients_are_pulled_back_through_it),

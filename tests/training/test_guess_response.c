@@ -13,8 +13,7 @@ static const NetworkShape shape = {.ny = NY,
                                    .parameters = PARAMETERS,
                                    .config = {.output = OUTPUT_WIENER, .flow = FLOW_PARAMETERS_FIRST}};
 
-/* The logarithm of the power of a band from 1, which the fit has the means for; that of the first band for the means.
- */
+/* The logarithm of the power of a band; the mean of a map follows as the first one does. */
 static double truth(int bin, int band, const double *values)
 {
   const double x = 2. * ((band > 1 ? band : 1) - 1) / (GUESS_BANDS - 1) - 1;
