@@ -81,9 +81,19 @@ class KillCase(unittest.TestCase):
                 os.kill(number, signal.SIGKILL)
             except ProcessLookupError:
                 pass
-        process.communicate(timeout=60)
-        self.assertEqual(wait_for_orphans(self.program, str(campaign)), [], "ranks outlive their mpirun")
+        self.wait_for_end(process, campaign)
         return victim
+
+    def wait_for_end(self, process, campaign):
+        """Of a run that was killed.  An mpirun that has lost a rank at its start may wait for itself for ever (a fault of
+        PMIx 4.2's closing, about once in 300 such losses), as tools/stages knows; here it is ended by hand."""
+        self.assertEqual(wait_for_orphans(self.program, str(campaign)), [], "ranks outlive their mpirun")
+        try:
+            process.communicate(timeout=60)
+        except subprocess.TimeoutExpired:
+            print("an mpirun whose ranks had all ended was stuck", flush=True)
+            process.kill()
+            process.communicate()
 
     def look(self, campaign):
         """What is there, for fell_in()."""

@@ -63,6 +63,21 @@ def end_group(leader):
         pass
 
 
+STUCK = """#!/bin/bash
+trap '' USR1
+(sleep 1.5)
+echo "$$" >"$CAMPAIGN/alone"
+mkfifo "$CAMPAIGN/never"
+read -r _ <>"$CAMPAIGN/never"
+"""
+STAGES_WITH_LITTLE_PATIENCE = """
+. "$1/tools/stages"
+launcher=("$2/bin/stuck") build=$2/build config=$2/my.yaml campaign=$CAMPAIGN ranks=2 stuck_seconds=2
+status=0; run_stage simulate || status=$?
+exit "$status"
+"""
+
+
 class Quickstart(unittest.TestCase):
     def setUp(self):
         self.scratch = tempfile.TemporaryDirectory()
@@ -146,6 +161,21 @@ class Quickstart(unittest.TestCase):
             time.sleep(0.02)
         running.send_signal(signal.SIGUSR1)
         self.assertEqual(running.wait(timeout=60), 75)
+
+    def test_a_launcher_that_waits_for_nobody_is_killed_and_counts_as_a_lost_rank(self):
+        self.campaign.mkdir()
+        script(self.top / "bin/stuck", STUCK)
+        done = subprocess.run(
+            ["bash", "-c", STAGES_WITH_LITTLE_PATIENCE, "bash", SOURCE, self.top],
+            env=self.environment(CAMPAIGN=str(self.campaign)),
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        self.assertEqual(done.returncode, 128 + signal.SIGKILL, done.stderr)
+        self.assertIn("does not end though its processes have", done.stderr)
+        launcher = int((self.campaign / "alone").read_text())
+        self.assertFalse(pathlib.Path(f"/proc/{launcher}").exists())
 
     def test_a_missing_campaign_file_and_wrong_usage_are_refused(self):
         done = self.run_it("--config", "nothing.yaml")
