@@ -147,7 +147,8 @@ static PetscErrorCode fit_create(const ResponseSample *sample, Fit *fit)
   PetscCall(PetscMalloc1((size_t)(sample->rows * fit->features), &fit->feature));
   PetscCall(PetscMalloc1((size_t)(RESPONSE_ORDERS * sample->rows), &fit->level));
   PetscCall(regression_create(GUESS_BANDS, RESPONSE_ORDERS, &fit->bands));
-  PetscCall(regression_create((size_t)sample->rows, (size_t)fit->features, &fit->samples));
+  /* GSL decomposes no matrix of fewer rows than columns, and does not say so: rows of 0 change nothing */
+  PetscCall(regression_create((size_t)PetscMax(sample->rows, fit->features), (size_t)fit->features, &fit->samples));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 

@@ -114,6 +114,40 @@ static void few_realisations_make_up_no_response(void **state)
   free(f);
 }
 
+/* Of a pair at 1 and -1 of each parameter the slopes are those of 2 realisations beside 4 of no response. */
+static void of_fewer_realisations_than_features_slopes_are_drawn_to_none(void **state)
+{
+  Fixture *f = calloc(1, sizeof *f);
+  double up[BANDS][NEPHRITE_MAX_BINS], down[BANDS][NEPHRITE_MAX_BINS];
+
+  (void)state;
+  assert_non_null(f);
+  f->n = (Normalisation){.bins = BINS, .parameters = PARAMETERS, .responses = guess_response_count(&shape)};
+  for (int row = 0; row < 2 * PARAMETERS; row++) f->theta[row * PARAMETERS + row / 2] = row % 2 ? -1 : 1;
+  for (int row = 0; row < 2 * PARAMETERS; row++)
+    for (int band = 0; band < BANDS; band++)
+      for (int bin = 0; bin < BINS; bin++)
+        f->power[(row * BANDS + band) * BINS + bin] = exp(truth(bin, band, f->theta + row * PARAMETERS));
+  assert_ok(guess_response_fit(&(ResponseSample){2 * PARAMETERS, PARAMETERS, BINS, NY, NX, f->theta, f->power},
+                               f->n.response));
+  for (int p = 0; p < PARAMETERS; p++) {
+    Scalar theta[PARAMETERS] = {0};
+
+    theta[p] = 1;
+    guess_response_at(&f->n, theta, up);
+    theta[p] = -1;
+    guess_response_at(&f->n, theta, down);
+    for (int band = 1; band < BANDS; band++)
+      for (int bin = 0; bin < BINS; bin++)
+        assert_within(
+            2 * log(up[band][bin] / down[band][bin]),
+            (truth(bin, band, f->theta + 2 * p * PARAMETERS) - truth(bin, band, f->theta + (2 * p + 1) * PARAMETERS)) /
+                3,
+            1e-6);
+  }
+  free(f);
+}
+
 static void maps_without_power_are_no_error(void **state)
 {
   Fixture *f = fit(16, 0.2);
@@ -143,5 +177,6 @@ static void nothing_follows_parameters_that_are_not_known(void **state)
 NEPHRITE_TEST_MAIN(cmocka_unit_test(amplitudes_are_those_that_power_was_made_with),
                    cmocka_unit_test(far_out_power_is_as_at_three_standard_deviations),
                    cmocka_unit_test(few_realisations_make_up_no_response),
+                   cmocka_unit_test(of_fewer_realisations_than_features_slopes_are_drawn_to_none),
                    cmocka_unit_test(maps_without_power_are_no_error),
                    cmocka_unit_test(nothing_follows_parameters_that_are_not_known))
