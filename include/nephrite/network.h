@@ -20,7 +20,8 @@ typedef float Scalar;
 
 typedef enum { CONDITIONING_TOKENS, CONDITIONING_CHANNELS } Conditioning;
 /** What the heads say: the clean data, or what is left of them by the best linear guess from the noisy data alone; with
- * OUTPUT_WIENER that of maps is from the observation, too, and completed outside of the network (::Guess of training).
+ * OUTPUT_WIENER that of maps is from the observation, too, and made and completed outside of the network (::Guess of
+ * training), which is shown it beside the noisy map.
  */
 typedef enum { OUTPUT_CLEAN, OUTPUT_RESIDUAL, OUTPUT_WIENER } NetworkOutput;
 /** How noise becomes map and parameters: both in one flow, or first the parameters and then, given these, the map. */
@@ -58,6 +59,11 @@ static inline PetscInt network_summary_count(const NetworkShape *shape)
 }
 /** Most of them. */
 enum { NEPHRITE_MAX_SUMMARIES = 1024 };
+/** Maps that it is shown of a sample beside the observation: one or two of each bin. */
+static inline PetscInt network_map_channels(const NetworkShape *shape)
+{
+  return shape->config.output == OUTPUT_WIENER ? 2 * shape->bins : shape->bins;
+}
 /** Can there be such a network?
  * Errors: NEPHRITE_ERR_CONFIG, naming the option: a patch larger than the map, heads that do not divide the width, … */
 PetscErrorCode network_shape_check(const NetworkShape *shape);
@@ -127,7 +133,8 @@ double network_part_seconds(const Network *network, NetworkPart part);
 /** What goes in, normalised; maps are [batch][channel][ny][nx]. */
 typedef struct {
   PetscInt batch;
-  const Scalar *z; /* [batch][bins][ny][nx] */
+  const Scalar *z; /* [batch][network_map_channels()][ny][nx] noisy maps and, with ::OUTPUT_WIENER, behind those of a
+                    * sample what is guessed from them */
   const Scalar *z_theta; /* [batch][parameters] */
   const Scalar
       *observation; /* [batch][observation_channels][ny][nx]; NULL: that of the last call, of as many samples */

@@ -96,20 +96,24 @@ PetscErrorCode conditioner_create(const NetworkShape *shape, const Normalisation
 void conditioner_apply(Conditioner *conditioner, const float *channels, Scalar *observation, Scalar *summaries);
 PetscErrorCode conditioner_destroy(Conditioner **conditioner);
 
-/** The best linear guess of a map from its noisy version and the observation together, which the network's answer
- * completes with ::OUTPUT_WIENER (network.md, section 4).  Everything as normalised.  Its calls use as many OpenMP
- * threads as there were at its creation. */
+/** The best linear guess of a map from its noisy version and the observation together, which with ::OUTPUT_WIENER the
+ * network is shown beside that, and its answer completes (network.md, section 4).  Everything as normalised.  Its
+ * calls use as many OpenMP threads as there were at its creation. */
 typedef struct Guess Guess;
 /** \param batch  samples at most  \param[out] guess  NULL for another output, with which the calls below do nothing
  * Errors: NEPHRITE_ERR_INTERNAL: no memory. */
 PetscErrorCode guess_create(const NetworkShape *shape, const Normalisation *normalisation, PetscInt batch,
                             Guess **guess);
-/** Take up what was observed of each sample, and what its parameters are.
+/** Take up what was observed of each sample, and what its parameters are, where they are known.
  * \param observation [batch][observation_channels][ny][nx]
- * \param theta [batch][parameters]; of no matter where guess_response_count() is 0, and may be NULL there */
-void guess_observe(Guess *guess, PetscInt batch, const Scalar *observation, const Scalar *theta);
-/** \param t [batch]  \param z [batch][bins][ny][nx]  \param[in,out] x [batch][bins][ny][nx] of network_forward(); x̂ */
-void guess_complete(Guess *guess, const Scalar *t, const Scalar *z, Scalar *x);
+ * \param theta [batch][parameters]  \param t_theta [batch] known where 1; both are of no matter, and may be NULL, where
+ * guess_response_count() is 0 */
+void guess_observe(Guess *guess, PetscInt batch, const Scalar *observation, const Scalar *theta, const Scalar *t_theta);
+/** \param t [batch]  \param z [batch][bins][ny][nx]
+ * \return [batch][network_map_channels()][ny][nx], for network_forward(), of \p guess; with another output z itself */
+const Scalar *guess_maps(Guess *guess, const Scalar *t, const Scalar *z);
+/** \param t [batch] as of guess_maps()  \param[in,out] x [batch][bins][ny][nx] of network_forward(); x̂ */
+void guess_complete(Guess *guess, const Scalar *t, Scalar *x);
 /** \param[in,out] x_bar [batch][bins][ny][nx] d(loss)/d(x̂); for network_backward() */
 void guess_pull_back(Guess *guess, const Scalar *t, Scalar *x_bar);
 PetscErrorCode guess_destroy(Guess **guess);

@@ -90,6 +90,7 @@ typedef enum { MOVE_ALL, MOVE_PARAMETERS, MOVE_MAPS } Moved;
 /* A batch as its flow sees it. */
 typedef struct {
   Sampler *sampler;
+  const SamplerCondition *condition;
   PetscInt draws;
   Moved moved;
   size_t maps, thetas; /* numbers of all draws */
@@ -109,6 +110,14 @@ static PetscErrorCode check_finite(const Batch *b, const Scalar *x_hat, size_t c
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
+static void set_times(const Batch *b, double t)
+{
+  for (PetscInt d = 0; d < b->draws; d++) {
+    b->sampler->t[d] = b->moved == MOVE_PARAMETERS ? 0 : (Scalar)t;
+    b->sampler->t_theta[d] = b->moved == MOVE_MAPS ? 1 : (Scalar)t;
+  }
+}
+
 /* While parameters move there is no map yet, and while maps move parameters stay as they were drawn; what the network
  * says of what does not move is not wanted. */
 static PetscErrorCode predict(void *context, const Scalar *z, double t, Scalar *x_hat)
@@ -119,7 +128,6 @@ static PetscErrorCode predict(void *context, const Scalar *z, double t, Scalar *
   const PetscBool of_thetas = b->moved == MOVE_MAPS ? PETSC_FALSE : PETSC_TRUE;
   const size_t behind = of_maps ? b->maps : 0;
   NetworkInput input = {.batch = b->draws,
-                        .z = of_maps ? z : s->still,
                         .z_theta = of_thetas ? z + behind : s->z + b->maps,
                         .observation = s->shown.channels,
                         .summaries = s->shown.summaries,
@@ -127,14 +135,12 @@ static PetscErrorCode predict(void *context, const Scalar *z, double t, Scalar *
                         .t_theta = s->t_theta};
 
   PetscFunctionBeginUser;
-  for (PetscInt d = 0; d < b->draws; d++) {
-    s->t[d] = of_maps ? (Scalar)t : 0;
-    s->t_theta[d] = of_thetas ? (Scalar)t : 1;
-  }
+  set_times(b, t);
   PetscCall(PetscLogEventBegin(s->event, 0, 0, 0, 0));
+  input.z = guess_maps(s->guess, s->t, of_maps ? z : s->still);
   PetscCall(network_forward(s->network, &input, of_maps ? x_hat : s->unwanted,
                             of_thetas ? x_hat + behind : s->unwanted + b->maps));
-  if (of_maps) guess_complete(s->guess, s->t, z, x_hat);
+  if (of_maps) guess_complete(s->guess, s->t, x_hat);
   PetscCall(PetscLogEventEnd(s->event, 0, 0, 0, 0));
   s->shown = (SamplerCondition){0};
   s->evaluations += b->draws;
@@ -171,6 +177,8 @@ static PetscErrorCode integrate(Batch *batch, Moved moved, Scalar *z)
   PetscFunctionBeginUser;
   batch->moved = moved;
   batch->steps = batch->told;
+  set_times(batch, 0);
+  guess_observe(s->guess, batch->draws, batch->condition->channels, s->z + batch->maps, s->t_theta);
   PetscCall(solver_of(&s->settings)->integrate(&flow, &s->settings, s->work, z));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
@@ -179,6 +187,7 @@ PetscErrorCode sampler_integrate(Sampler *s, const SamplerCondition *condition, 
                                  Scalar *z_theta, const SamplerMonitor *monitor)
 {
   Batch batch = {.sampler = s,
+                 .condition = condition,
                  .draws = draws,
                  .maps = (size_t)draws * s->map_size,
                  .thetas = (size_t)(draws * s->parameters),
@@ -191,11 +200,9 @@ PetscErrorCode sampler_integrate(Sampler *s, const SamplerCondition *condition, 
   memcpy(s->z + batch.maps, z_theta, batch.thetas * sizeof *z_theta);
   s->shown = *condition;
   if (s->model->shape.config.flow == FLOW_JOINT) {
-    guess_observe(s->guess, draws, condition->channels, NULL);
     PetscCall(integrate(&batch, MOVE_ALL, s->z));
   } else {
     PetscCall(integrate(&batch, MOVE_PARAMETERS, s->z + batch.maps));
-    guess_observe(s->guess, draws, condition->channels, s->z + batch.maps);
     PetscCall(integrate(&batch, MOVE_MAPS, s->z));
   }
   memcpy(z, s->z, batch.maps * sizeof *z);

@@ -152,7 +152,7 @@ static void heads_backward(Network *n, const Scalar *map_bar, const Scalar *thet
 {
   const Dimensions *d = &n->dims;
   const PatchGrid grid = output_grid(d);
-  const MapChannels channels = field_channels(d);
+  const MapChannels channels = output_channels(d);
   const size_t pieces = row_blocks_per_sample(d->F), row_blocks = n->batch * pieces;
   const ModulationBar modulation = {.vectors = 2, .pieces = pieces, .modulation = n->head_modulation};
   const Linear *map = &n->weights.head_field;

@@ -91,7 +91,7 @@ void patches_scatter(const PatchGrid *grid, const MapChannels *channels, const S
       for (size_t x = 0; x < channels->nx; x++) *map++ = patches[patch_index(grid, y, x) + channels->first + channel];
 }
 
-MapChannels field_channels(const Dimensions *d)
+MapChannels output_channels(const Dimensions *d)
 {
   return (MapChannels){.first = 0, .count = d->bins, .ny = d->ny, .nx = d->nx};
 }
@@ -105,9 +105,14 @@ PatchGrid output_grid(const Dimensions *d)
   return grid;
 }
 
+static MapChannels field_channels(const Dimensions *d)
+{
+  return (MapChannels){.first = 0, .count = d->shown, .ny = d->ny, .nx = d->nx};
+}
+
 static MapChannels observed_channels(const Dimensions *d)
 {
-  return (MapChannels){.first = d->O ? 0 : d->bins, .count = d->observation_channels, .ny = d->ny, .nx = d->nx};
+  return (MapChannels){.first = d->O ? 0 : d->shown, .count = d->observation_channels, .ny = d->ny, .nx = d->nx};
 }
 
 static size_t map_size(const MapChannels *channels)

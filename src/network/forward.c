@@ -197,7 +197,7 @@ static void heads_forward(Network *n, Scalar *x, Scalar *theta)
 {
   const Dimensions *d = &n->dims;
   const size_t W = d->W, row_blocks = n->batch * row_blocks_per_sample(d->F);
-  const MapChannels channels = field_channels(d);
+  const MapChannels channels = output_channels(d);
   const PatchGrid grid = output_grid(d);
   const Linear *map = &n->weights.head_field;
 

@@ -26,6 +26,7 @@ typedef struct {
   size_t E, bottleneck, P, S; /* S: numbers told of the observation */
   PetscBool modulated; /* by the parameters, beside the time */
   size_t ny, nx, bins, observation_channels;
+  size_t shown; /* maps beside the observation's channels */
   PatchGrid field, observation;
 } Dimensions;
 
@@ -375,7 +376,7 @@ void dropout_rows(const Network *network, DropPlace place, size_t block, RowBloc
 typedef struct {
   size_t first, count, ny, nx;
 } MapChannels;
-MapChannels field_channels(const Dimensions *dims);
+MapChannels output_channels(const Dimensions *dims);
 /** The patches of the output: the field's, without the observation's channels. */
 PatchGrid output_grid(const Dimensions *dims);
 /** Pixels of the grid beyond the map are left as they are. */

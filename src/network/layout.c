@@ -30,6 +30,7 @@ void dimensions_of(const NetworkShape *shape, Dimensions *dims)
   const PetscBool tokens = config->conditioning == CONDITIONING_TOKENS ? PETSC_TRUE : PETSC_FALSE;
   const size_t ny = (size_t)shape->ny, nx = (size_t)shape->nx;
   const size_t bins = (size_t)shape->bins, observed = (size_t)shape->observation_channels;
+  const size_t shown = (size_t)network_map_channels(shape);
 
   *dims = (Dimensions){.W = (size_t)config->width,
                        .H = (size_t)config->heads,
@@ -47,7 +48,8 @@ void dimensions_of(const NetworkShape *shape, Dimensions *dims)
                        .nx = nx,
                        .bins = bins,
                        .observation_channels = observed,
-                       .field = patch_grid(ny, nx, config->patch, tokens ? bins : bins + observed)};
+                       .shown = shown,
+                       .field = patch_grid(ny, nx, config->patch, tokens ? shown : shown + observed)};
   if (tokens) dims->observation = patch_grid(ny, nx, config->observation_patch, observed);
   dims->F = dims->field.tokens;
   dims->O = dims->observation.tokens;

@@ -32,7 +32,7 @@ static const OptionSpec specs[] = {
      "the observation as tokens of its own, or as more channels of the map (half the sequence)"},
     {"network_output", VALUE_CHOICE, MEMBER(output), "", "clean", 0, 0, "clean|residual|wiener", SCOPE_NETWORK,
      "what the heads say: the clean data; their difference from the best linear guess from the noisy data alone; or of "
-     "maps that from the noisy map and the observation, with the power spectra of both"},
+     "maps that from the noisy map and the observation, with the power spectra of both, which the network is shown"},
     {"network_flow", VALUE_CHOICE, MEMBER(flow), "", "joint", 0, 0, "joint|parameters_first", SCOPE_NETWORK,
      "map and parameters become of noise together, or the parameters first and then, given these, the map"},
     {"network_dropout", VALUE_REAL, MEMBER(dropout), "", "0.3", 0, 0.95, NULL, SCOPE_TRAINING,

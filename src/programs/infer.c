@@ -50,6 +50,7 @@ static PetscErrorCode run(MPI_Comm comm, const Options *options, const Configura
 static PetscErrorCode time_forward(const NetworkShape *shape, double *seconds)
 {
   const size_t pixels = (size_t)(shape->ny * shape->nx), bins = (size_t)shape->bins;
+  const size_t shown = (size_t)network_map_channels(shape);
   const size_t channels = (size_t)shape->observation_channels, parameters = (size_t)shape->parameters;
   const size_t summaries = (size_t)network_summary_count(shape);
   Network *network = NULL;
@@ -57,14 +58,14 @@ static PetscErrorCode time_forward(const NetworkShape *shape, double *seconds)
   PetscErrorCode error;
 
   PetscFunctionBeginUser;
-  PetscCall(PetscCalloc2((bins + channels) * pixels + parameters + summaries, &in, bins * pixels + parameters, &out));
+  PetscCall(PetscCalloc2((shown + channels) * pixels + parameters + summaries, &in, bins * pixels + parameters, &out));
   error = network_create(shape, 1, NETWORK_INFERENCE, &network);
   if (!error) error = network_initialise(network, 0);
   const NetworkInput input = {.batch = 1,
                               .z = in,
-                              .observation = in + bins * pixels,
-                              .z_theta = in + (bins + channels) * pixels,
-                              .summaries = in + (bins + channels) * pixels + parameters,
+                              .observation = in + shown * pixels,
+                              .z_theta = in + (shown + channels) * pixels,
+                              .summaries = in + (shown + channels) * pixels + parameters,
                               .t = &t};
   for (int pass = 0; pass < 2 && !error; pass++) { /* the first one touches memory for the first time */
     const double start = MPI_Wtime();

@@ -102,7 +102,7 @@ static PetscErrorCode write_state(ProductWriter *writer, const TrainingState *st
   PetscCall(write_values(writer, "theta_std", H5T_NATIVE_DOUBLE, n->parameters, n->theta_std,
                          "standard deviation of each parameter, or of its normal, divided by"));
   if (n->guesses)
-    PetscCall(write_values(writer, "guess", H5T_NATIVE_DOUBLE, n->guesses, n->guess,
+    PetscCall(write_values(writer, "guess_covariance", H5T_NATIVE_DOUBLE, n->guesses, n->guess,
                            "covariances of maps and observed data, by which the map is guessed"));
   if (n->responses)
     PetscCall(write_values(writer, "response", H5T_NATIVE_DOUBLE, n->responses, n->response,
@@ -181,7 +181,7 @@ static PetscErrorCode read_state(ProductReader *reader, const NetworkShape *shap
   PetscCall(read_values(reader, "theta_mean", n->parameters, n->theta_mean));
   PetscCall(read_values(reader, "theta_std", n->parameters, n->theta_std));
   n->guesses = guess_count(shape);
-  if (n->guesses) PetscCall(read_values(reader, "guess", n->guesses, n->guess));
+  if (n->guesses) PetscCall(read_values(reader, "guess_covariance", n->guesses, n->guess));
   n->responses = guess_response_count(shape);
   if (n->responses) PetscCall(read_values(reader, "response", n->responses, n->response));
   n->one_points = network_one_point_count(shape);

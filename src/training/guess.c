@@ -3,16 +3,16 @@
  * Mode by mode, with covariances of clean maps and observed data that were measured in bands of wavenumber over
  * training: x given d has the mean M d and the covariance L = U diag(lambda) U^T, of which z = t x + (1-t) noise says
  *
- *   x_hat = M d + U diag(g) U^T (z - t M d),   g = t lambda/(t^2 lambda + (1-t)^2),
+ *   M d + U diag(g) U^T (z - t M d),   g = t lambda/(t^2 lambda + (1-t)^2).
  *
- * and leaves L's eigenvectors with the standard deviations r = sqrt(lambda) (1-t)/sqrt(t^2 lambda + (1-t)^2).  What the
- * network answers is added in their units, U diag(r) U^T y: it speaks of white noise of unit variance at all times and
- * wavenumbers, as with ::OUTPUT_RESIDUAL for maps that are white themselves.  Of the mean of a map the unit is the mean
- * of y: its mode is the sum of all pixels, to which the slightest offset in all answers would come up as that of white
- * noise.
+ * The network is shown it beside z.  It leaves L's eigenvectors with the standard deviations r = sqrt(lambda)
+ * (1-t)/sqrt(t^2 lambda + (1-t)^2). What the network answers is added in their units, U diag(r) U^T y: it speaks of
+ * white noise of unit variance at all times and wavenumbers, as with ::OUTPUT_RESIDUAL for maps that are white
+ * themselves.  Of the mean of a map the unit is the mean of y: its mode is the sum of all pixels, to which the
+ * slightest offset in all answers would come up as that of white noise.
  *
  * Where parameters are known, the power of maps is that at these: modes of maps are larger than in the mean by the
- * amplitudes of guess_response_at(), and data are what they were, d = B x + noise.
+ * amplitudes of guess_response_at(), and data are what they were, d = B x + noise.  Elsewhere it is that of the mean.
  */
 #include "internal.h"
 
@@ -55,11 +55,13 @@ struct Guess {
   size_t pixels, modes;
   Normalisation normalisation;
   Covariance covariance[GUESS_BANDS + 1];
-  PetscBool follows; /* do filters follow the parameters of a sample? */
-  Band (*bands)[GUESS_BANDS + 1]; /* of each sample, or of all */
+  Band mean[GUESS_BANDS + 1]; /* over the prior */
+  Band (*known)[GUESS_BANDS + 1]; /* [batch] at the parameters of each sample; NULL where none are ever known */
+  const Band **bands; /* [batch] whichever of them is a sample's */
   int *band; /* [modes] */
   PetscInt batch;
   double _Complex *seen; /* [batch][bins][modes] M d */
+  Scalar *shown; /* [batch][2 bins][ny][nx] z and, behind it, the guess */
   int worker_count;
   Worker *workers;
 };
@@ -185,7 +187,7 @@ static void solve_bands(Guess *g, Eigen *e)
     for (size_t i = 0; i < maps; i++)
       for (size_t j = i; j < maps; j++) c->both[i][j] = c->both[j][i] = *value++;
     regress(e, bins, c->both, bins, c->response, c->noise);
-    if (!g->follows) solve_band(e, bins, c->both, &g->bands[0][b]); /* others are those of each sample */
+    solve_band(e, bins, c->both, &g->mean[b]);
   }
 }
 
@@ -232,11 +234,12 @@ PetscErrorCode guess_create(const NetworkShape *shape, const Normalisation *norm
   g->modes = (size_t)(shape->ny * (shape->nx / 2 + 1));
   g->parameters = shape->parameters;
   g->normalisation = *normalisation;
-  g->follows = guess_response_count(shape) ? PETSC_TRUE : PETSC_FALSE;
   PetscCall(PetscMalloc1(g->modes, &g->band));
   PetscCall(place_modes(g));
   PetscCall(PetscMalloc1((size_t)(batch * g->bins) * g->modes, &g->seen));
-  PetscCall(PetscMalloc1(g->follows ? batch : 1, &g->bands));
+  PetscCall(PetscMalloc1((size_t)(batch * 2 * g->bins) * g->pixels, &g->shown));
+  PetscCall(PetscMalloc1(batch, &g->bands));
+  if (guess_response_count(shape)) PetscCall(PetscMalloc1(batch, &g->known));
   PetscCall(create_workers(g));
   solve_bands(g, &g->workers[0].eigen);
   PetscFunctionReturn(PETSC_SUCCESS);
@@ -255,8 +258,10 @@ PetscErrorCode guess_destroy(Guess **guess)
   }
   PetscCall(PetscFree(g->workers));
   PetscCall(PetscFree(g->seen));
+  PetscCall(PetscFree(g->shown));
   PetscCall(PetscFree(g->band));
   PetscCall(PetscFree(g->bands));
+  PetscCall(PetscFree(g->known));
   PetscCall(PetscFree(*guess));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
@@ -302,21 +307,34 @@ static void turn(const Band *band, size_t n, const double *factor, double filter
     }
 }
 
-/* How z is weighed at a time, and what it leaves.  \param[out] guess, left  either may be NULL */
-static void filters_at(const Guess *g, const Band *bands, double t, Filters *guess, Filters *left)
+/* How z is weighed at a time. */
+static void weigh(const Guess *g, const Band *bands, double t, Filters *gain)
+{
+  for (size_t b = 0; b <= GUESS_BANDS; b++) {
+    double factor[MOST];
+
+    for (size_t k = 0; k < (size_t)g->bins; k++) {
+      const double lambda = bands[b].lambda[k];
+
+      factor[k] = lambda > 0 ? t * lambda / (t * t * lambda + (1 - t) * (1 - t)) : 0;
+    }
+    turn(&bands[b], (size_t)g->bins, factor, gain->of[b]);
+  }
+}
+
+/* The unit of what it leaves then. */
+static void measure(const Guess *g, const Band *bands, double t, Filters *unit)
 {
   for (size_t b = 0; b <= GUESS_BANDS; b++) {
     const double noise = b > 0 ? 1 : sqrt((double)g->pixels); /* of the modes of what is of order 1 */
-    double gain[MOST], unit[MOST];
+    double factor[MOST];
 
     for (size_t k = 0; k < (size_t)g->bins; k++) {
-      const double lambda = bands[b].lambda[k], square = t * t * lambda + (1 - t) * (1 - t);
+      const double lambda = bands[b].lambda[k];
 
-      gain[k] = lambda > 0 ? t * lambda / square : 0;
-      unit[k] = lambda > 0 ? sqrt(lambda / square) * (1 - t) / noise : 0;
+      factor[k] = lambda > 0 ? sqrt(lambda / (t * t * lambda + (1 - t) * (1 - t))) * (1 - t) / noise : 0;
     }
-    if (guess) turn(&bands[b], (size_t)g->bins, gain, guess->of[b]);
-    if (left) turn(&bands[b], (size_t)g->bins, unit, left->of[b]);
+    turn(&bands[b], (size_t)g->bins, factor, unit->of[b]);
   }
 }
 
@@ -333,12 +351,6 @@ static double _Complex filtered(const Guess *g, const Filters *filters, size_t b
 
 /* ---- of a batch ---- */
 
-/* Of a sample. */
-static Band *bands_of(const Guess *g, PetscInt sample)
-{
-  return g->bands[g->follows ? sample : 0];
-}
-
 static void observe(Guess *g, Worker *w, const Band *bands, const Scalar *channels, double _Complex *seen)
 {
   to_modes(g, w, channels, w->z);
@@ -351,7 +363,7 @@ static void observe(Guess *g, Worker *w, const Band *bands, const Scalar *channe
     }
 }
 
-void guess_observe(Guess *g, PetscInt batch, const Scalar *observation, const Scalar *theta)
+void guess_observe(Guess *g, PetscInt batch, const Scalar *observation, const Scalar *theta, const Scalar *t_theta)
 {
   if (!g) return;
   g->batch = batch;
@@ -359,52 +371,67 @@ void guess_observe(Guess *g, PetscInt batch, const Scalar *observation, const Sc
   for (PetscInt b = 0; b < batch; b++) {
     Worker *const w = &g->workers[omp_get_thread_num()];
 
-    if (g->follows) follow(g, w, theta + (size_t)(b * g->parameters), bands_of(g, b));
-    observe(g, w, bands_of(g, b), observation + (size_t)(b * g->channels) * g->pixels,
+    g->bands[b] = g->mean;
+    if (g->known && t_theta[b] >= 1) {
+      follow(g, w, theta + (size_t)(b * g->parameters), g->known[b]);
+      g->bands[b] = g->known[b];
+    }
+    observe(g, w, g->bands[b], observation + (size_t)(b * g->channels) * g->pixels,
             g->seen + (size_t)(b * g->bins) * g->modes);
   }
 }
 
-static void complete(const Guess *g, Worker *w, const Band *bands, double t, const double _Complex *seen,
-                     const Scalar *z, Scalar *x)
+static void weigh_in(const Guess *g, Worker *w, const Band *bands, double t, const double _Complex *seen,
+                     const Scalar *z, Scalar *guess)
 {
   const size_t numbers = (size_t)g->bins * g->modes;
-  Filters gain, unit;
+  Filters gain;
 
-  filters_at(g, bands, t, &gain, &unit);
+  weigh(g, bands, t, &gain);
   to_modes(g, w, z, w->z);
-  to_modes(g, w, x, w->y);
   for (size_t i = 0; i < numbers; i++) w->z[i] -= t * seen[i];
-  for (size_t mode = 0; mode < g->modes; mode++) {
-    double _Complex sum[MOST];
-
-    for (size_t i = 0; i < (size_t)g->bins; i++)
-      sum[i] = seen[i * g->modes + mode] + filtered(g, &gain, i, mode, w->z) + filtered(g, &unit, i, mode, w->y);
-    for (size_t i = 0; i < (size_t)g->bins; i++) w->y[i * g->modes + mode] = sum[i];
-  }
-  to_maps(g, w, w->y, x);
+  for (size_t i = 0; i < (size_t)g->bins; i++)
+    for (size_t mode = 0; mode < g->modes; mode++)
+      w->y[i * g->modes + mode] = seen[i * g->modes + mode] + filtered(g, &gain, i, mode, w->z);
+  to_maps(g, w, w->y, guess);
 }
 
-void guess_complete(Guess *g, const Scalar *t, const Scalar *z, Scalar *x)
+const Scalar *guess_maps(Guess *g, const Scalar *t, const Scalar *z)
+{
+  if (!g) return z;
+  const size_t size = (size_t)g->bins * g->pixels;
+
+#pragma omp parallel for num_threads(g->worker_count)
+  for (PetscInt b = 0; b < g->batch; b++) {
+    Scalar *shown = g->shown + 2 * (size_t)b * size;
+
+    memcpy(shown, z + (size_t)b * size, size * sizeof *shown);
+    weigh_in(g, &g->workers[omp_get_thread_num()], g->bands[b], (double)t[b],
+             g->seen + (size_t)(b * g->bins) * g->modes, shown, shown + size);
+  }
+  return g->shown;
+}
+
+/* Maps by white noise of unit variance, or gradients: the filter is symmetric. */
+static void apply_unit(const Guess *g, Worker *w, const Band *bands, double t, Scalar *maps)
+{
+  Filters unit;
+
+  measure(g, bands, t, &unit);
+  to_modes(g, w, maps, w->z);
+  for (size_t i = 0; i < (size_t)g->bins; i++)
+    for (size_t mode = 0; mode < g->modes; mode++) w->y[i * g->modes + mode] = filtered(g, &unit, i, mode, w->z);
+  to_maps(g, w, w->y, maps);
+}
+
+void guess_complete(Guess *g, const Scalar *t, Scalar *x)
 {
   if (!g) return;
   const size_t size = (size_t)g->bins * g->pixels;
 
-#pragma omp parallel for num_threads(g->worker_count)
-  for (PetscInt b = 0; b < g->batch; b++)
-    complete(g, &g->workers[omp_get_thread_num()], bands_of(g, b), (double)t[b],
-             g->seen + (size_t)(b * g->bins) * g->modes, z + (size_t)b * size, x + (size_t)b * size);
-}
-
-static void pull_back(const Guess *g, Worker *w, const Band *bands, double t, Scalar *bar)
-{
-  Filters unit;
-
-  filters_at(g, bands, t, NULL, &unit);
-  to_modes(g, w, bar, w->z);
-  for (size_t mode = 0; mode < g->modes; mode++)
-    for (size_t i = 0; i < (size_t)g->bins; i++) w->y[i * g->modes + mode] = filtered(g, &unit, i, mode, w->z);
-  to_maps(g, w, w->y, bar);
+  guess_pull_back(g, t, x);
+  for (size_t b = 0; b < (size_t)g->batch; b++)
+    for (size_t i = 0; i < size; i++) x[b * size + i] += g->shown[(2 * b + 1) * size + i];
 }
 
 void guess_pull_back(Guess *g, const Scalar *t, Scalar *x_bar)
@@ -414,5 +441,5 @@ void guess_pull_back(Guess *g, const Scalar *t, Scalar *x_bar)
 
 #pragma omp parallel for num_threads(g->worker_count)
   for (PetscInt b = 0; b < g->batch; b++)
-    pull_back(g, &g->workers[omp_get_thread_num()], bands_of(g, b), (double)t[b], x_bar + (size_t)b * size);
+    apply_unit(g, &g->workers[omp_get_thread_num()], g->bands[b], (double)t[b], x_bar + (size_t)b * size);
 }

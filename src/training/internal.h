@@ -214,8 +214,9 @@ PetscErrorCode weights_file_load(const char *path, Model *model);
 
 #define CHECKPOINT_KIND "checkpoint"
 /* 1 had neither `planned` nor `patience_from`, 2 neither band powers nor residuals nor bounds, 3 neither
- * `flow` nor `one_point`, and other names for what is told. */
-enum { CHECKPOINT_VERSION = 4 };
+ * `flow` nor `one_point`, and other names for what is told; 4 had `guess` for `guess_covariance`, of networks that
+ * were not shown the guess. */
+enum { CHECKPOINT_VERSION = 5 };
 
 /** Where a training stands, beside its arrays. */
 typedef struct {

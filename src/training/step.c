@@ -22,20 +22,20 @@ static PetscErrorCode send_off(void *training, size_t offset, size_t count)
 
 PetscErrorCode training_answer(Training *t, const Batch *batch, const uint64_t *dropout)
 {
-  const NetworkInput input = {.batch = batch->count,
-                              .z = batch->z,
-                              .z_theta = batch->z_theta,
-                              .observation = batch->observation,
-                              .summaries = batch->summaries,
-                              .t = batch->t,
-                              .t_theta = batch->t_theta,
-                              .dropout = dropout,
-                              .seed = t->setup.campaign->seed};
+  NetworkInput input = {.batch = batch->count,
+                        .z_theta = batch->z_theta,
+                        .observation = batch->observation,
+                        .summaries = batch->summaries,
+                        .t = batch->t,
+                        .t_theta = batch->t_theta,
+                        .dropout = dropout,
+                        .seed = t->setup.campaign->seed};
 
   PetscFunctionBeginUser;
-  guess_observe(t->guess, batch->count, batch->observation, batch->theta);
+  guess_observe(t->guess, batch->count, batch->observation, batch->theta, batch->t_theta);
+  input.z = guess_maps(t->guess, batch->t, batch->z);
   PetscCall(network_forward(t->network, &input, t->x_hat, t->theta_hat));
-  guess_complete(t->guess, batch->t, batch->z, t->x_hat);
+  guess_complete(t->guess, batch->t, t->x_hat);
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 

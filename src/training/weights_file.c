@@ -107,7 +107,7 @@ static PetscErrorCode read_normalisation(const Reading *r)
   PetscCall(read_statistic(r, "theta_mean", n->parameters, -INFINITY, n->theta_mean));
   PetscCall(read_statistic(r, "theta_std", n->parameters, 0, n->theta_std));
   n->guesses = guess_count(&r->model->shape);
-  if (n->guesses) PetscCall(read_statistic(r, "guess", n->guesses, -INFINITY, n->guess));
+  if (n->guesses) PetscCall(read_statistic(r, "guess_covariance", n->guesses, -INFINITY, n->guess));
   n->responses = guess_response_count(&r->model->shape);
   if (n->responses) PetscCall(read_statistic(r, "response", n->responses, -INFINITY, n->response));
   n->one_points = network_one_point_count(&r->model->shape);

@@ -10,7 +10,8 @@ typedef struct {
 /* Band powers that the told model is told: of three pairs. */
 enum { BANDS = 2, SPECTRA = 3 * BANDS };
 
-static Fixture make(PetscBool with_weights, PetscInt observation_channels, PetscInt bands, NetworkFlow flow)
+static Fixture make(PetscBool with_weights, PetscInt observation_channels, PetscInt bands, NetworkFlow flow,
+                    NetworkOutput output)
 {
   Fixture f = {.model = {.shape = example_shape(),
                          .normalisation = {.parameters = 5,
@@ -25,6 +26,7 @@ static Fixture make(PetscBool with_weights, PetscInt observation_channels, Petsc
   f.model.shape.observation_channels = observation_channels;
   f.model.shape.config.spectra = bands;
   f.model.shape.config.flow = (int)flow;
+  f.model.shape.config.output = (int)output;
   f.model.normalisation.summaries = network_summary_count(&f.model.shape);
   for (PetscInt i = 0; i < f.model.normalisation.summaries; i++) f.model.normalisation.summary_std[i] = 1e-3;
   assert_ok(network_create(&f.model.shape, 1, NETWORK_INFERENCE, &network));
@@ -41,12 +43,12 @@ static Fixture make(PetscBool with_weights, PetscInt observation_channels, Petsc
 
 static Fixture make_model(PetscBool with_weights, PetscInt observation_channels)
 {
-  return make(with_weights, observation_channels, 0, FLOW_JOINT);
+  return make(with_weights, observation_channels, 0, FLOW_JOINT, OUTPUT_CLEAN);
 }
 
 static Fixture make_told_model(PetscInt observation_channels)
 {
-  return make(PETSC_TRUE, observation_channels, BANDS, FLOW_JOINT);
+  return make(PETSC_TRUE, observation_channels, BANDS, FLOW_JOINT, OUTPUT_CLEAN);
 }
 
 /* All numbers of a few draws, z = 1, 2, 3, … and theta likewise. */
@@ -309,15 +311,18 @@ static void move_one(Network *network, Guess *guess, const NetworkInput *at, Sca
 {
   const size_t maps = DRAWS * MAP, thetas = DRAWS * PARAMETERS;
   const PetscBool of_maps = moved == at->z ? PETSC_TRUE : PETSC_FALSE;
+  NetworkInput shown = *at;
   Scalar *x = calloc(maps, sizeof *x), *theta = calloc(thetas, sizeof *theta), *begun = calloc(count, sizeof *begun);
   Scalar *a = calloc(count, sizeof *a);
 
   assert_true(x && theta && begun && a);
   memcpy(begun, moved, count * sizeof *begun);
+  guess_observe(guess, DRAWS, at->observation, at->z_theta, at->t_theta);
   for (int evaluation = 0; evaluation < 3; evaluation++) {
     for (int d = 0; d < DRAWS; d++) time[d] = (Scalar)(evaluation ? 0.5 : 0);
-    assert_ok(network_forward(network, at, x, theta));
-    guess_complete(guess, at->t, at->z, x);
+    shown.z = guess_maps(guess, at->t, at->z);
+    assert_ok(network_forward(network, &shown, x, theta));
+    guess_complete(guess, at->t, x);
     const Scalar *x_hat = of_maps ? x : theta;
 
     for (size_t i = 0; i < count; i++) switch (evaluation) {
@@ -348,7 +353,7 @@ static PetscErrorCode count_steps(void *context, PetscInt step, const Scalar *z,
 static void check_draws_in_turn(NetworkOutput output)
 {
   const SamplerSettings settings = heun(3, CLOSING_PREDICTION);
-  Fixture f = make(PETSC_TRUE, 3, 0, FLOW_PARAMETERS_FIRST);
+  Fixture f = make(PETSC_TRUE, 3, 0, FLOW_PARAMETERS_FIRST, output);
   State s = make_state(&f), expected = make_state(&f);
   Scalar t[DRAWS] = {0}, t_theta[DRAWS] = {0}, *nothing = calloc(DRAWS * f.map_size, sizeof *nothing);
   Network *network = NULL;
@@ -364,7 +369,6 @@ static void check_draws_in_turn(NetworkOutput output)
     example_numbers(9, DRAWS * f.map_size, 1, begun->z);
     example_numbers(10, DRAWS * PARAMETERS, 1, begun->z_theta);
   }
-  f.model.shape.config.output = (int)output;
   for (PetscInt i = 0; i < guess_count(&f.model.shape); i++) { /* (0,0) (0,1) … (3,3) of two maps and their data */
     static const double covariance[] = {1, 0, 0.5, 0, 1, 0, 0.5, 1.5, 0, 1.5};
 
@@ -382,7 +386,6 @@ static void check_draws_in_turn(NetworkOutput output)
   move_one(network, guess, &at, expected.z_theta, DRAWS * PARAMETERS, t_theta);
   for (int d = 0; d < DRAWS; d++) t_theta[d] = 1;
   at.z = expected.z;
-  guess_observe(guess, DRAWS, s.channels, expected.z_theta);
   move_one(network, guess, &at, expected.z, DRAWS * f.map_size, t);
 
   assert_ok(sampler_create(&f.model, DRAWS, &settings, &sampler));

@@ -102,7 +102,7 @@ static inline double bfloat16_value(uint16_t bits)
 /** Inputs and outputs of one network for a batch. */
 typedef struct {
   NetworkInput input;
-  size_t maps, observed, thetas; /* numbers in the whole batch */
+  size_t maps, shown, observed, thetas; /* numbers in the whole batch */
   Scalar *z, *z_theta, *observation, *summaries, *t, *t_theta, *x, *theta; /* t_theta is not given unless asked for */
   uint64_t dropout[8];
 } Example;
@@ -119,10 +119,11 @@ static inline Example example_create(const NetworkShape *shape, PetscInt batch)
 {
   const size_t pixels = (size_t)batch * (size_t)shape->ny * (size_t)shape->nx;
   Example e = {.maps = pixels * (size_t)shape->bins,
+               .shown = pixels * (size_t)network_map_channels(shape),
                .observed = pixels * (size_t)shape->observation_channels,
                .thetas = (size_t)batch * (size_t)shape->parameters};
 
-  e.z = example_array(1, e.maps);
+  e.z = example_array(1, e.shown);
   e.z_theta = example_array(2, e.thetas);
   e.observation = example_array(3, e.observed);
   e.summaries = example_array(7, (size_t)(batch * network_summary_count(shape)));

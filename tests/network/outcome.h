@@ -30,7 +30,7 @@ static inline Outcome outcome_of(const NetworkShape *shape, NetworkMode mode, in
   Outcome o = {.example = example_create(shape, BATCH), .count = network_parameter_count(network)};
   Example *e = &o.example;
 
-  o.bar = (NetworkInputGradient){example_array(0, e->maps), example_array(0, e->thetas), example_array(0, e->observed),
+  o.bar = (NetworkInputGradient){example_array(0, e->shown), example_array(0, e->thetas), example_array(0, e->observed),
                                  example_array(0, BATCH)};
   o.x_bar = example_array(31, e->maps);
   o.theta_bar = example_array(32, e->thetas);
@@ -58,7 +58,7 @@ static inline void assert_same_outcome(const Outcome *a, const Outcome *b)
   assert_memory_equal(a->example.x, b->example.x, e->maps * sizeof(Scalar));
   assert_memory_equal(a->example.theta, b->example.theta, e->thetas * sizeof(Scalar));
   assert_memory_equal(a->gradient, b->gradient, a->count * sizeof(Scalar));
-  assert_memory_equal(a->bar.z, b->bar.z, e->maps * sizeof(Scalar));
+  assert_memory_equal(a->bar.z, b->bar.z, e->shown * sizeof(Scalar));
   assert_memory_equal(a->bar.z_theta, b->bar.z_theta, e->thetas * sizeof(Scalar));
   assert_memory_equal(a->bar.observation, b->bar.observation, e->observed * sizeof(Scalar));
   assert_memory_equal(a->bar.t, b->bar.t, BATCH * sizeof(Scalar));

@@ -193,7 +193,7 @@ static void outputs_and_gradients_are_those_of_float32_to_the_rounding_of_factor
 
   assert_near("x", e->maps, rounded.example.x, e->x, 0.01);
   assert_near("theta", e->thetas, rounded.example.theta, e->theta, 0.01);
-  assert_near("gradient of z", e->maps, rounded.bar.z, exact.bar.z, 0.03);
+  assert_near("gradient of z", e->shown, rounded.bar.z, exact.bar.z, 0.03);
   assert_near("gradient of the observation", e->observed, rounded.bar.observation, exact.bar.observation, 0.03);
   assert_near("all gradients", exact.count, rounded.gradient, exact.gradient, 0.01);
   for (PetscInt i = 0; i < network_tensor_count(network); i++) {

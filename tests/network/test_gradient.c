@@ -115,7 +115,7 @@ static void check_point(Point p)
 {
   const NetworkShape shape = p.shape;
   Example *e = &p.example;
-  NetworkInputGradient bar = {example_array(0, e->maps), example_array(0, e->thetas), example_array(0, e->observed),
+  NetworkInputGradient bar = {example_array(0, e->shown), example_array(0, e->thetas), example_array(0, e->observed),
                               example_array(0, BATCH)};
 
   loss_at(&p, p.x_bar, p.theta_bar);
@@ -129,7 +129,7 @@ static void check_point(Point p)
     check_direction(&p, tensor->name, values, gradient, tensor->size);
     check_elements(&p, tensor->name, values, gradient, tensor->size);
   }
-  check_direction(&p, "input z", e->z, bar.z, e->maps);
+  check_direction(&p, "input z", e->z, bar.z, e->shown);
   check_direction(&p, "input z_theta", e->z_theta, bar.z_theta, e->thetas);
   check_direction(&p, "input observation", e->observation, bar.observation, e->observed);
   if (shape.config.output == OUTPUT_CLEAN) /* through the embedding alone: not through the guess */

@@ -683,7 +683,8 @@ class ParametersFirst(InferTest):
         subprocess.run(words, check=True, capture_output=True)
         drawn = [self.drawn("kept", **self.OPTIONS), self.drawn("exported", infer_checkpoint=weights, **self.OPTIONS)]
         with h5py.File(weights) as file:
-            self.assertEqual(file.attrs["guess"].shape, (15 * 10,))  # bands, pairs of two maps and two of data
+            # bands, pairs of two maps and two of data
+            self.assertEqual(file.attrs["guess_covariance"].shape, (15 * 10,))
             self.assertEqual(file.attrs["one_point_unit"].shape, (3 * 4,))  # pairs, scales
         with h5py.File(self.posterior(drawn[0], 1)) as a, h5py.File(self.posterior(drawn[1], 1)) as b:
             for name in ("theta", "kappa"):

@@ -27,7 +27,8 @@ STAGE_2 = {"network_dropout": 0, "train_learning_rate": 1e-3, "train_final_learn
 INFER = {"infer_observations": 2, "infer_draws": 4, "infer_batch": 4, "infer_evaluations": 5}
 
 
-OTHERS = ("guess", "response", "one_point_unit")  # of networks with network_output wiener and network_one_point
+# Of networks with network_output wiener and network_one_point.
+OTHERS = ("guess_covariance", "response", "one_point_unit")
 STATISTICS = [name for name in weights_file.STATISTICS if name not in OTHERS]
 
 

@@ -87,15 +87,17 @@ typedef struct {
   Normalisation *normalisation;
   Guess *guess;
   Scalar observation[BATCH * CHANNELS * PIXELS], z[BATCH * SIZE], t[BATCH], theta[BATCH * PARAMETERS];
+  Scalar t_theta[BATCH];
 } Fixture;
 
 static void make(Fixture *f)
 {
-  *f = (Fixture){.normalisation = normalisation(), .t = {0.3, 0.9}, .theta = {[0] = -0.6, [PARAMETERS] = 0.8}};
+  *f = (Fixture){
+      .normalisation = normalisation(), .t = {0.3, 0.9}, .theta = {[0] = -0.6, [PARAMETERS] = 0.8}, .t_theta = {1, 1}};
   fill(1, BATCH * CHANNELS * PIXELS, f->observation);
   fill(2, BATCH * SIZE, f->z);
   assert_ok(guess_create(&shape, f->normalisation, BATCH, &f->guess));
-  guess_observe(f->guess, BATCH, f->observation, f->theta);
+  guess_observe(f->guess, BATCH, f->observation, f->theta, f->t_theta);
 }
 
 static void destroy(Fixture *f)
@@ -152,7 +154,12 @@ static void without_an_answer_it_is_the_least_squares_guess_from_noisy_map_and_d
 
   (void)state;
   make(f);
-  guess_complete(f->guess, f->t, f->z, x);
+  const Scalar *shown = guess_maps(f->guess, f->t, f->z);
+  guess_complete(f->guess, f->t, x);
+  for (int b = 0; b < BATCH; b++) {
+    assert_memory_equal(shown + 2 * b * SIZE, f->z + b * SIZE, SIZE * sizeof *x);
+    assert_memory_equal(shown + (2 * b + 1) * SIZE, x + b * SIZE, SIZE * sizeof *x);
+  }
   assert_ok(band_powers_create(NY, NX, 1, GUESS_BANDS, BANDS_TO_CORNER, &bands));
   for (int b = 0; b < BATCH; b++)
     for (int ky = 0; ky < NY; ky++)
@@ -191,7 +198,8 @@ static void answers_are_in_units_of_what_the_guess_leaves(void **state)
       double root[BINS][BINS], s[MAPS][MAPS], w[MAPS][BINS];
       const int band = 1 + (int)band_powers_band(bands, ky, kx);
 
-      guess_complete(f->guess, f->t, f->z, without);
+      guess_maps(f->guess, f->t, f->z);
+      guess_complete(f->guess, f->t, without);
       for (int from = 0; from < BINS; from++) {
         Scalar with[BATCH * SIZE] = {0};
 
@@ -199,7 +207,7 @@ static void answers_are_in_units_of_what_the_guess_leaves(void **state)
           with[from * PIXELS + p] =
               (Scalar)cos(2 * M_PI * ((double)(ky * (p / NX)) / NY + (double)(kx * (p % NX)) / NX));
         const double unit = creal(mode_of(with + from * PIXELS, ky, kx));
-        guess_complete(f->guess, f->t, f->z, with);
+        guess_complete(f->guess, f->t, with);
         for (int to = 0; to < BINS; to++)
           root[to][from] = creal(mode_of(with + to * PIXELS, ky, kx) - mode_of(without + to * PIXELS, ky, kx)) / unit;
       }
@@ -230,8 +238,9 @@ static void gradients_are_pulled_back_through_it(void **state)
   fill(4, BATCH * SIZE, bar);
   memcpy(x, y, sizeof x);
   memcpy(pulled, bar, sizeof pulled);
-  guess_complete(f->guess, f->t, f->z, x);
-  guess_complete(f->guess, f->t, f->z, guess);
+  guess_maps(f->guess, f->t, f->z);
+  guess_complete(f->guess, f->t, x);
+  guess_complete(f->guess, f->t, guess);
   guess_pull_back(f->guess, f->t, pulled);
   for (int b = 0; b < BATCH; b++) {
     double forward = 0, backward = 0;
@@ -257,15 +266,38 @@ static void what_has_no_power_stays_zero(void **state)
   assert_ok(guess_destroy(&f->guess));
   memset(f->normalisation->guess, 0, PAIRS * sizeof *f->normalisation->guess); /* the means */
   assert_ok(guess_create(&shape, f->normalisation, BATCH, &f->guess));
-  guess_observe(f->guess, BATCH, f->observation, f->theta);
+  guess_observe(f->guess, BATCH, f->observation, f->theta, f->t_theta);
   fill(3, BATCH * SIZE, x);
-  guess_complete(f->guess, f->t, f->z, x);
+  guess_maps(f->guess, f->t, f->z);
+  guess_complete(f->guess, f->t, x);
   for (int map = 0; map < BATCH * BINS; map++) {
     assert_within(cabs(mode_of(x + map * PIXELS, 0, 0)), 0, 1e-12);
     assert_true(cabs(mode_of(x + map * PIXELS, 1, 1)) > 1e-3);
   }
   destroy(f);
   free(f);
+}
+
+/* The network must not be told the parameters that it is asked for. */
+static void where_parameters_are_not_known_the_guess_does_not_follow_them(void **state)
+{
+  Fixture *f = calloc(1, sizeof *f), *joint = calloc(1, sizeof *joint);
+  Scalar known[2 * BATCH * SIZE];
+
+  (void)state;
+  make(f);
+  memcpy(known, guess_maps(f->guess, f->t, f->z), sizeof known);
+  f->t_theta[1] = 0.999f;
+  guess_observe(f->guess, BATCH, f->observation, f->theta, f->t_theta);
+  const Scalar *partly = guess_maps(f->guess, f->t, f->z);
+  shape.config.flow = FLOW_JOINT;
+  make(joint);
+  const Scalar *of_mean = guess_maps(joint->guess, joint->t, joint->z);
+  assert_memory_equal(partly, known, 2 * SIZE * sizeof *known);
+  assert_memory_equal(partly + 2 * SIZE, of_mean + 2 * SIZE, 2 * SIZE * sizeof *known);
+  assert_memory_not_equal(partly + 3 * SIZE, known + 3 * SIZE, SIZE * sizeof *known);
+  destroy(f), destroy(joint);
+  free(f), free(joint);
 }
 
 static void other_outputs_are_left_as_they_are(void **state)
@@ -279,8 +311,9 @@ static void other_outputs_are_left_as_they_are(void **state)
   assert_int_equal(guess_count(&clean), 0);
   assert_ok(guess_create(&clean, NULL, 1, &guess));
   assert_null(guess);
-  guess_observe(guess, 1, x, NULL);
-  guess_complete(guess, t, x, x);
+  guess_observe(guess, 1, x, NULL, NULL);
+  assert_ptr_equal(guess_maps(guess, t, x), x);
+  guess_complete(guess, t, x);
   guess_pull_back(guess, t, x);
   assert_true(x[0] == 2);
   assert_ok(guess_destroy(&guess));
@@ -303,7 +336,9 @@ static int with_none(void **state)
 #define KNOWN(test) cmocka_unit_test_setup_teardown(test, with_parameters_known, with_none)
 
 NEPHRITE_TEST_MAIN(KNOWN(without_an_answer_it_is_the_least_squares_guess_from_noisy_map_and_data),
-                   KNOWN(answers_are_in_units_of_what_the_guess_leaves), KNOWN(gradients_are_pulled_back_through_it),
+                   KNOWN(answers_are_in_units_of_what_the_guess_leaves),
+                   KNOWN(where_parameters_are_not_known_the_guess_does_not_follow_them),
+                   KNOWN(gradients_are_pulled_back_through_it),
                    cmocka_unit_test(without_an_answer_it_is_the_least_squares_guess_from_noisy_map_and_data),
                    cmocka_unit_test(answers_are_in_units_of_what_the_guess_leaves),
                    cmocka_unit_test(gradients_are_pulled_back_through_it),

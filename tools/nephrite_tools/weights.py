@@ -20,7 +20,7 @@ from . import products, weights_file
 from .inspect import faults_of
 
 USAGE, INPUT, IO = 64, 65, 74
-CHECKPOINT_VERSION = 4  # the latest that this reads
+CHECKPOINT_VERSION = 5  # the latest that this reads
 WHERE_MADE = re.compile(r"^(config|campaign): .*\n", re.MULTILINE)  # of no use to others
 WHAT = {"ema": "exponential average of the weights, for inference", "weights": "weights after the last step"}
 

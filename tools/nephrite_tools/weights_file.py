@@ -22,7 +22,7 @@ STATISTICS = (
     "theta_std",
     "theta_low",
     "theta_high",
-    "guess",
+    "guess_covariance",
     "response",
     "one_point_unit",
     "summary_mean",
@@ -67,7 +67,7 @@ class Weights:
     theta_std: np.ndarray  # [parameter]: which are then divided by it
     theta_low: np.ndarray  # [parameter]: bounds, where they differ: the network then has the normal of the share of the interval
     theta_high: np.ndarray
-    guess: np.ndarray  # [band, pair]: covariances by which a map is guessed, where the output is "wiener"; may be empty
+    guess_covariance: np.ndarray  # [band, pair]: covariances by which a map is guessed, where the output is "wiener"; may be empty
     response: np.ndarray  # [bin, number]: how the power of maps follows the parameters, where they are drawn first; may be empty
     one_point_unit: np.ndarray  # [distribution]: of the values whose one-point distribution the network is told; may be empty
     summary_mean: np.ndarray  # [number]: the same of what the network is told of the observation; may be empty
