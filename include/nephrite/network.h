@@ -21,7 +21,7 @@ typedef float Scalar;
 typedef enum { CONDITIONING_TOKENS, CONDITIONING_CHANNELS } Conditioning;
 /** What the heads say: the clean data, or what is left of them by the best linear guess from the noisy data alone; with
  * OUTPUT_WIENER that of maps is from the observation, too, and made and completed outside of the network (::Guess of
- * training), which is shown it beside the noisy map.
+ * training), which is shown it, and its products, beside the noisy map.
  */
 typedef enum { OUTPUT_CLEAN, OUTPUT_RESIDUAL, OUTPUT_WIENER } NetworkOutput;
 /** How noise becomes map and parameters: both in one flow, or first the parameters and then, given these, the map. */
@@ -59,10 +59,12 @@ static inline PetscInt network_summary_count(const NetworkShape *shape)
 }
 /** Most of them. */
 enum { NEPHRITE_MAX_SUMMARIES = 1024 };
-/** Maps that it is shown of a sample beside the observation: one or two of each bin. */
+/** Kinds of maps, one of each bin, that a network with ::OUTPUT_WIENER is shown beside the observation. */
+typedef enum { SHOWN_NOISY, SHOWN_GUESS, SHOWN_SQUARE, SHOWN_BY_NOISY, SHOWN_BY_OBSERVATION, SHOWN_KINDS } ShownKind;
+/** Maps that a network is shown of a sample beside the observation. */
 static inline PetscInt network_map_channels(const NetworkShape *shape)
 {
-  return shape->config.output == OUTPUT_WIENER ? 2 * shape->bins : shape->bins;
+  return shape->config.output == OUTPUT_WIENER ? SHOWN_KINDS * shape->bins : shape->bins;
 }
 /** Can there be such a network?
  * Errors: NEPHRITE_ERR_CONFIG, naming the option: a patch larger than the map, heads that do not divide the width, … */
@@ -133,8 +135,8 @@ double network_part_seconds(const Network *network, NetworkPart part);
 /** What goes in, normalised; maps are [batch][channel][ny][nx]. */
 typedef struct {
   PetscInt batch;
-  const Scalar *z; /* [batch][network_map_channels()][ny][nx] noisy maps and, with ::OUTPUT_WIENER, behind those of a
-                    * sample what is guessed from them */
+  const Scalar *z; /* [batch][network_map_channels()][ny][nx] noisy maps or, with ::OUTPUT_WIENER, all of each
+                    * ::ShownKind in turn */
   const Scalar *z_theta; /* [batch][parameters] */
   const Scalar
       *observation; /* [batch][observation_channels][ny][nx]; NULL: that of the last call, of as many samples */

@@ -97,15 +97,15 @@ void conditioner_apply(Conditioner *conditioner, const float *channels, Scalar *
 PetscErrorCode conditioner_destroy(Conditioner **conditioner);
 
 /** The best linear guess of a map from its noisy version and the observation together, which with ::OUTPUT_WIENER the
- * network is shown beside that, and its answer completes (network.md, section 4).  Everything as normalised.  Its
- * calls use as many OpenMP threads as there were at its creation. */
+ * network is shown beside that, with its products, and its answer completes (network.md, section 4).  Everything as
+ * normalised.  Its calls use as many OpenMP threads as there were at its creation. */
 typedef struct Guess Guess;
 /** \param batch  samples at most  \param[out] guess  NULL for another output, with which the calls below do nothing
  * Errors: NEPHRITE_ERR_INTERNAL: no memory. */
 PetscErrorCode guess_create(const NetworkShape *shape, const Normalisation *normalisation, PetscInt batch,
                             Guess **guess);
 /** Take up what was observed of each sample, and what its parameters are, where they are known.
- * \param observation [batch][observation_channels][ny][nx]
+ * \param observation [batch][observation_channels][ny][nx]; must stay until the next guess_observe()
  * \param theta [batch][parameters]  \param t_theta [batch] known where 1; both are of no matter, and may be NULL, where
  * guess_response_count() is 0 */
 void guess_observe(Guess *guess, PetscInt batch, const Scalar *observation, const Scalar *theta, const Scalar *t_theta);

@@ -5,10 +5,10 @@
  *
  *   M d + U diag(g) U^T (z - t M d),   g = t lambda/(t^2 lambda + (1-t)^2).
  *
- * The network is shown it beside z.  It leaves L's eigenvectors with the standard deviations r = sqrt(lambda)
- * (1-t)/sqrt(t^2 lambda + (1-t)^2). What the network answers is added in their units, U diag(r) U^T y: it speaks of
- * white noise of unit variance at all times and wavenumbers, as with ::OUTPUT_RESIDUAL for maps that are white
- * themselves.  Of the mean of a map the unit is the mean of y: its mode is the sum of all pixels, to which the
+ * The network is shown it beside z, and its products.  It leaves L's eigenvectors with the standard deviations r =
+ * sqrt(lambda) (1-t)/sqrt(t^2 lambda + (1-t)^2). What the network answers is added in their units, U diag(r) U^T y: it
+ * speaks of white noise of unit variance at all times and wavenumbers, as with ::OUTPUT_RESIDUAL for maps that are
+ * white themselves.  Of the mean of a map the unit is the mean of y: its mode is the sum of all pixels, to which the
  * slightest offset in all answers would come up as that of white noise.
  *
  * Where parameters are known, the power of maps is that at these: modes of maps are larger than in the mean by the
@@ -61,7 +61,8 @@ struct Guess {
   int *band; /* [modes] */
   PetscInt batch;
   double _Complex *seen; /* [batch][bins][modes] M d */
-  Scalar *shown; /* [batch][2 bins][ny][nx] z and, behind it, the guess */
+  const Scalar *observation; /* [batch][channels][ny][nx], the caller's */
+  Scalar *shown; /* [batch][SHOWN_KINDS][bins][ny][nx] */
   int worker_count;
   Worker *workers;
 };
@@ -237,7 +238,7 @@ PetscErrorCode guess_create(const NetworkShape *shape, const Normalisation *norm
   PetscCall(PetscMalloc1(g->modes, &g->band));
   PetscCall(place_modes(g));
   PetscCall(PetscMalloc1((size_t)(batch * g->bins) * g->modes, &g->seen));
-  PetscCall(PetscMalloc1((size_t)(batch * 2 * g->bins) * g->pixels, &g->shown));
+  PetscCall(PetscMalloc1((size_t)(batch * SHOWN_KINDS * g->bins) * g->pixels, &g->shown));
   PetscCall(PetscMalloc1(batch, &g->bands));
   if (guess_response_count(shape)) PetscCall(PetscMalloc1(batch, &g->known));
   PetscCall(create_workers(g));
@@ -367,6 +368,7 @@ void guess_observe(Guess *g, PetscInt batch, const Scalar *observation, const Sc
 {
   if (!g) return;
   g->batch = batch;
+  g->observation = observation;
 #pragma omp parallel for num_threads(g->worker_count)
   for (PetscInt b = 0; b < batch; b++) {
     Worker *const w = &g->workers[omp_get_thread_num()];
@@ -396,6 +398,19 @@ static void weigh_in(const Guess *g, Worker *w, const Band *bands, double t, con
   to_maps(g, w, w->y, guess);
 }
 
+/* What a map that is not Gaussian is beyond its linear guess begins with products of the guess and of what it has not
+ * taken from z and from the data. */
+static void multiply(size_t size, const Scalar *restrict observed, Scalar *restrict shown)
+{
+  const Scalar *z = shown + SHOWN_NOISY * size, *guess = shown + SHOWN_GUESS * size;
+
+  for (size_t i = 0; i < size; i++) {
+    shown[SHOWN_SQUARE * size + i] = guess[i] * guess[i];
+    shown[SHOWN_BY_NOISY * size + i] = guess[i] * z[i];
+    shown[SHOWN_BY_OBSERVATION * size + i] = guess[i] * observed[i];
+  }
+}
+
 const Scalar *guess_maps(Guess *g, const Scalar *t, const Scalar *z)
 {
   if (!g) return z;
@@ -403,11 +418,12 @@ const Scalar *guess_maps(Guess *g, const Scalar *t, const Scalar *z)
 
 #pragma omp parallel for num_threads(g->worker_count)
   for (PetscInt b = 0; b < g->batch; b++) {
-    Scalar *shown = g->shown + 2 * (size_t)b * size;
+    Scalar *shown = g->shown + SHOWN_KINDS * (size_t)b * size;
 
-    memcpy(shown, z + (size_t)b * size, size * sizeof *shown);
+    memcpy(shown + SHOWN_NOISY * size, z + (size_t)b * size, size * sizeof *shown);
     weigh_in(g, &g->workers[omp_get_thread_num()], g->bands[b], (double)t[b],
-             g->seen + (size_t)(b * g->bins) * g->modes, shown, shown + size);
+             g->seen + (size_t)(b * g->bins) * g->modes, shown + SHOWN_NOISY * size, shown + SHOWN_GUESS * size);
+    multiply(size, g->observation + (size_t)(b * g->channels) * g->pixels, shown);
   }
   return g->shown;
 }
@@ -431,7 +447,7 @@ void guess_complete(Guess *g, const Scalar *t, Scalar *x)
 
   guess_pull_back(g, t, x);
   for (size_t b = 0; b < (size_t)g->batch; b++)
-    for (size_t i = 0; i < size; i++) x[b * size + i] += g->shown[(2 * b + 1) * size + i];
+    for (size_t i = 0; i < size; i++) x[b * size + i] += g->shown[(SHOWN_KINDS * b + SHOWN_GUESS) * size + i];
 }
 
 void guess_pull_back(Guess *g, const Scalar *t, Scalar *x_bar)

@@ -157,8 +157,8 @@ static void without_an_answer_it_is_the_least_squares_guess_from_noisy_map_and_d
   const Scalar *shown = guess_maps(f->guess, f->t, f->z);
   guess_complete(f->guess, f->t, x);
   for (int b = 0; b < BATCH; b++) {
-    assert_memory_equal(shown + 2 * b * SIZE, f->z + b * SIZE, SIZE * sizeof *x);
-    assert_memory_equal(shown + (2 * b + 1) * SIZE, x + b * SIZE, SIZE * sizeof *x);
+    assert_memory_equal(shown + SHOWN_KINDS * b * SIZE, f->z + b * SIZE, SIZE * sizeof *x);
+    assert_memory_equal(shown + (SHOWN_KINDS * b + SHOWN_GUESS) * SIZE, x + b * SIZE, SIZE * sizeof *x);
   }
   assert_ok(band_powers_create(NY, NX, 1, GUESS_BANDS, BANDS_TO_CORNER, &bands));
   for (int b = 0; b < BATCH; b++)
@@ -178,6 +178,25 @@ static void without_an_answer_it_is_the_least_squares_guess_from_noisy_map_and_d
         }
       }
   assert_ok(band_powers_destroy(&bands));
+  destroy(f);
+  free(f);
+}
+
+static void products_of_the_guess_are_shown_with_it(void **state)
+{
+  Fixture *f = calloc(1, sizeof *f);
+
+  (void)state;
+  make(f);
+  const Scalar *shown = guess_maps(f->guess, f->t, f->z);
+  for (int b = 0; b < BATCH; b++, shown += SHOWN_KINDS * SIZE)
+    for (int i = 0; i < SIZE; i++) {
+      const Scalar guess = shown[SHOWN_GUESS * SIZE + i];
+
+      assert_true(shown[SHOWN_SQUARE * SIZE + i] == guess * guess);
+      assert_true(shown[SHOWN_BY_NOISY * SIZE + i] == guess * f->z[b * SIZE + i]);
+      assert_true(shown[SHOWN_BY_OBSERVATION * SIZE + i] == guess * f->observation[b * CHANNELS * PIXELS + i]);
+    }
   destroy(f);
   free(f);
 }
@@ -282,7 +301,7 @@ static void what_has_no_power_stays_zero(void **state)
 static void where_parameters_are_not_known_the_guess_does_not_follow_them(void **state)
 {
   Fixture *f = calloc(1, sizeof *f), *joint = calloc(1, sizeof *joint);
-  Scalar known[2 * BATCH * SIZE];
+  Scalar known[SHOWN_KINDS * BATCH * SIZE];
 
   (void)state;
   make(f);
@@ -293,9 +312,10 @@ static void where_parameters_are_not_known_the_guess_does_not_follow_them(void *
   shape.config.flow = FLOW_JOINT;
   make(joint);
   const Scalar *of_mean = guess_maps(joint->guess, joint->t, joint->z);
-  assert_memory_equal(partly, known, 2 * SIZE * sizeof *known);
-  assert_memory_equal(partly + 2 * SIZE, of_mean + 2 * SIZE, 2 * SIZE * sizeof *known);
-  assert_memory_not_equal(partly + 3 * SIZE, known + 3 * SIZE, SIZE * sizeof *known);
+  const size_t each = SHOWN_KINDS * SIZE;
+  assert_memory_equal(partly, known, each * sizeof *known);
+  assert_memory_equal(partly + each, of_mean + each, each * sizeof *known);
+  assert_memory_not_equal(partly + each + SIZE, known + each + SIZE, SIZE * sizeof *known);
   destroy(f), destroy(joint);
   free(f), free(joint);
 }
@@ -340,6 +360,7 @@ NEPHRITE_TEST_MAIN(KNOWN(without_an_answer_it_is_the_least_squares_guess_from_no
                    KNOWN(where_parameters_are_not_known_the_guess_does_not_follow_them),
                    KNOWN(gradients_are_pulled_back_through_it),
                    cmocka_unit_test(without_an_answer_it_is_the_least_squares_guess_from_noisy_map_and_data),
+                   cmocka_unit_test(products_of_the_guess_are_shown_with_it),
                    cmocka_unit_test(answers_are_in_units_of_what_the_guess_leaves),
                    cmocka_unit_test(gradients_are_pulled_back_through_it),
                    cmocka_unit_test(what_has_no_power_stays_zero), cmocka_unit_test(other_outputs_are_left_as_they_are))

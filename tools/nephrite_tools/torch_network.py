@@ -108,7 +108,7 @@ class Network(nn.Module):
         W, p, C, bottleneck = shape["width"], shape["patch"], shape["bins"], shape["bottleneck"]
         values, observed = p * p * C, shape["observation_patch"] ** 2 * shape["observation_channels"]
         tokens, told = shape["tokens_of_observation"], shape.get("told", 0)
-        maps = 2 * values if shape.get("output") == "wiener" else values  # the guess is shown, too
+        maps = 5 * values if shape.get("output") == "wiener" else values  # the guess is shown, too, and products
         seen = maps if tokens else maps + p * p * shape["observation_channels"]
         K, P, epsilon = shape["cosmology_tokens"], shape["parameters"], shape["rms_epsilon"]
         self.time = part(linear1=nn.Linear(shape["time_frequencies"], W), linear2=nn.Linear(W, W))
