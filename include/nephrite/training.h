@@ -104,6 +104,8 @@ typedef struct Guess Guess;
  * Errors: NEPHRITE_ERR_INTERNAL: no memory. */
 PetscErrorCode guess_create(const NetworkShape *shape, const Normalisation *normalisation, PetscInt batch,
                             Guess **guess);
+/** Memory for maps of so many samples; 0 for another output. */
+double guess_bytes(const NetworkShape *shape, PetscInt batch);
 /** Take up what was observed of each sample, and what its parameters are, where they are known.
  * \param observation [batch][observation_channels][ny][nx]; must stay until the next guess_observe()
  * \param theta [batch][parameters]  \param t_theta [batch] known where 1; both are of no matter, and may be NULL, where

@@ -44,13 +44,12 @@ PetscErrorCode inference_estimate(const InferenceSetup *s, const NetworkConfig *
   e->flops = (double)e->observations * e->draws * PetscMax(e->evaluations, 1) * e->network.forward_flops;
   const double map = (double)e->shape.bins * (double)e->shape.ny * (double)e->shape.nx;
   const double channels = (double)e->shape.observation_channels * (double)e->shape.ny * (double)e->shape.nx;
-  /* what is shown; modes, half of them */
-  const double of_guess = guess_count(&e->shape) ? (double)(SHOWN_KINDS * sizeof(Scalar) + sizeof(double)) : 0;
   /* the sampler's state, what its solver works in, the starting noise, what does not flow; the drawn maps; their
    * moments, twice while joining */
   const double of_pixel =
-      (2. * flows + (double)solver->work) * sizeof(Scalar) + (double)solver->more_bytes + sizeof(float) + of_guess;
-  e->block_bytes = batch * (map * of_pixel + channels * sizeof(Scalar)) + map * 4 * sizeof(double);
+      (2. * flows + (double)solver->work) * sizeof(Scalar) + (double)solver->more_bytes + sizeof(float);
+  e->block_bytes =
+      batch * (map * of_pixel + channels * sizeof(Scalar)) + guess_bytes(&e->shape, batch) + map * 4 * sizeof(double);
   const double kept = (double)(infer->observation[0] || keep_maps > e->observations ? e->observations : keep_maps);
   e->file_bytes = sizeof(float) * map * (kept * e->draws + 6. * (double)e->observations);
   PetscFunctionReturn(PETSC_SUCCESS);

@@ -218,6 +218,14 @@ static PetscErrorCode create_workers(Guess *g)
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 
+double guess_bytes(const NetworkShape *shape, PetscInt batch)
+{
+  const double pixels = (double)batch * (double)shape->bins * (double)shape->ny * (double)shape->nx;
+
+  if (shape->config.output != OUTPUT_WIENER) return 0;
+  return pixels * (double)(SHOWN_KINDS * sizeof(Scalar) + sizeof(double)); /* what is shown; modes, half of them */
+}
+
 PetscErrorCode guess_create(const NetworkShape *shape, const Normalisation *normalisation, PetscInt batch,
                             Guess **guess)
 {
@@ -308,34 +316,30 @@ static void turn(const Band *band, size_t n, const double *factor, double filter
     }
 }
 
-/* How z is weighed at a time. */
-static void weigh(const Guess *g, const Band *bands, double t, Filters *gain)
+/* By what z is weighed along an eigenvector, and the unit of what that leaves. */
+static double gain(double lambda, double t)
 {
-  for (size_t b = 0; b <= GUESS_BANDS; b++) {
-    double factor[MOST];
-
-    for (size_t k = 0; k < (size_t)g->bins; k++) {
-      const double lambda = bands[b].lambda[k];
-
-      factor[k] = lambda > 0 ? t * lambda / (t * t * lambda + (1 - t) * (1 - t)) : 0;
-    }
-    turn(&bands[b], (size_t)g->bins, factor, gain->of[b]);
-  }
+  return t * lambda / (t * t * lambda + (1 - t) * (1 - t));
 }
 
-/* The unit of what it leaves then. */
-static void measure(const Guess *g, const Band *bands, double t, Filters *unit)
+static double unit(double lambda, double t)
+{
+  return sqrt(lambda / (t * t * lambda + (1 - t) * (1 - t))) * (1 - t);
+}
+
+/* \param of_mean  what the factors of the map's mean are divided by */
+static void filters_at(const Guess *g, const Band *bands, double t, double (*factor_of)(double lambda, double t),
+                       double of_mean, Filters *filters)
 {
   for (size_t b = 0; b <= GUESS_BANDS; b++) {
-    const double noise = b > 0 ? 1 : sqrt((double)g->pixels); /* of the modes of what is of order 1 */
     double factor[MOST];
 
     for (size_t k = 0; k < (size_t)g->bins; k++) {
       const double lambda = bands[b].lambda[k];
 
-      factor[k] = lambda > 0 ? sqrt(lambda / (t * t * lambda + (1 - t) * (1 - t))) * (1 - t) / noise : 0;
+      factor[k] = lambda > 0 ? factor_of(lambda, t) / (b > 0 ? 1 : of_mean) : 0;
     }
-    turn(&bands[b], (size_t)g->bins, factor, unit->of[b]);
+    turn(&bands[b], (size_t)g->bins, factor, filters->of[b]);
   }
 }
 
@@ -387,14 +391,14 @@ static void weigh_in(const Guess *g, Worker *w, const Band *bands, double t, con
                      const Scalar *z, Scalar *guess)
 {
   const size_t numbers = (size_t)g->bins * g->modes;
-  Filters gain;
+  Filters gains;
 
-  weigh(g, bands, t, &gain);
+  filters_at(g, bands, t, gain, 1, &gains);
   to_modes(g, w, z, w->z);
   for (size_t i = 0; i < numbers; i++) w->z[i] -= t * seen[i];
   for (size_t i = 0; i < (size_t)g->bins; i++)
     for (size_t mode = 0; mode < g->modes; mode++)
-      w->y[i * g->modes + mode] = seen[i * g->modes + mode] + filtered(g, &gain, i, mode, w->z);
+      w->y[i * g->modes + mode] = seen[i * g->modes + mode] + filtered(g, &gains, i, mode, w->z);
   to_maps(g, w, w->y, guess);
 }
 
@@ -429,15 +433,25 @@ const Scalar *guess_maps(Guess *g, const Scalar *t, const Scalar *z)
 }
 
 /* Maps by white noise of unit variance, or gradients: the filter is symmetric. */
-static void apply_unit(const Guess *g, Worker *w, const Band *bands, double t, Scalar *maps)
+static void turn_into_units(const Guess *g, Worker *w, const Band *bands, double t, Scalar *maps)
 {
-  Filters unit;
+  const double of_mean = sqrt((double)g->pixels); /* its mode is that of what is of order 1 */
+  Filters units;
 
-  measure(g, bands, t, &unit);
+  filters_at(g, bands, t, unit, of_mean, &units);
   to_modes(g, w, maps, w->z);
   for (size_t i = 0; i < (size_t)g->bins; i++)
-    for (size_t mode = 0; mode < g->modes; mode++) w->y[i * g->modes + mode] = filtered(g, &unit, i, mode, w->z);
+    for (size_t mode = 0; mode < g->modes; mode++) w->y[i * g->modes + mode] = filtered(g, &units, i, mode, w->z);
   to_maps(g, w, w->y, maps);
+}
+
+static void apply_units(const Guess *g, const Scalar *t, Scalar *maps)
+{
+  const size_t size = (size_t)g->bins * g->pixels;
+
+#pragma omp parallel for num_threads(g->worker_count)
+  for (PetscInt b = 0; b < g->batch; b++)
+    turn_into_units(g, &g->workers[omp_get_thread_num()], g->bands[b], (double)t[b], maps + (size_t)b * size);
 }
 
 void guess_complete(Guess *g, const Scalar *t, Scalar *x)
@@ -445,7 +459,7 @@ void guess_complete(Guess *g, const Scalar *t, Scalar *x)
   if (!g) return;
   const size_t size = (size_t)g->bins * g->pixels;
 
-  guess_pull_back(g, t, x);
+  apply_units(g, t, x);
   for (size_t b = 0; b < (size_t)g->batch; b++)
     for (size_t i = 0; i < size; i++) x[b * size + i] += g->shown[(SHOWN_KINDS * b + SHOWN_GUESS) * size + i];
 }
@@ -453,9 +467,5 @@ void guess_complete(Guess *g, const Scalar *t, Scalar *x)
 void guess_pull_back(Guess *g, const Scalar *t, Scalar *x_bar)
 {
   if (!g) return;
-  const size_t size = (size_t)g->bins * g->pixels;
-
-#pragma omp parallel for num_threads(g->worker_count)
-  for (PetscInt b = 0; b < g->batch; b++)
-    apply_unit(g, &g->workers[omp_get_thread_num()], g->bands[b], (double)t[b], x_bar + (size_t)b * size);
+  apply_units(g, t, x_bar);
 }

@@ -97,6 +97,7 @@ typedef struct {
 static PetscErrorCode regression_create(size_t rows, size_t columns, Regression *r)
 {
   PetscFunctionBeginUser;
+  rows = PetscMax(rows, columns); /* GSL decomposes no fewer, and does not say so: rows of 0 change nothing */
   *r = (Regression){gsl_matrix_calloc(rows, columns), gsl_vector_calloc(rows), gsl_vector_calloc(columns),
                     gsl_multifit_linear_alloc(rows, columns)};
   PetscCheck(r->x && r->y && r->c && r->work, PETSC_COMM_SELF, NEPHRITE_ERR_INTERNAL,
@@ -147,8 +148,7 @@ static PetscErrorCode fit_create(const ResponseSample *sample, Fit *fit)
   PetscCall(PetscMalloc1((size_t)(sample->rows * fit->features), &fit->feature));
   PetscCall(PetscMalloc1((size_t)(RESPONSE_ORDERS * sample->rows), &fit->level));
   PetscCall(regression_create(GUESS_BANDS, RESPONSE_ORDERS, &fit->bands));
-  /* GSL decomposes no matrix of fewer rows than columns, and does not say so: rows of 0 change nothing */
-  PetscCall(regression_create((size_t)PetscMax(sample->rows, fit->features), (size_t)fit->features, &fit->samples));
+  PetscCall(regression_create((size_t)sample->rows, (size_t)fit->features, &fit->samples));
   PetscFunctionReturn(PETSC_SUCCESS);
 }
 

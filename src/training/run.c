@@ -68,8 +68,7 @@ PetscErrorCode training_estimate(const TrainingSetup *setup, int ranks, Training
   /* clean and noisy map, answer and its gradient, observation; the map as it comes */
   estimate->batch_bytes =
       samples * pixels * ((4 * bins + shape.observation_channels) * sizeof(Scalar) + bins * sizeof(float));
-  if (guess_count(&shape)) /* what is shown; modes, half of them */
-    estimate->batch_bytes += samples * pixels * bins * (double)(SHOWN_KINDS * sizeof(Scalar) + sizeof(double));
+  estimate->batch_bytes += guess_bytes(&shape, samples);
   estimate->batch_bytes += maps_ahead(train, trainers) * pixels * bins * sizeof(float);
   /* backward costs twice what forward does, and forward may be made twice (but for the last block and the heads) */
   estimate->step_flops = (train->recompute ? 4 : 3) * estimate->network.forward_flops * train->batch;
